@@ -1,0 +1,225 @@
+//! A batch of records: columns as scorers want them.
+
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+
+/// Some rows of one file, checked against a schema.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Number of rows.
+    pub rows: usize,
+    /// The first row's place in its file, from 0.
+    pub first_row: u64,
+    /// One column a feature, in the schema's order; each `rows` long.
+    pub features: Vec<Column>,
+    /// Whether each impression was clicked, where labels were asked for.
+    pub labels: Option<Vec<bool>>,
+    /// Sample weights, finite and not negative, where the schema names them and labels were asked for.
+    pub weights: Option<Vec<f32>>,
+    /// Times, where the schema names them and they were asked for: timestamps and dates in
+    /// milliseconds since 1970 UTC, integers as they are.
+    pub times: Option<Vec<i64>>,
+    /// Columns to carry to the output unchanged, by name.
+    pub carried: Vec<(String, ArrayRef)>,
+}
+
+/// A feature's values in one batch.
+#[derive(Debug, Clone)]
+pub enum Column {
+    /// Quantities.
+    Numeric(Numeric),
+    /// One category a row.
+    Categorical(Categorical),
+    /// A list of categories a row.
+    Multi(Multi),
+}
+
+/// Quantities; NaN stands for missing. Types that f32 holds exactly stay f32.
+#[derive(Debug, Clone)]
+pub enum Numeric {
+    /// From f32, f16 and integers of up to 16 bits.
+    F32(ScalarBuffer<f32>),
+    /// From everything wider.
+    F64(ScalarBuffer<f64>),
+}
+
+/// One category a row.
+#[derive(Debug, Clone)]
+pub enum Categorical {
+    /// Codes into the batch's distinct values: 0 is missing, `code` is `categories.get(code - 1)`.
+    Coded {
+        /// One code a row.
+        codes: ScalarBuffer<u32>,
+        /// The distinct values (a dictionary may hold values that no row uses, or one twice).
+        categories: Categories,
+    },
+    /// Integers without a dictionary; a null is missing.
+    Integers {
+        /// One value a row.
+        values: ScalarBuffer<i64>,
+        /// Which rows are present; all where absent.
+        nulls: Option<NullBuffer>,
+    },
+}
+
+/// The distinct values of a [`Categorical::Coded`] column.
+#[derive(Debug, Clone)]
+pub enum Categories {
+    /// Text.
+    Text(StringArray),
+    /// Integers.
+    Integers(ScalarBuffer<i64>),
+}
+
+/// One category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category<'a> {
+    /// Text.
+    Text(&'a str),
+    /// An integer.
+    Integer(i64),
+}
+
+/// A list of categories a row; an empty list is missing.
+#[derive(Debug, Clone)]
+pub struct Multi {
+    /// `rows + 1` positions in `values`: row `r` has `offsets[r]..offsets[r + 1]`.
+    pub offsets: Vec<usize>,
+    /// The lists' items, one after another.
+    pub values: Categorical,
+}
+
+impl Numeric {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+        }
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of one row; NaN where missing.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, row: usize) -> f64 {
+        match self {
+            Self::F32(values) => f64::from(values[row]),
+            Self::F64(values) => values[row],
+        }
+    }
+}
+
+impl Categorical {
+    /// Number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Coded { codes, .. } => codes.len(),
+            Self::Integers { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there are no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The category at one place; none where missing.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<Category<'_>> {
+        match self {
+            Self::Coded { codes, categories } => (codes[row] as usize)
+                .checked_sub(1)
+                .map(|index| categories.get(index)),
+            Self::Integers { values, nulls } => {
+                let present = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+                present.then(|| Category::Integer(values[row]))
+            }
+        }
+    }
+
+    /// Maps every value by a function of its category, called once for each dictionary entry where
+    /// there is a dictionary: `out[row] = map(category or none if missing)`.
+    pub fn map_into<T: Copy>(
+        &self,
+        out: &mut Vec<T>,
+        mut map: impl FnMut(Option<Category<'_>>) -> T,
+    ) {
+        out.clear();
+        match self {
+            Self::Coded { codes, categories } => {
+                let table: Vec<T> = std::iter::once(map(None))
+                    .chain((0..categories.len()).map(|index| map(Some(categories.get(index)))))
+                    .collect();
+                out.extend(codes.iter().map(|&code| table[code as usize]));
+            }
+            Self::Integers {
+                values,
+                nulls: None,
+            } => {
+                out.extend(
+                    values
+                        .iter()
+                        .map(|&value| map(Some(Category::Integer(value)))),
+                );
+            }
+            Self::Integers {
+                values,
+                nulls: Some(nulls),
+            } => {
+                out.extend(
+                    values
+                        .iter()
+                        .zip(nulls.iter())
+                        .map(|(&value, present)| map(present.then_some(Category::Integer(value)))),
+                );
+            }
+        }
+    }
+}
+
+impl Categories {
+    /// Number of dictionary entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(values) => values.len(),
+            Self::Integers(values) => values.len(),
+        }
+    }
+
+    /// Whether the dictionary is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One dictionary entry.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Category<'_> {
+        match self {
+            Self::Text(values) => Category::Text(values.value(index)),
+            Self::Integers(values) => Category::Integer(values[index]),
+        }
+    }
+}
+
+impl Category<'_> {
+    /// The frozen hash; see [`crate::hash`].
+    #[inline]
+    #[must_use]
+    pub fn hash(self) -> u64 {
+        match self {
+            Self::Text(value) => crate::hash::text(value),
+            Self::Integer(value) => crate::hash::integer(value),
+        }
+    }
+}

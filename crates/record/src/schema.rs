@@ -1,0 +1,288 @@
+//! The feature schema, `features.toml`: which columns exist and what they mean.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+/// What a column's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A quantity: integers, floats, booleans.
+    Numeric,
+    /// One of a set of values without order: text, integers, booleans.
+    Categorical,
+    /// A list of categories; in text files separated by `|`.
+    Multi,
+}
+
+/// What a feature describes; cross scoring works once per user and once per ad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Depends on the user alone.
+    User,
+    /// Depends on the ad alone.
+    Ad,
+    /// Depends on neither, or on both.
+    #[default]
+    Context,
+}
+
+/// One feature column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// Column name in the data.
+    pub name: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// What it describes.
+    #[serde(default)]
+    pub side: Side,
+}
+
+/// A checked feature schema: names are distinct and non-empty, and there is at least one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fields", into = "Fields")]
+pub struct Schema(Fields);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    id: Vec<String>,
+    #[serde(default, rename = "feature")]
+    features: Vec<Feature>,
+}
+
+impl Schema {
+    /// A schema of features alone, as an imported model has it.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] where names repeat or are empty, or there is no feature.
+    pub fn new(features: Vec<Feature>) -> Result<Self, Error> {
+        Self::try_from(Fields {
+            label: None,
+            weight: None,
+            time: None,
+            id: Vec::new(),
+            features,
+        })
+    }
+
+    /// Reads `features.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Schema`], with the line where the text is not what the format says.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        let fields: Fields = toml::from_str(text)
+            .map_err(|error| Error::Schema(error.to_string().trim_end().to_owned()))?;
+        Self::try_from(fields)
+    }
+
+    /// The same schema with these columns for label, weight and time, and these ids.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] where a column would have two roles.
+    pub fn with_roles(
+        &self,
+        label: Option<String>,
+        weight: Option<String>,
+        time: Option<String>,
+        id: Vec<String>,
+    ) -> Result<Self, Error> {
+        Self::try_from(Fields {
+            label,
+            weight,
+            time,
+            id,
+            features: self.0.features.clone(),
+        })
+    }
+
+    /// Column of the click label.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.0.label.as_deref()
+    }
+
+    /// Column of the sample weight.
+    #[must_use]
+    pub fn weight(&self) -> Option<&str> {
+        self.0.weight.as_deref()
+    }
+
+    /// Column of the time, by which data can be split.
+    #[must_use]
+    pub fn time(&self) -> Option<&str> {
+        self.0.time.as_deref()
+    }
+
+    /// Columns carried to the predictions unchanged.
+    #[must_use]
+    pub fn ids(&self) -> &[String] {
+        &self.0.id
+    }
+
+    /// The features, in the order models see them.
+    #[must_use]
+    pub fn features(&self) -> &[Feature] {
+        &self.0.features
+    }
+
+    /// SHA-256, in hex, of what a model depends on: each feature's name, kind and side, in order.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut digest = Sha256::new();
+        for feature in self.features() {
+            digest.update(format!(
+                "{}\0{:?}\0{:?}\n",
+                feature.name, feature.kind, feature.side
+            ));
+        }
+        digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// What keeps a model of `self` from scoring by `other`, in a sentence; none where nothing does.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        for feature in self.features() {
+            match other
+                .features()
+                .iter()
+                .find(|candidate| candidate.name == feature.name)
+            {
+                None => {
+                    return Some(format!(
+                        "the model's feature `{}` is not in the other schema",
+                        feature.name
+                    ));
+                }
+                Some(found) if found.kind != feature.kind => {
+                    return Some(format!(
+                        "feature `{}` is {:?} in the model but {:?} in the other schema",
+                        feature.name, feature.kind, found.kind
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        let extra = other
+            .features()
+            .iter()
+            .find(|feature| !self.features().iter().any(|own| own.name == feature.name));
+        extra.map(|feature| format!("feature `{}` is not in the model", feature.name))
+    }
+}
+
+impl TryFrom<Fields> for Schema {
+    type Error = Error;
+
+    fn try_from(fields: Fields) -> Result<Self, Error> {
+        if fields.features.is_empty() {
+            return Err(Error::Schema(
+                "the schema has no [[feature]]; name at least one column".to_owned(),
+            ));
+        }
+        let mut roles = HashSet::new();
+        let single = [&fields.label, &fields.weight, &fields.time]
+            .into_iter()
+            .flatten();
+        for name in single.chain(fields.features.iter().map(|feature| &feature.name)) {
+            if name.is_empty() {
+                return Err(Error::Schema(
+                    "the schema has a column without a name".to_owned(),
+                ));
+            }
+            // The time may be a feature as well (the hour of a timestamp is not, but a counter is).
+            let is_time = fields.time.as_ref() == Some(name);
+            if !roles.insert(name.as_str()) && !is_time {
+                return Err(Error::Schema(format!(
+                    "column `{name}` is named twice in the schema; keep one"
+                )));
+            }
+        }
+        let mut ids = HashSet::new();
+        if let Some(name) = fields
+            .id
+            .iter()
+            .find(|name| name.is_empty() || !ids.insert(name.as_str()))
+        {
+            return Err(Error::Schema(format!(
+                "id column `{name}` is empty or named twice; keep one"
+            )));
+        }
+        Ok(Self(fields))
+    }
+}
+
+impl From<Schema> for Fields {
+    fn from(schema: Schema) -> Self {
+        schema.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_schema_reads_as_the_design_writes_it() {
+        let schema = Schema::from_toml(
+            "label = \"click\"\ntime = \"ts\"\nid = [\"user_id\"]\n[[feature]]\nname = \"age\"\nkind = \"numeric\"\nside = \"user\"\n\
+             [[feature]]\nname = \"user_id\"\nkind = \"categorical\"\n",
+        )
+        .unwrap();
+        assert_eq!(schema.label(), Some("click"));
+        assert_eq!(schema.features()[0].side, Side::User);
+        assert_eq!(schema.features()[1].side, Side::Context);
+        assert_eq!(schema.ids(), ["user_id"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_schema_is_said() {
+        let feature = "[[feature]]\nname = \"a\"\nkind = \"numeric\"\n";
+        for (text, said) in [
+            (String::new(), "no [[feature]]"),
+            (format!("{feature}{feature}"), "`a` is named twice"),
+            (format!("label = \"a\"\n{feature}"), "`a` is named twice"),
+            (feature.replace("numeric", "text"), "unknown variant `text`"),
+            (
+                format!("labels = \"y\"\n{feature}"),
+                "unknown field `labels`",
+            ),
+            (
+                format!("id = [\"x\", \"x\"]\n{feature}"),
+                "`x` is empty or named twice",
+            ),
+            ("label = ".to_owned(), "line 1"),
+        ] {
+            let error = Schema::from_toml(&text).unwrap_err().to_string();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_hash_follows_features_and_nothing_else() {
+        let base = "[[feature]]\nname = \"a\"\nkind = \"numeric\"\n";
+        let hash = |text: &str| Schema::from_toml(text).unwrap().hash();
+        assert_eq!(hash(base), hash(&format!("label = \"y\"\n{base}")));
+        assert_ne!(hash(base), hash(&base.replace("numeric", "categorical")));
+        assert_ne!(hash(base), hash(&base.replace("\"a\"", "\"b\"")));
+    }
+}
