@@ -136,9 +136,9 @@ impl Categorical {
     #[must_use]
     pub fn get(&self, row: usize) -> Option<Category<'_>> {
         match self {
-            Self::Coded { codes, categories } => (codes[row] as usize)
-                .checked_sub(1)
-                .map(|index| categories.get(index)),
+            Self::Coded { codes, categories } => {
+                (codes[row] as usize).checked_sub(1).map(|index| categories.get(index))
+            }
             Self::Integers { values, nulls } => {
                 let present = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
                 present.then(|| Category::Integer(values[row]))
@@ -148,11 +148,7 @@ impl Categorical {
 
     /// Maps every value by a function of its category, called once for each dictionary entry where
     /// there is a dictionary: `out[row] = map(category or none if missing)`.
-    pub fn map_into<T: Copy>(
-        &self,
-        out: &mut Vec<T>,
-        mut map: impl FnMut(Option<Category<'_>>) -> T,
-    ) {
+    pub fn map_into<T: Copy>(&self, out: &mut Vec<T>, mut map: impl FnMut(Option<Category<'_>>) -> T) {
         out.clear();
         match self {
             Self::Coded { codes, categories } => {
@@ -161,20 +157,10 @@ impl Categorical {
                     .collect();
                 out.extend(codes.iter().map(|&code| table[code as usize]));
             }
-            Self::Integers {
-                values,
-                nulls: None,
-            } => {
-                out.extend(
-                    values
-                        .iter()
-                        .map(|&value| map(Some(Category::Integer(value)))),
-                );
+            Self::Integers { values, nulls: None } => {
+                out.extend(values.iter().map(|&value| map(Some(Category::Integer(value)))));
             }
-            Self::Integers {
-                values,
-                nulls: Some(nulls),
-            } => {
+            Self::Integers { values, nulls: Some(nulls) } => {
                 out.extend(
                     values
                         .iter()

@@ -2,8 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Date64Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    Date32Type, Date64Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
@@ -28,21 +28,11 @@ impl Need {
     /// The columns to read, each once, in the schema's order.
     #[must_use]
     pub fn columns(&self, schema: &Schema) -> Vec<String> {
-        let labels = [schema.label(), schema.weight()]
-            .into_iter()
-            .flatten()
-            .filter(|_| self.labels);
+        let labels = [schema.label(), schema.weight()].into_iter().flatten().filter(|_| self.labels);
         let times = schema.time().into_iter().filter(|_| self.times);
-        let features = schema
-            .features()
-            .iter()
-            .map(|feature| feature.name.as_str());
+        let features = schema.features().iter().map(|feature| feature.name.as_str());
         let mut columns: Vec<String> = Vec::new();
-        for name in features
-            .chain(labels)
-            .chain(times)
-            .chain(self.carried.iter().map(String::as_str))
-        {
+        for name in features.chain(labels).chain(times).chain(self.carried.iter().map(String::as_str)) {
             if !columns.iter().any(|column| column == name) {
                 columns.push(name.to_owned());
             }
@@ -70,16 +60,8 @@ impl Binding {
     pub fn new(schema: &Schema, need: &Need, file: &arrow_schema::Schema) -> Result<Self, Error> {
         let find = |name: &str, expected: &str, fits: fn(&DataType) -> bool| {
             let Some((index, field)) = file.column_with_name(name) else {
-                let present = file
-                    .fields()
-                    .iter()
-                    .map(|field| field.name().as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                return Err(Error::MissingColumn {
-                    column: name.to_owned(),
-                    present,
-                });
+                let present = file.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+                return Err(Error::MissingColumn { column: name.to_owned(), present });
             };
             if fits(field.data_type()) {
                 return Ok(index);
@@ -91,48 +73,27 @@ impl Binding {
             })
         };
         let named = |name: Option<&str>, expected: &str, fits: fn(&DataType) -> bool| {
-            name.map(|name| Ok((name.to_owned(), find(name, expected, fits)?)))
-                .transpose()
+            name.map(|name| Ok((name.to_owned(), find(name, expected, fits)?))).transpose()
         };
         let mut features = Vec::with_capacity(schema.features().len());
         for feature in schema.features() {
             let (expected, fits): (_, fn(&DataType) -> bool) = match feature.kind {
                 Kind::Numeric => ("numeric (a number or boolean)", convert::is_numeric),
-                Kind::Categorical => (
-                    "categorical (text, an integer or boolean)",
-                    convert::is_categorical,
-                ),
-                Kind::Multi => (
-                    "multi (a list of categories, or text separated by `|`)",
-                    convert::is_multi,
-                ),
+                Kind::Categorical => ("categorical (text, an integer or boolean)", convert::is_categorical),
+                Kind::Multi => ("multi (a list of categories, or text separated by `|`)", convert::is_multi),
             };
-            features.push((
-                feature.name.clone(),
-                feature.kind,
-                find(&feature.name, expected, fits)?,
-            ));
+            features.push((feature.name.clone(), feature.kind, find(&feature.name, expected, fits)?));
         }
         if need.labels && schema.label().is_none() {
-            return Err(Error::Schema(
-                "the schema names no label; add `label = \"COLUMN\"`".to_owned(),
-            ));
+            return Err(Error::Schema("the schema names no label; add `label = \"COLUMN\"`".to_owned()));
         }
         let label_name = schema.label().filter(|_| need.labels);
         let weight_name = schema.weight().filter(|_| need.labels);
         Ok(Self {
             features,
-            label: named(
-                label_name,
-                "a label (0/1, a boolean, or yes/no)",
-                convert::is_categorical,
-            )?,
+            label: named(label_name, "a label (0/1, a boolean, or yes/no)", convert::is_categorical)?,
             weight: named(weight_name, "a weight (a number)", convert::is_numeric)?,
-            time: named(
-                schema.time().filter(|_| need.times),
-                "a time (an integer, date or timestamp)",
-                is_time,
-            )?,
+            time: named(schema.time().filter(|_| need.times), "a time (an integer, date or timestamp)", is_time)?,
             carried: need
                 .carried
                 .iter()
@@ -156,18 +117,9 @@ impl Binding {
             column.ok_or_else(|| changed_type(name, array))
         });
         let features = features.collect::<Result<_, _>>()?;
-        let labels = self
-            .label
-            .as_ref()
-            .map(|(name, index)| labels(name, batch.column(*index), first_row));
-        let weights = self
-            .weight
-            .as_ref()
-            .map(|(name, index)| weights(name, batch.column(*index), first_row));
-        let times = self
-            .time
-            .as_ref()
-            .map(|(name, index)| times(name, batch.column(*index), first_row));
+        let labels = self.label.as_ref().map(|(name, index)| labels(name, batch.column(*index), first_row));
+        let weights = self.weight.as_ref().map(|(name, index)| weights(name, batch.column(*index), first_row));
+        let times = self.time.as_ref().map(|(name, index)| times(name, batch.column(*index), first_row));
         Ok(Batch {
             rows: batch.num_rows(),
             first_row,
@@ -175,11 +127,7 @@ impl Binding {
             labels: labels.transpose()?,
             weights: weights.transpose()?,
             times: times.transpose()?,
-            carried: self
-                .carried
-                .iter()
-                .map(|(name, index)| (name.clone(), batch.column(*index).clone()))
-                .collect(),
+            carried: self.carried.iter().map(|(name, index)| (name.clone(), batch.column(*index).clone())).collect(),
         })
     }
 }
@@ -202,11 +150,7 @@ fn changed_type(name: &str, array: &ArrayRef) -> Error {
 }
 
 fn value_error(column: &str, row: u64, problem: String) -> Error {
-    Error::Value {
-        column: column.to_owned(),
-        row: row + 1,
-        problem,
-    }
+    Error::Value { column: column.to_owned(), row: row + 1, problem }
 }
 
 fn labels(name: &str, array: &ArrayRef, first_row: u64) -> Result<Vec<bool>, Error> {
@@ -257,15 +201,9 @@ fn text_label(category: crate::Category<'_>) -> Option<bool> {
 fn weights(name: &str, array: &ArrayRef, first_row: u64) -> Result<Vec<f32>, Error> {
     let numbers = convert::numeric(array).ok_or_else(|| changed_type(name, array))?;
     let weight = |row| match numbers.get(row) {
-        value if value.is_finite() && value >= 0.0 && value <= f64::from(f32::MAX) => {
-            Ok(value as f32)
-        }
+        value if value.is_finite() && value >= 0.0 && value <= f64::from(f32::MAX) => Ok(value as f32),
         value => {
-            let found = if value.is_nan() {
-                "missing or NaN".to_owned()
-            } else {
-                value.to_string()
-            };
+            let found = if value.is_nan() { "missing or NaN".to_owned() } else { value.to_string() };
             Err(value_error(
                 name,
                 first_row + row as u64,
@@ -277,56 +215,33 @@ fn weights(name: &str, array: &ArrayRef, first_row: u64) -> Result<Vec<f32>, Err
 }
 
 fn is_time(data_type: &DataType) -> bool {
-    data_type.is_integer()
-        || matches!(
-            data_type,
-            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
-        )
+    data_type.is_integer() || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
 }
 
 fn times(name: &str, array: &ArrayRef, first_row: u64) -> Result<Vec<i64>, Error> {
     if array.null_count() > 0 {
-        let row = (0..array.len())
-            .find(|&row| array.is_null(row))
-            .unwrap_or(0);
-        return Err(value_error(
-            name,
-            first_row + row as u64,
-            "the time is missing; every row needs one".to_owned(),
-        ));
+        let row = (0..array.len()).find(|&row| array.is_null(row)).unwrap_or(0);
+        return Err(value_error(name, first_row + row as u64, "the time is missing; every row needs one".to_owned()));
     }
-    let scaled =
-        |values: &[i64], scale: fn(i64) -> i64| values.iter().map(|&value| scale(value)).collect();
+    let scaled = |values: &[i64], scale: fn(i64) -> i64| values.iter().map(|&value| scale(value)).collect();
     Ok(match array.data_type() {
         DataType::Int64 => array.as_primitive::<Int64Type>().values().to_vec(),
-        DataType::Int32 => array
-            .as_primitive::<Int32Type>()
-            .values()
-            .iter()
-            .map(|&value| i64::from(value))
-            .collect(),
-        DataType::Timestamp(TimeUnit::Second, _) => scaled(
-            array.as_primitive::<TimestampSecondType>().values(),
-            |value| value.saturating_mul(1000),
-        ),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => array
-            .as_primitive::<TimestampMillisecondType>()
-            .values()
-            .to_vec(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => scaled(
-            array.as_primitive::<TimestampMicrosecondType>().values(),
-            |value| value.div_euclid(1000),
-        ),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => scaled(
-            array.as_primitive::<TimestampNanosecondType>().values(),
-            |value| value.div_euclid(1_000_000),
-        ),
-        DataType::Date32 => array
-            .as_primitive::<Date32Type>()
-            .values()
-            .iter()
-            .map(|&days| i64::from(days) * MS_PER_DAY)
-            .collect(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().values().iter().map(|&value| i64::from(value)).collect(),
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            scaled(array.as_primitive::<TimestampSecondType>().values(), |value| value.saturating_mul(1000))
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            array.as_primitive::<TimestampMillisecondType>().values().to_vec()
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            scaled(array.as_primitive::<TimestampMicrosecondType>().values(), |value| value.div_euclid(1000))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            scaled(array.as_primitive::<TimestampNanosecondType>().values(), |value| value.div_euclid(1_000_000))
+        }
+        DataType::Date32 => {
+            array.as_primitive::<Date32Type>().values().iter().map(|&days| i64::from(days) * MS_PER_DAY).collect()
+        }
         DataType::Date64 => array.as_primitive::<Date64Type>().values().to_vec(),
         _ => match convert::numeric(array).ok_or_else(|| changed_type(name, array))? {
             Numeric::F32(values) => values.iter().map(|&value| value as i64).collect(),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowDictionaryKeyType, ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_buffer::{ArrowNativeType, ScalarBuffer};
@@ -47,10 +47,7 @@ pub(crate) fn is_multi(data_type: &DataType) -> bool {
 pub(crate) fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => is_text(values),
-        other => matches!(
-            other,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        ),
+        other => matches!(other, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
     }
 }
 
@@ -60,20 +57,14 @@ pub(crate) fn numeric(array: &ArrayRef) -> Option<Numeric> {
         let values = array.as_primitive::<T>();
         Numeric::F32(match values.nulls() {
             None => values.values().iter().map(|&value| to(value)).collect(),
-            Some(_) => values
-                .iter()
-                .map(|value| value.map_or(f32::NAN, &to))
-                .collect(),
+            Some(_) => values.iter().map(|value| value.map_or(f32::NAN, &to)).collect(),
         })
     }
     fn wide<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> f64) -> Numeric {
         let values = array.as_primitive::<T>();
         Numeric::F64(match values.nulls() {
             None => values.values().iter().map(|&value| to(value)).collect(),
-            Some(_) => values
-                .iter()
-                .map(|value| value.map_or(f64::NAN, &to))
-                .collect(),
+            Some(_) => values.iter().map(|value| value.map_or(f64::NAN, &to)).collect(),
         })
     }
     Some(match array.data_type() {
@@ -95,11 +86,7 @@ pub(crate) fn numeric(array: &ArrayRef) -> Option<Numeric> {
         DataType::Int64 => wide::<Int64Type>(array, |value| value as f64),
         DataType::UInt64 => wide::<UInt64Type>(array, |value| value as f64),
         DataType::Boolean => Numeric::F32(
-            array
-                .as_boolean()
-                .iter()
-                .map(|value| value.map_or(f32::NAN, |value| f32::from(u8::from(value))))
-                .collect(),
+            array.as_boolean().iter().map(|value| value.map_or(f32::NAN, |value| f32::from(u8::from(value)))).collect(),
         ),
         DataType::Null => Numeric::F32(vec![f32::NAN; array.len()].into()),
         DataType::Dictionary(_, values) if is_numeric(values) => {
@@ -108,11 +95,7 @@ pub(crate) fn numeric(array: &ArrayRef) -> Option<Numeric> {
             Numeric::F64(
                 codes
                     .iter()
-                    .map(|&code| {
-                        (code as usize)
-                            .checked_sub(1)
-                            .map_or(f64::NAN, |index| values.get(index))
-                    })
+                    .map(|&code| (code as usize).checked_sub(1).map_or(f64::NAN, |index| values.get(index)))
                     .collect(),
             )
         }
@@ -122,10 +105,7 @@ pub(crate) fn numeric(array: &ArrayRef) -> Option<Numeric> {
 
 /// Reads categories; `None` for a type that [`is_categorical`] denies.
 pub(crate) fn categorical(array: &ArrayRef) -> Option<Categorical> {
-    fn integers<T: ArrowPrimitiveType>(
-        array: &ArrayRef,
-        to: impl Fn(T::Native) -> i64,
-    ) -> Categorical {
+    fn integers<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> i64) -> Categorical {
         let values = array.as_primitive::<T>();
         Categorical::Integers {
             values: values.values().iter().map(|&value| to(value)).collect(),
@@ -147,15 +127,8 @@ pub(crate) fn categorical(array: &ArrayRef) -> Option<Categorical> {
         },
         DataType::Float16 | DataType::Float32 | DataType::Float64 => floats(&numeric(array)?),
         DataType::Boolean => {
-            let codes = array
-                .as_boolean()
-                .iter()
-                .map(|value| value.map_or(0, |value| 1 + u32::from(value)))
-                .collect();
-            Categorical::Coded {
-                codes,
-                categories: Categories::Text(StringArray::from(vec!["false", "true"])),
-            }
+            let codes = array.as_boolean().iter().map(|value| value.map_or(0, |value| 1 + u32::from(value))).collect();
+            Categorical::Coded { codes, categories: Categories::Text(StringArray::from(vec!["false", "true"])) }
         }
         DataType::Null => Categorical::Integers {
             values: vec![0; array.len()].into(),
@@ -174,15 +147,8 @@ pub(crate) fn multi(array: &ArrayRef) -> Option<Multi> {
     fn lists<O: arrow_array::OffsetSizeTrait>(array: &ArrayRef) -> Option<Multi> {
         let list = array.as_list::<O>();
         if list.null_count() == 0 {
-            let offsets = list
-                .offsets()
-                .iter()
-                .map(|offset| offset.as_usize())
-                .collect();
-            return Some(Multi {
-                offsets,
-                values: categorical(list.values())?,
-            });
+            let offsets = list.offsets().iter().map(|offset| offset.as_usize()).collect();
+            return Some(Multi { offsets, values: categorical(list.values())? });
         }
         // A null list may have items behind it: keep the others' only.
         let items = categorical(list.values())?;
@@ -194,18 +160,12 @@ pub(crate) fn multi(array: &ArrayRef) -> Option<Multi> {
             }
             offsets.push(kept.len());
         }
-        Some(Multi {
-            offsets,
-            values: take(&items, &kept),
-        })
+        Some(Multi { offsets, values: take(&items, &kept) })
     }
     match array.data_type() {
         DataType::List(_) => lists::<i32>(array),
         DataType::LargeList(_) => lists::<i64>(array),
-        DataType::Null => Some(Multi {
-            offsets: vec![0; array.len() + 1],
-            values: intern(std::iter::empty()),
-        }),
+        DataType::Null => Some(Multi { offsets: vec![0; array.len() + 1], values: intern(std::iter::empty()) }),
         data_type if is_text(data_type) => Some(split(&categorical(array)?)),
         _ => None,
     }
@@ -213,25 +173,14 @@ pub(crate) fn multi(array: &ArrayRef) -> Option<Multi> {
 
 /// Splits text values at the separator, once per distinct value.
 fn split(lists: &Categorical) -> Multi {
-    let Categorical::Coded {
-        codes,
-        categories: Categories::Text(values),
-    } = lists
-    else {
-        return Multi {
-            offsets: vec![0; lists.len() + 1],
-            values: intern(std::iter::empty()),
-        };
+    let Categorical::Coded { codes, categories: Categories::Text(values) } = lists else {
+        return Multi { offsets: vec![0; lists.len() + 1], values: intern(std::iter::empty()) };
     };
     let mut interner = Interner::default();
     let split: Vec<Vec<u32>> = values
         .iter()
         .map(|list| {
-            let items = list
-                .unwrap_or_default()
-                .split(LIST_SEPARATOR)
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
+            let items = list.unwrap_or_default().split(LIST_SEPARATOR).map(str::trim).filter(|item| !item.is_empty());
             items.map(|item| interner.code(item)).collect()
         })
         .collect();
@@ -243,10 +192,7 @@ fn split(lists: &Categorical) -> Multi {
         }
         offsets.push(item_codes.len());
     }
-    Multi {
-        offsets,
-        values: interner.finish(item_codes),
-    }
+    Multi { offsets, values: interner.finish(item_codes) }
 }
 
 fn take(items: &Categorical, indices: &[usize]) -> Categorical {
@@ -257,13 +203,9 @@ fn take(items: &Categorical, indices: &[usize]) -> Categorical {
         },
         Categorical::Integers { values, nulls } => Categorical::Integers {
             values: indices.iter().map(|&index| values[index]).collect(),
-            nulls: nulls.as_ref().map(|nulls| {
-                indices
-                    .iter()
-                    .map(|&index| nulls.is_valid(index))
-                    .collect::<Vec<_>>()
-                    .into()
-            }),
+            nulls: nulls
+                .as_ref()
+                .map(|nulls| indices.iter().map(|&index| nulls.is_valid(index)).collect::<Vec<_>>().into()),
         },
     }
 }
@@ -272,9 +214,7 @@ fn take(items: &Categorical, indices: &[usize]) -> Categorical {
 fn floats(numbers: &Numeric) -> Categorical {
     let values: Vec<f64> = (0..numbers.len()).map(|row| numbers.get(row)).collect();
     // 2^53: below it every whole f64 is one integer and no two integers share an f64.
-    let whole = |value: &f64| {
-        value.is_nan() || (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0)
-    };
+    let whole = |value: &f64| value.is_nan() || (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0);
     if values.iter().all(whole) {
         let nulls: Vec<bool> = values.iter().map(|value| !value.is_nan()).collect();
         return Categorical::Integers {
@@ -282,10 +222,7 @@ fn floats(numbers: &Numeric) -> Categorical {
             nulls: Some(nulls.into()),
         };
     }
-    let text: Vec<Option<String>> = values
-        .iter()
-        .map(|value| (!value.is_nan()).then(|| value.to_string()))
-        .collect();
+    let text: Vec<Option<String>> = values.iter().map(|value| (!value.is_nan()).then(|| value.to_string())).collect();
     intern(text.iter().map(Option::as_deref))
 }
 
@@ -296,19 +233,10 @@ fn dictionary(array: &ArrayRef) -> Option<(ScalarBuffer<u32>, ArrayRef)> {
         let values = array.values().clone();
         let code = |key: K::Native| {
             let index = key.as_usize();
-            if values.is_valid(index) {
-                index as u32 + 1
-            } else {
-                0
-            }
+            if values.is_valid(index) { index as u32 + 1 } else { 0 }
         };
         let codes = match (array.keys().nulls(), values.null_count()) {
-            (None, 0) => array
-                .keys()
-                .values()
-                .iter()
-                .map(|&key| key.as_usize() as u32 + 1)
-                .collect(),
+            (None, 0) => array.keys().values().iter().map(|&key| key.as_usize() as u32 + 1).collect(),
             _ => array.keys().iter().map(|key| key.map_or(0, code)).collect(),
         };
         (codes, values)
@@ -332,50 +260,24 @@ fn dictionary(array: &ArrayRef) -> Option<(ScalarBuffer<u32>, ArrayRef)> {
 /// A dictionary's codes with its values as categories, where a value may itself be missing (a NaN).
 fn recode((codes, values): (ScalarBuffer<u32>, ArrayRef)) -> Option<Categorical> {
     if values.data_type() == &DataType::Utf8 {
-        return Some(Categorical::Coded {
-            codes,
-            categories: Categories::Text(values.as_string::<i32>().clone()),
-        });
+        return Some(Categorical::Coded { codes, categories: Categories::Text(values.as_string::<i32>().clone()) });
     }
     Some(match categorical(&values)? {
-        Categorical::Coded {
-            codes: inner,
-            categories,
-        } => Categorical::Coded {
-            codes: codes
-                .iter()
-                .map(|&code| {
-                    (code as usize)
-                        .checked_sub(1)
-                        .map_or(0, |index| inner[index])
-                })
-                .collect(),
+        Categorical::Coded { codes: inner, categories } => Categorical::Coded {
+            codes: codes.iter().map(|&code| (code as usize).checked_sub(1).map_or(0, |index| inner[index])).collect(),
             categories,
         },
         Categorical::Integers { values, nulls } => {
-            let missing = |code: u32| {
-                code == 0
-                    || nulls
-                        .as_ref()
-                        .is_some_and(|nulls| nulls.is_null(code as usize - 1))
-            };
-            let codes = codes
-                .iter()
-                .map(|&code| if missing(code) { 0 } else { code })
-                .collect();
-            Categorical::Coded {
-                codes,
-                categories: Categories::Integers(values),
-            }
+            let missing = |code: u32| code == 0 || nulls.as_ref().is_some_and(|nulls| nulls.is_null(code as usize - 1));
+            let codes = codes.iter().map(|&code| if missing(code) { 0 } else { code }).collect();
+            Categorical::Coded { codes, categories: Categories::Integers(values) }
         }
     })
 }
 
 fn intern<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Categorical {
     let mut interner = Interner::default();
-    let codes = values
-        .map(|value| value.map_or(0, |value| interner.code(value)))
-        .collect();
+    let codes = values.map(|value| value.map_or(0, |value| interner.code(value))).collect();
     interner.finish(codes)
 }
 
@@ -395,9 +297,6 @@ impl<'a> Interner<'a> {
     }
 
     fn finish(self, codes: Vec<u32>) -> Categorical {
-        Categorical::Coded {
-            codes: codes.into(),
-            categories: Categories::Text(StringArray::from(self.values)),
-        }
+        Categorical::Coded { codes: codes.into(), categories: Categories::Text(StringArray::from(self.values)) }
     }
 }

@@ -71,13 +71,7 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] where names repeat or are empty, or there is no feature.
     pub fn new(features: Vec<Feature>) -> Result<Self, Error> {
-        Self::try_from(Fields {
-            label: None,
-            weight: None,
-            time: None,
-            id: Vec::new(),
-            features,
-        })
+        Self::try_from(Fields { label: None, weight: None, time: None, id: Vec::new(), features })
     }
 
     /// Reads `features.toml`.
@@ -85,8 +79,8 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`], with the line where the text is not what the format says.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let fields: Fields = toml::from_str(text)
-            .map_err(|error| Error::Schema(error.to_string().trim_end().to_owned()))?;
+        let fields: Fields =
+            toml::from_str(text).map_err(|error| Error::Schema(error.to_string().trim_end().to_owned()))?;
         Self::try_from(fields)
     }
 
@@ -101,13 +95,7 @@ impl Schema {
         time: Option<String>,
         id: Vec<String>,
     ) -> Result<Self, Error> {
-        Self::try_from(Fields {
-            label,
-            weight,
-            time,
-            id,
-            features: self.0.features.clone(),
-        })
+        Self::try_from(Fields { label, weight, time, id, features: self.0.features.clone() })
     }
 
     /// Column of the click label.
@@ -145,32 +133,18 @@ impl Schema {
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
         for feature in self.features() {
-            digest.update(format!(
-                "{}\0{:?}\0{:?}\n",
-                feature.name, feature.kind, feature.side
-            ));
+            digest.update(format!("{}\0{:?}\0{:?}\n", feature.name, feature.kind, feature.side));
         }
-        digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What keeps a model of `self` from scoring by `other`, in a sentence; none where nothing does.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<String> {
         for feature in self.features() {
-            match other
-                .features()
-                .iter()
-                .find(|candidate| candidate.name == feature.name)
-            {
+            match other.features().iter().find(|candidate| candidate.name == feature.name) {
                 None => {
-                    return Some(format!(
-                        "the model's feature `{}` is not in the other schema",
-                        feature.name
-                    ));
+                    return Some(format!("the model's feature `{}` is not in the other schema", feature.name));
                 }
                 Some(found) if found.kind != feature.kind => {
                     return Some(format!(
@@ -181,10 +155,7 @@ impl Schema {
                 Some(_) => {}
             }
         }
-        let extra = other
-            .features()
-            .iter()
-            .find(|feature| !self.features().iter().any(|own| own.name == feature.name));
+        let extra = other.features().iter().find(|feature| !self.features().iter().any(|own| own.name == feature.name));
         extra.map(|feature| format!("feature `{}` is not in the model", feature.name))
     }
 }
@@ -194,37 +165,23 @@ impl TryFrom<Fields> for Schema {
 
     fn try_from(fields: Fields) -> Result<Self, Error> {
         if fields.features.is_empty() {
-            return Err(Error::Schema(
-                "the schema has no [[feature]]; name at least one column".to_owned(),
-            ));
+            return Err(Error::Schema("the schema has no [[feature]]; name at least one column".to_owned()));
         }
         let mut roles = HashSet::new();
-        let single = [&fields.label, &fields.weight, &fields.time]
-            .into_iter()
-            .flatten();
+        let single = [&fields.label, &fields.weight, &fields.time].into_iter().flatten();
         for name in single.chain(fields.features.iter().map(|feature| &feature.name)) {
             if name.is_empty() {
-                return Err(Error::Schema(
-                    "the schema has a column without a name".to_owned(),
-                ));
+                return Err(Error::Schema("the schema has a column without a name".to_owned()));
             }
             // The time may be a feature as well (the hour of a timestamp is not, but a counter is).
             let is_time = fields.time.as_ref() == Some(name);
             if !roles.insert(name.as_str()) && !is_time {
-                return Err(Error::Schema(format!(
-                    "column `{name}` is named twice in the schema; keep one"
-                )));
+                return Err(Error::Schema(format!("column `{name}` is named twice in the schema; keep one")));
             }
         }
         let mut ids = HashSet::new();
-        if let Some(name) = fields
-            .id
-            .iter()
-            .find(|name| name.is_empty() || !ids.insert(name.as_str()))
-        {
-            return Err(Error::Schema(format!(
-                "id column `{name}` is empty or named twice; keep one"
-            )));
+        if let Some(name) = fields.id.iter().find(|name| name.is_empty() || !ids.insert(name.as_str())) {
+            return Err(Error::Schema(format!("id column `{name}` is empty or named twice; keep one")));
         }
         Ok(Self(fields))
     }
@@ -262,14 +219,8 @@ mod tests {
             (format!("{feature}{feature}"), "`a` is named twice"),
             (format!("label = \"a\"\n{feature}"), "`a` is named twice"),
             (feature.replace("numeric", "text"), "unknown variant `text`"),
-            (
-                format!("labels = \"y\"\n{feature}"),
-                "unknown field `labels`",
-            ),
-            (
-                format!("id = [\"x\", \"x\"]\n{feature}"),
-                "`x` is empty or named twice",
-            ),
+            (format!("labels = \"y\"\n{feature}"), "unknown field `labels`"),
+            (format!("id = [\"x\", \"x\"]\n{feature}"), "`x` is empty or named twice"),
             ("label = ".to_owned(), "line 1"),
         ] {
             let error = Schema::from_toml(&text).unwrap_err().to_string();
