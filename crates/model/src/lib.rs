@@ -1,5 +1,6 @@
 //! What a model is: families, scoring, calibration, metrics, artifact bytes, importers.
 
+pub mod artifact;
 pub mod calibration;
 pub mod metrics;
 pub mod tensor;

@@ -1,0 +1,255 @@
+//! The model artifact: `model.json` and its payloads, verified whole before anything is scored.
+
+use std::collections::BTreeMap;
+
+use clickcast_record::Schema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::calibration::Calibration;
+use crate::metrics::Metrics;
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "model.json";
+/// The newest artifact format that this program reads, and the one it writes.
+pub const FORMAT: u32 = 1;
+/// No payload's name is longer; it is a file name.
+const PAYLOAD_NAME_LENGTH_MAX: usize = 64;
+
+/// `model.json`: everything about a model but its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub format: u32,
+    /// `lr`, `fm`, `ffm` or `lightgbm`.
+    pub family: String,
+    /// The features the model takes, in order, and the columns it was trained with.
+    pub schema: Schema,
+    /// [`Schema::hash`] of `schema`.
+    pub schema_hash: String,
+    /// What it learned from; none for an imported model.
+    pub training: Option<Training>,
+    /// How log-odds become probabilities.
+    pub calibration: Calibration,
+    /// The family's own settings.
+    pub parameters: serde_json::Value,
+    /// The other files of the artifact, by name.
+    pub payloads: BTreeMap<String, Payload>,
+    /// SHA-256, in hex, of this manifest as it is written while this field is empty.
+    pub sha256: String,
+}
+
+/// What a model learned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Rows, held-out ones included.
+    pub rows: u64,
+    /// Clicked rows.
+    pub positives: u64,
+    /// First and last time, where the schema names one; milliseconds since 1970 UTC for timestamps.
+    pub times: Option<(i64, i64)>,
+    /// XXH3-64 of the rows as the model saw them, in hex: equal data gives an equal hash.
+    pub data_hash: String,
+    /// On the rows held out from learning; none where there were none.
+    pub held_out: Option<Metrics>,
+    /// The settings taken, and why, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// One file of the artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// SHA-256 of its bytes, in hex.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// A manifest and its payloads' bytes, which agree.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Artifact {
+    manifest: Manifest,
+    payloads: BTreeMap<String, Vec<u8>>,
+}
+
+impl Artifact {
+    /// Puts an artifact together; the manifest's `format`, `schema_hash` and `payloads` are filled in.
+    #[must_use]
+    pub fn new(mut manifest: Manifest, payloads: BTreeMap<String, Vec<u8>>) -> Self {
+        manifest.format = FORMAT;
+        manifest.schema_hash = manifest.schema.hash();
+        let describe = |bytes: &Vec<u8>| Payload { sha256: sha256(bytes), bytes: bytes.len() as u64 };
+        manifest.payloads = payloads.iter().map(|(name, bytes)| (name.clone(), describe(bytes))).collect();
+        manifest.sha256 = manifest.computed_sha256();
+        Self { manifest, payloads }
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The bytes of one payload.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where there is none of that name.
+    pub fn payload(&self, name: &str) -> Result<&[u8], Error> {
+        let bytes = self.payloads.get(name);
+        bytes.map(Vec::as_slice).ok_or_else(|| Error::Damaged(format!("payload `{name}` is not listed in {MANIFEST}")))
+    }
+
+    /// What names this very model: the SHA-256 of its manifest, which holds the payloads' own.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.manifest.sha256
+    }
+
+    /// The files to write, the manifest last: a folder without it is no artifact.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&str, Vec<u8>)> {
+        let payloads = self.payloads.iter().map(|(name, bytes)| (name.as_str(), bytes.clone()));
+        payloads.chain(std::iter::once((MANIFEST, self.manifest.to_bytes()))).collect()
+    }
+
+    /// Reads a manifest, so that its payloads can be fetched.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], or [`Error::Newer`] for a format of the future.
+    pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Error> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let unreadable = |error: serde_json::Error| Error::Damaged(format!("{MANIFEST} can't be read: {error}"));
+        let Format { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if format > FORMAT {
+            return Err(Error::Newer { found: format, known: FORMAT });
+        }
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if manifest.schema_hash != manifest.schema.hash() {
+            return Err(Error::Damaged(format!("the schema in {MANIFEST} is not the one it was written with")));
+        }
+        manifest.calibration.check()?;
+        let plain = |name: &String| {
+            name.len() <= PAYLOAD_NAME_LENGTH_MAX
+                && !name.starts_with('.')
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        if let Some(name) = manifest.payloads.keys().find(|name| !plain(name)) {
+            return Err(Error::Damaged(format!("payload `{}` is not a plain file name", name.escape_debug())));
+        }
+        if manifest.sha256 != manifest.computed_sha256() {
+            return Err(Error::Damaged(format!("{MANIFEST} is not what was written (SHA-256 differs)")));
+        }
+        Ok(manifest)
+    }
+
+    /// Puts a manifest together with its payloads' bytes, all of them verified.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a payload is missing or not the one that was written.
+    pub fn verify(manifest: Manifest, payloads: BTreeMap<String, Vec<u8>>) -> Result<Self, Error> {
+        for (name, expected) in &manifest.payloads {
+            let Some(bytes) = payloads.get(name) else {
+                return Err(Error::Damaged(format!("payload `{name}` is missing")));
+            };
+            if bytes.len() as u64 != expected.bytes || sha256(bytes) != expected.sha256 {
+                return Err(Error::Damaged(format!("payload `{name}` is not the one that was written (SHA-256 differs)")));
+            }
+        }
+        Ok(Self { manifest, payloads })
+    }
+}
+
+impl Manifest {
+    fn to_bytes(&self) -> Vec<u8> {
+        // A manifest is strings, numbers and maps with string keys: nothing in it can fail to print.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text.into_bytes()
+    }
+
+    fn computed_sha256(&self) -> String {
+        sha256(&Self { sha256: String::new(), ..self.clone() }.to_bytes())
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clickcast_record::{Feature, Kind, Side};
+
+    use super::*;
+
+    fn artifact() -> Artifact {
+        let schema =
+            Schema::new(vec![Feature { name: "age".to_owned(), kind: Kind::Numeric, side: Side::User }]).unwrap();
+        let manifest = Manifest {
+            format: 0,
+            family: "lr".to_owned(),
+            schema,
+            schema_hash: String::new(),
+            training: None,
+            calibration: Calibration::Identity,
+            parameters: serde_json::Value::Null,
+            payloads: BTreeMap::new(),
+            sha256: String::new(),
+        };
+        Artifact::new(manifest, BTreeMap::from([("weights.safetensors".to_owned(), vec![1, 2, 3])]))
+    }
+
+    fn read(files: &[(&str, Vec<u8>)]) -> Result<Artifact, Error> {
+        let (manifest, payloads) = files.split_last().unwrap();
+        let manifest = Artifact::parse_manifest(&manifest.1)?;
+        Artifact::verify(manifest, payloads.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect())
+    }
+
+    #[test]
+    fn an_artifact_reads_back_as_it_was_written() {
+        let artifact = artifact();
+        let back = read(&artifact.files()).unwrap();
+        assert_eq!((back.id(), &back), (artifact.id(), &artifact));
+    }
+
+    #[test]
+    fn no_single_changed_byte_goes_unnoticed() {
+        let artifact = artifact();
+        let files = artifact.files();
+        for file in 0..files.len() {
+            for place in 0..files[file].1.len() {
+                let mut damaged = files.clone();
+                damaged[file].1[place] ^= 4;
+                // White space in the manifest carries nothing; all else is the same or refused.
+                if let Ok(back) = read(&damaged) {
+                    assert!(back == artifact, "{file}:{place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let artifact = artifact();
+        let text = String::from_utf8(artifact.manifest.to_bytes()).unwrap();
+        for (from, to, said) in [
+            ("\"format\": 1", "\"format\": 2", "use a newer clickcast"),
+            ("\"age\"", "\"wage\"", "not the one it was written with"),
+            ("weights.safetensors", "../weights", "not a plain file name"),
+            ("{", "", "can't be read"),
+        ] {
+            let error = Artifact::parse_manifest(text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let mut files = artifact.files();
+        files[0].1.push(0);
+        assert!(read(&files).unwrap_err().to_string().contains("`weights.safetensors` is not the one"));
+        files.remove(0);
+        assert!(read(&files).unwrap_err().to_string().contains("`weights.safetensors` is missing"));
+    }
+}
