@@ -1,0 +1,227 @@
+//! The command line: a contract that scripts rely on.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Predicts click-through rates in bulk: learns from impression logs, or takes a LightGBM model as
+/// it is, and scores feature files on disk or in an object store.
+#[derive(Debug, Parser)]
+#[command(name = "clickcast", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Settings: flags, then environment (CLICKCAST_THREADS=2), then clickcast.toml in this folder \
+    (threads = 2; a table [train] for one command), then defaults.\n\
+    Exit codes: 0 done; 1 failed, may be retried; 2 the request or its input is wrong; 3 a gate said no.\n\
+    A data URI is a file, a folder or a prefix (s3://, gs://, az://) of .parquet, .csv, .tsv (.gz, .zst).")]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Settings of every command.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Settings of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// Print one JSON object on stdout instead of a table
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads to compute with [default: all cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// No progress on stderr
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A whole day on this machine, in about a minute: synthesize, train, evaluate, predict, report
+    #[command(after_help = "Example:\n  clickcast demo")]
+    Demo(DemoArguments),
+    /// Make impressions whose true CTR is known
+    #[command(after_help = "Example:\n  clickcast synth --rows 1000000 --out day/impressions.parquet")]
+    Synth(SynthArguments),
+    /// Guess a schema from data, to be edited
+    #[command(after_help = "Example:\n  clickcast schema --data impressions.csv.gz --label click --id user_id,ad_id --out features.toml")]
+    Schema(SchemaArguments),
+    /// Learn a model from labelled impressions
+    #[command(after_help = "Example:\n  clickcast train --data impressions/ --schema features.toml --family ffm --out model/")]
+    Train(TrainArguments),
+    /// Take a model that another system learned
+    #[command(after_help = "Example:\n  clickcast import --from lightgbm model.txt --schema features.toml --out model/")]
+    Import(ImportArguments),
+    /// Measure a model on labelled impressions
+    #[command(after_help = "Example:\n  clickcast evaluate --model model/ --data tomorrow.parquet --by device")]
+    Evaluate(EvaluateArguments),
+    /// Score every record of some files
+    #[command(after_help = "Example:\n  clickcast predict --model model/ --data bookings/ --out predictions/")]
+    Predict(PredictArguments),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Folder to work in
+    #[arg(long, value_name = "DIR", default_value = "clickcast-demo")]
+    pub(crate) dir: PathBuf,
+}
+
+/// Arguments of `synth`.
+#[derive(Debug, Args)]
+pub(crate) struct SynthArguments {
+    /// Number of impressions
+    #[arg(long, value_name = "N")]
+    pub(crate) rows: u64,
+    /// Where to write: a .parquet, .csv or .csv.gz file, or a folder for one Parquet file a day
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// Number of users [default: follows from the rows]
+    #[arg(long, value_name = "U")]
+    pub(crate) users: Option<u64>,
+    /// Number of ads [default: follows from the rows]
+    #[arg(long, value_name = "A")]
+    pub(crate) ads: Option<u64>,
+    /// Number of days
+    #[arg(long, value_name = "D", default_value_t = 7)]
+    pub(crate) days: u32,
+    /// Seed: the same seed gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Also write the matching features.toml here
+    #[arg(long, value_name = "F")]
+    pub(crate) schema: Option<PathBuf>,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// Data to look at
+    #[arg(long, value_name = "URI")]
+    pub(crate) data: String,
+    /// The column that says whether an impression was clicked
+    #[arg(long, value_name = "COL")]
+    pub(crate) label: String,
+    /// Columns to carry to the predictions
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) id: Vec<String>,
+    /// Where to write the schema [default: stdout]
+    #[arg(long, value_name = "F")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// A model family that can be learned here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FamilyArgument {
+    /// Logistic regression
+    Lr,
+    /// Factorization machine
+    Fm,
+    /// Field-aware factorization machine
+    Ffm,
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    /// Labelled impressions
+    #[arg(long, value_name = "URI")]
+    pub(crate) data: String,
+    /// The feature schema
+    #[arg(long, value_name = "F")]
+    pub(crate) schema: PathBuf,
+    /// What to learn
+    #[arg(long, value_enum)]
+    pub(crate) family: FamilyArgument,
+    /// Where to write the model: a folder or prefix
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) out: String,
+    /// Labelled impressions to stop early and calibrate by [default: the newest, or a sample, of --data]
+    #[arg(long, value_name = "URI")]
+    pub(crate) valid: Option<String>,
+    /// Keep this share of the unclicked rows; predictions are corrected exactly
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) sample_negatives: Option<f64>,
+    /// Seed: the same data and seed give the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Whose model to import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportSource {
+    /// LightGBM's text format (`Booster.save_model`)
+    Lightgbm,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The model file's format
+    #[arg(long, value_enum)]
+    pub(crate) from: ImportSource,
+    /// The model file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: String,
+    /// Schema whose label, ids and sides to keep [default: features alone, from the model file]
+    #[arg(long, value_name = "F")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Where to write the model: a folder or prefix
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) out: String,
+}
+
+/// Arguments of `evaluate`.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArguments {
+    /// Folder or prefix of the model
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Labelled impressions
+    #[arg(long, value_name = "URI")]
+    pub(crate) data: String,
+    /// Also measure each value of this column
+    #[arg(long, value_name = "COL")]
+    pub(crate) by: Option<String>,
+    /// The label's column [default: the one of the model's schema]
+    #[arg(long, value_name = "COL")]
+    pub(crate) label: Option<String>,
+}
+
+/// Numbers of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArgument {
+    /// 32-bit floats
+    F32,
+    /// 64-bit floats
+    F64,
+}
+
+/// Arguments of `predict`.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArguments {
+    /// Folder or prefix of the model
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Records to score
+    #[arg(long, value_name = "URI")]
+    pub(crate) data: String,
+    /// Folder or prefix for the predictions: one Parquet file for each input
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// Precision of the `ctr` column
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(crate) precision: PrecisionArgument,
+    /// Columns to carry beside the schema's ids
+    #[arg(long, value_name = "COLS", value_delimiter = ',')]
+    pub(crate) keep: Vec<String>,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(rate),
+        _ => Err("a share above 0 and up to 1".to_owned()),
+    }
+}

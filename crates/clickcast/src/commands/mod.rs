@@ -1,0 +1,75 @@
+//! The commands: each wires the parts of the house and prints what came of it.
+
+mod data;
+mod demo;
+mod evaluate;
+mod import;
+mod models;
+mod predict;
+mod schema;
+mod synth;
+mod train;
+
+use std::path::Path;
+use std::time::Instant;
+
+use clickcast_record::Schema;
+use tokio::runtime::Runtime;
+
+use crate::arguments::{Arguments, Command, Common};
+use crate::failure::Failure;
+
+/// What every command works with.
+pub(crate) struct Context {
+    /// For input and output; computing happens elsewhere.
+    runtime: Runtime,
+    /// Threads that compute.
+    threads: usize,
+    json: bool,
+    quiet: bool,
+}
+
+/// Runs one command.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let context = Context::new(&arguments.common)?;
+    match arguments.command {
+        Command::Demo(arguments) => demo::run(&context, &arguments),
+        Command::Synth(arguments) => synth::run(&context, &arguments),
+        Command::Schema(arguments) => schema::run(&context, &arguments),
+        Command::Train(arguments) => train::run(&context, &arguments),
+        Command::Import(arguments) => import::run(&context, &arguments),
+        Command::Evaluate(arguments) => evaluate::run(&context, &arguments),
+        Command::Predict(arguments) => predict::run(&context, &arguments),
+    }
+}
+
+impl Context {
+    fn new(common: &Common) -> Result<Self, Failure> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // Two threads wait on the network and disks; more would only wait for each other.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::transient(format!("no threads for input and output: {error}")))?;
+        let threads = common.threads.map_or(cores, usize::from);
+        Ok(Self { runtime, threads, json: common.json, quiet: common.quiet })
+    }
+}
+
+/// Reads a `features.toml`.
+fn read_schema(path: &Path) -> Result<Schema, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::input(format!("schema `{}`: {error}; `clickcast schema` guesses one", path.display())))?;
+    Schema::from_toml(&text).map_err(|error| Failure::input(format!("schema `{}`: {error}", path.display())))
+}
+
+/// Seconds since `start`, and how many of `rows` went by in one.
+fn pace(start: Instant, rows: u64) -> (f64, f64) {
+    let seconds = start.elapsed().as_secs_f64();
+    (seconds, rows as f64 / seconds.max(1e-9))
+}
+
+/// The most memory this process has held so far; none where the system doesn't tell.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,67 @@
+//! Where a setting comes from: flags, then `CLICKCAST_*`, then `clickcast.toml`, then defaults.
+
+use std::path::Path;
+
+use clap::Command;
+
+use crate::failure::Failure;
+
+/// The settings file, in the folder one works in.
+const FILE: &str = "clickcast.toml";
+
+/// Gives every flag its environment variable, and its default from the settings file.
+///
+/// The file's top level sets any command's flags by their long names; a table sets one command's.
+pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
+    let command = command.mut_subcommands(with_environment);
+    if !Path::new(FILE).exists() {
+        return Ok(command);
+    }
+    let text = std::fs::read_to_string(FILE).map_err(|error| Failure::input(format!("settings file `{FILE}`: {error}")))?;
+    let table: toml::Table =
+        toml::from_str(&text).map_err(|error| Failure::input(format!("settings file `{FILE}`: {}", error.to_string().trim_end())))?;
+    with_file(command, &table)
+}
+
+fn with_environment(command: Command) -> Command {
+    command.mut_args(|argument| match argument.get_long() {
+        Some(long) => {
+            let variable = format!("CLICKCAST_{}", long.replace('-', "_").to_uppercase());
+            argument.env(variable).hide_env(true)
+        }
+        None => argument,
+    })
+}
+
+fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failure> {
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for (key, value) in table {
+        let (targets, values): (&[String], Vec<(&String, &toml::Value)>) = match value {
+            toml::Value::Table(inner) if names.contains(key) => (std::slice::from_ref(key), inner.iter().collect()),
+            _ => (&names, vec![(key, value)]),
+        };
+        for (flag, value) in values {
+            let text = match value {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
+                _ => return Err(Failure::input(format!("settings file `{FILE}`: `{flag}` must be a string, number or boolean"))),
+            };
+            let mut known = false;
+            for target in targets {
+                command = command.mut_subcommand(target, |sub| {
+                    sub.mut_args(|argument| {
+                        if argument.get_long() != Some(flag.as_str()) {
+                            return argument;
+                        }
+                        known = true;
+                        argument.default_value(text.clone()).required(false)
+                    })
+                });
+            }
+            if !known {
+                return Err(Failure::input(format!("settings file `{FILE}`: no command has a setting `{flag}`")));
+            }
+        }
+    }
+    Ok(command)
+}

@@ -1,0 +1,202 @@
+//! How well the best possible model does: one that predicts each impression's true click probability.
+
+use arrow_array::types::{Float64Type, Int8Type};
+use arrow_array::{RecordBatch, cast::AsArray};
+use serde::Serialize;
+
+use super::Invalid;
+
+/// Log-odds beyond which scores share the outermost bins.
+const LOG_ODDS_MAX: f64 = 16.0;
+
+/// Bins over the log-odds: steps of 0.0005, far below what an AUC of millions of rows can tell apart.
+const BINS: usize = 1 << 16;
+
+/// What the best possible model reaches on some rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Optimum {
+    pub(crate) rows: u64,
+    pub(crate) clicks: u64,
+    /// Clicks per row.
+    pub(crate) ctr: f64,
+    /// Mean true click probability.
+    pub(crate) true_ctr: f64,
+    /// Log loss (nats a row) of the true probabilities on the clicks drawn: a model's distance to it is its own fault.
+    pub(crate) logloss: f64,
+    /// The same, expected over all clicks that could have been drawn: the mean entropy.
+    pub(crate) expected_logloss: f64,
+    /// Log loss of always predicting `ctr`.
+    pub(crate) base_logloss: f64,
+    /// `logloss / base_logloss` (He et al., "Practical lessons from predicting clicks on ads", ADKDD 2014); nothing if
+    /// all rows are of one class.
+    pub(crate) normalized_entropy: Option<f64>,
+    /// Area under the ROC curve of the true probabilities; nothing if all rows are of one class.
+    pub(crate) auc: Option<f64>,
+}
+
+/// Gathers an [`Optimum`] in one pass and 1 MiB.
+#[derive(Clone)]
+pub(crate) struct Truth {
+    rows: u64,
+    clicks: u64,
+    true_ctr_sum: f64,
+    logloss_sum: f64,
+    entropy_sum: f64,
+    /// Rows without and with a click, by bin of log-odds.
+    bins: Vec<[u64; 2]>,
+}
+
+impl Truth {
+    /// Nothing seen yet.
+    pub(crate) fn new() -> Self {
+        Self { rows: 0, clicks: 0, true_ctr_sum: 0.0, logloss_sum: 0.0, entropy_sum: 0.0, bins: vec![[0; 2]; BINS] }
+    }
+
+    /// Adds the rows of a batch that has the columns `true_ctr` (float64) and `click` (int8) as `synth` makes them.
+    ///
+    /// # Errors
+    /// [`Invalid`] if a column is absent, of another type, has nulls, or a probability is outside [0, 1].
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Invalid> {
+        let wrong = |column: &str, kind: &str| {
+            Invalid(format!(
+                "no {kind} column `{column}` without missing values: the data was not made by `clickcast synth`"
+            ))
+        };
+        let true_ctr = batch
+            .column_by_name("true_ctr")
+            .and_then(|column| column.as_primitive_opt::<Float64Type>())
+            .filter(|column| arrow_array::Array::null_count(column) == 0)
+            .ok_or_else(|| wrong("true_ctr", "float64"))?;
+        let click = batch
+            .column_by_name("click")
+            .and_then(|column| column.as_primitive_opt::<Int8Type>())
+            .filter(|column| arrow_array::Array::null_count(column) == 0)
+            .ok_or_else(|| wrong("click", "int8"))?;
+        if let Some(value) = true_ctr.values().iter().find(|value| !(0.0..=1.0).contains(*value)) {
+            return Err(Invalid(format!("`true_ctr` is {value}, which is no probability; make the data again")));
+        }
+        for (&probability, &click) in true_ctr.values().iter().zip(click.values()) {
+            self.add_row(probability, click != 0);
+        }
+        Ok(())
+    }
+
+    /// Adds what another one has seen.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.clicks += other.clicks;
+        self.true_ctr_sum += other.true_ctr_sum;
+        self.logloss_sum += other.logloss_sum;
+        self.entropy_sum += other.entropy_sum;
+        for (mine, theirs) in self.bins.iter_mut().zip(&other.bins) {
+            mine[0] += theirs[0];
+            mine[1] += theirs[1];
+        }
+    }
+
+    /// The optimum over all rows seen; nothing if there were none.
+    pub(crate) fn optimum(&self) -> Option<Optimum> {
+        if self.rows == 0 {
+            return None;
+        }
+        let rows = self.rows as f64;
+        let ctr = self.clicks as f64 / rows;
+        let logloss = self.logloss_sum / rows;
+        let base_logloss = entropy(ctr);
+        let both_classes = self.clicks > 0 && self.clicks < self.rows;
+        Some(Optimum {
+            rows: self.rows,
+            clicks: self.clicks,
+            ctr,
+            true_ctr: self.true_ctr_sum / rows,
+            logloss,
+            expected_logloss: self.entropy_sum / rows,
+            base_logloss,
+            normalized_entropy: both_classes.then(|| logloss / base_logloss),
+            auc: both_classes.then(|| self.auc()),
+        })
+    }
+
+    fn add_row(&mut self, probability: f64, click: bool) {
+        let log_odds = (probability / (1.0 - probability)).ln();
+        let share = (log_odds + LOG_ODDS_MAX) / (2.0 * LOG_ODDS_MAX);
+        // The cast saturates, also for the infinities of probabilities 0 and 1.
+        let bin = ((share * BINS as f64) as usize).min(BINS - 1);
+        self.bins[bin][usize::from(click)] += 1;
+        self.rows += 1;
+        self.clicks += u64::from(click);
+        self.true_ctr_sum += probability;
+        self.logloss_sum -= if click { probability.ln() } else { (-probability).ln_1p() };
+        self.entropy_sum += entropy(probability);
+    }
+
+    /// The share of (click, no click) pairs in which the click has the higher score; pairs within a bin count half.
+    fn auc(&self) -> f64 {
+        let mut unclicked_below = 0u64;
+        let mut pairs_won = 0.0;
+        for &[unclicked, clicked] in &self.bins {
+            pairs_won += clicked as f64 * (unclicked_below as f64 + unclicked as f64 * 0.5);
+            unclicked_below += unclicked;
+        }
+        pairs_won / (self.clicks as f64 * (self.rows - self.clicks) as f64)
+    }
+}
+
+/// The entropy of a coin, in nats.
+fn entropy(probability: f64) -> f64 {
+    let term = |share: f64| {
+        if share > 0.0 { -share * share.ln() } else { 0.0 }
+    };
+    term(probability) + term(1.0 - probability)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::tests::{blocks, generator, numbers, optimum};
+    use super::*;
+
+    #[test]
+    fn the_optimum_is_that_of_a_plain_computation() {
+        let made = blocks(&generator(|settings| settings.rows = 20_000));
+        let truths: Vec<f64> = numbers::<Float64Type>(&made, "true_ctr").into_iter().flatten().collect();
+        let clicks: Vec<bool> = numbers::<Int8Type>(&made, "click").into_iter().map(|click| click == Some(1)).collect();
+        let (mut won, mut pairs, mut loss) = (0.0, 0.0, 0.0);
+        for (&truth, &clicked) in truths.iter().zip(&clicks) {
+            loss -= if clicked { truth.ln() } else { (1.0 - truth).ln() };
+            for (&other, &other_clicked) in truths.iter().zip(&clicks) {
+                if clicked && !other_clicked {
+                    pairs += 1.0;
+                    won += if truth > other { 1.0 } else { f64::from(u8::from(truth == other)) / 2.0 };
+                }
+            }
+        }
+        let best = optimum(&made);
+        assert!((best.auc.unwrap() - won / pairs).abs() < 1e-4, "{} against {}", best.auc.unwrap(), won / pairs);
+        assert!((best.logloss - loss / truths.len() as f64).abs() < 1e-12);
+
+        let (mut left, mut right) = (Truth::new(), Truth::new());
+        left.add(&made[0].slice(0, 7_000)).unwrap();
+        right.add(&made[0].slice(7_000, 13_000)).unwrap();
+        left.merge(&right);
+        let merged = left.optimum().unwrap();
+        assert_eq!((merged.rows, merged.clicks, merged.auc), (best.rows, best.clicks, best.auc));
+        assert!((merged.logloss - best.logloss).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_optimum_needs_rows_and_an_auc_needs_both_classes() {
+        assert_eq!(Truth::new().optimum(), None);
+        let made = generator(|_| ()).block(0);
+        let clicks = made.column_by_name("click").unwrap().as_primitive::<Int8Type>();
+        let quiet = (0..made.num_rows()).find(|&row| clicks.value(row) == 0).unwrap();
+        let best = optimum(&[made.slice(quiet, 1)]);
+        assert_eq!((best.auc, best.normalized_entropy, best.clicks), (None, None, 0));
+
+        let error = Truth::new().add(&generator(|_| ()).users(0..3)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "no float64 column `true_ctr` without missing values: the data was not made by `clickcast synth`"
+        );
+    }
+}
