@@ -1,1 +1,39 @@
-fn main() {}
+//! Clickcast predicts click-through rates in bulk: the command line.
+
+mod arguments;
+mod commands;
+mod console;
+mod failure;
+mod guess;
+mod progress;
+mod settings;
+mod synth;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use arguments::Arguments;
+use failure::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // The exit code still tells where stderr is closed.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let command = settings::apply(Arguments::command())?;
+    let matches = command.get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).map_err(Failure::input)?;
+    commands::run(arguments)
+}

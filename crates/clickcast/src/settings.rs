@@ -13,7 +13,7 @@ const FILE: &str = "clickcast.toml";
 ///
 /// The file's top level sets any command's flags by their long names; a table sets one command's.
 pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
-    let command = command.mut_subcommands(with_environment);
+    let command = with_environment(command).mut_subcommands(with_environment);
     if !Path::new(FILE).exists() {
         return Ok(command);
     }
@@ -47,16 +47,17 @@ fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failu
                 _ => return Err(Failure::input(format!("settings file `{FILE}`: `{flag}` must be a string, number or boolean"))),
             };
             let mut known = false;
+            let mut with_default = |argument: clap::Arg| {
+                if argument.get_long() != Some(flag.as_str()) {
+                    return argument;
+                }
+                known = true;
+                argument.default_value(text.clone()).required(false)
+            };
+            // Settings of every command belong to the top level, and reach the commands from there.
+            command = command.mut_args(&mut with_default);
             for target in targets {
-                command = command.mut_subcommand(target, |sub| {
-                    sub.mut_args(|argument| {
-                        if argument.get_long() != Some(flag.as_str()) {
-                            return argument;
-                        }
-                        known = true;
-                        argument.default_value(text.clone()).required(false)
-                    })
-                });
+                command = command.mut_subcommand(target, |sub| sub.mut_args(&mut with_default));
             }
             if !known {
                 return Err(Failure::input(format!("settings file `{FILE}`: no command has a setting `{flag}`")));

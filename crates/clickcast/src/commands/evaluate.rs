@@ -1,0 +1,136 @@
+//! `clickcast evaluate`: how good a model is on labelled impressions.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use clickcast_model::metrics::{Accumulator, Metrics};
+use clickcast_model::{Model, Scratch};
+use clickcast_record::{Batch, Need, Schema};
+use serde_json::{Value, json};
+
+use super::data::{Data, text_of};
+use super::{Context, models, pace};
+use crate::arguments::EvaluateArguments;
+use crate::console;
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// Rows kept one by one for an exact AUC: 64 MiB.
+const ROWS_EXACT_MAX: usize = 1 << 22;
+/// The same for each slice; beyond it a slice is folded into 1.5 MiB.
+const SLICE_ROWS_EXACT_MAX: usize = 1 << 15;
+/// Distinct values of the slicing column: 1,000 folded slices take 1.5 GiB at the very most.
+const SLICES_MAX: usize = 1000;
+
+/// What was measured.
+pub(super) struct Measured {
+    pub(super) all: Accumulator,
+    pub(super) slices: Vec<(String, Accumulator)>,
+}
+
+pub(super) fn run(context: &Context, arguments: &EvaluateArguments) -> Result<(), Failure> {
+    let start = Instant::now();
+    let model = models::load(context, &arguments.model)?;
+    let data = Data::open(context, &arguments.data)?;
+    let measured = measure(context, &model, &data, arguments.label.as_deref(), arguments.by.as_deref())?;
+    let metrics = measured.all.metrics();
+    let metrics = metrics.ok_or_else(|| Failure::input(format!("`{}` has no rows to evaluate on", arguments.data)))?;
+    let (seconds, rows_per_second) = pace(start, metrics.rows);
+    let mut object = to_json(&metrics);
+    object["slices"] = slices_to_json(&measured.slices);
+    object["model"] = json!(arguments.model);
+    object["seconds"] = json!(seconds);
+    object["rows_per_second"] = json!(rows_per_second);
+    console::result(&object, context.json)?;
+    if context.json || measured.slices.is_empty() {
+        return Ok(());
+    }
+    let header = vec!["value", "rows", "positives", "auc", "logloss", "calibration"];
+    let keys = header.iter().skip(1);
+    let rows = object["slices"].as_array().into_iter().flatten().map(|slice| {
+        let value = std::iter::once(slice["value"].as_str().unwrap_or("(missing)").to_owned());
+        value.chain(keys.clone().map(|key| console::readable(key, &slice[*key]))).collect()
+    });
+    console::say(&format!("\n{}", console::table(Some(header.clone()), rows.collect())))
+}
+
+/// Scores labelled data and accumulates what came of it, over all rows and by the values of a column.
+pub(super) fn measure(
+    context: &Context,
+    model: &Model,
+    data: &Data,
+    label: Option<&str>,
+    by: Option<&str>,
+) -> Result<Measured, Failure> {
+    let schema = with_label(model.schema(), label)?;
+    let need = Need { labels: true, times: false, carried: by.map(str::to_owned).into_iter().collect() };
+    let progress = Progress::new("evaluate", data.rows_total(), context.quiet);
+    let mut measured = Measured { all: Accumulator::new(ROWS_EXACT_MAX), slices: Vec::new() };
+    let mut slice_of: HashMap<String, usize> = HashMap::new();
+    let score = |batch: Batch| {
+        let mut scores = Vec::new();
+        model.score(&batch, &mut Scratch::default(), &mut scores).map(|()| (batch, scores))
+    };
+    data.scan(context, &schema, &need, score, |_, scored| {
+        let (batch, scores) = scored.map_err(Failure::input)?;
+        let labels = batch.labels.as_deref().unwrap_or_default();
+        let weight = |row: usize| batch.weights.as_ref().map_or(1.0, |weights| weights[row]);
+        for (row, (&score, &label)) in scores.iter().zip(labels).enumerate() {
+            measured.all.add(score, label, weight(row));
+        }
+        if let Some((_, array)) = batch.carried.first() {
+            let values = text_of(array)?;
+            for (row, (&score, &label)) in scores.iter().zip(labels).enumerate() {
+                let value = values(row);
+                let next = measured.slices.len();
+                let index = match slice_of.get(&value) {
+                    Some(&index) => index,
+                    None if next == SLICES_MAX => {
+                        let column = by.unwrap_or_default();
+                        return Err(Failure::input(format!(
+                            "column `{column}` has more than {SLICES_MAX} values; slice by one with fewer"
+                        )));
+                    }
+                    None => {
+                        measured.slices.push((value.clone(), Accumulator::new(SLICE_ROWS_EXACT_MAX)));
+                        slice_of.insert(value, next);
+                        next
+                    }
+                };
+                measured.slices[index].1.add(score, label, weight(row));
+            }
+        }
+        progress.add(batch.rows as u64);
+        Ok(())
+    })?;
+    Ok(measured)
+}
+
+/// The keys that every evaluation has.
+pub(super) fn to_json(metrics: &Metrics) -> Value {
+    let mut object = serde_json::to_value(metrics).unwrap_or_default();
+    object["slices"] = json!([]);
+    object
+}
+
+fn slices_to_json(slices: &[(String, Accumulator)]) -> Value {
+    let mut measured: Vec<(&String, Metrics)> =
+        slices.iter().filter_map(|(value, accumulator)| Some((value, accumulator.metrics()?))).collect();
+    measured.sort_by(|a, b| b.1.rows.cmp(&a.1.rows).then_with(|| a.0.cmp(b.0)));
+    let object = |(value, metrics): (&String, Metrics)| {
+        let mut object = serde_json::to_value(metrics).unwrap_or_default();
+        object["value"] = json!(value);
+        object
+    };
+    measured.into_iter().map(object).collect()
+}
+
+fn with_label(schema: &Schema, label: Option<&str>) -> Result<Schema, Failure> {
+    match (label, schema.label()) {
+        (Some(label), _) => schema
+            .with_roles(Some(label.to_owned()), schema.weight().map(str::to_owned), None, Vec::new())
+            .map_err(Failure::input),
+        (None, Some(_)) => Ok(schema.clone()),
+        (None, None) => Err(Failure::input("the model's schema names no label; add --label COLUMN")),
+    }
+}

@@ -1,0 +1,188 @@
+//! What goes wrong is said in one sentence, with the right exit code, and leaves nothing half-written.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use support::World;
+
+const SCHEMA: &str = "label = \"click\"\nid = [\"id\"]\n[[feature]]\nname = \"age\"\nkind = \"numeric\"\n\
+                      [[feature]]\nname = \"os\"\nkind = \"categorical\"\n";
+
+/// A few hundred rows that a model can be learned from.
+fn impressions() -> String {
+    let mut text = "id,age,os,click\n".to_owned();
+    for row in 0..400 {
+        let os = if row % 3 == 0 { "ios" } else { "android" };
+        text += &format!("{row},{},{os},{}\n", row % 50, u8::from(row % 7 == 0 || row % 3 == 0));
+    }
+    text
+}
+
+/// A folder with data, a schema and a model.
+fn world() -> World {
+    let world = World::new();
+    world.write("features.toml", SCHEMA);
+    world.write("data/a.csv", impressions());
+    world.json("train --data data --schema features.toml --family lr --out model");
+    world
+}
+
+/// Runs a command that must fail: exit code 2, one sentence on stderr with all of `said`, nothing on stdout,
+/// and no file under `out`.
+fn refused(world: &World, arguments: &str, said: &[&str]) {
+    let ended = world.run(arguments);
+    assert_eq!(ended.code, 2, "{arguments}: {}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.lines().filter(|line| line.starts_with("error: ")).count() == 1, "{arguments}: {}", ended.stderr);
+    for part in said {
+        assert!(ended.stderr.contains(part), "{arguments}: wanted `{part}` in: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    assert!(ended.stdout.is_empty(), "{arguments}: {}", ended.stdout);
+    assert!(world.files("out").is_empty(), "{arguments} left {:?}", world.files("out"));
+}
+
+#[test]
+fn data_that_can_not_be_read_is_refused_by_name_and_place() {
+    let world = world();
+    world.json("synth --rows 2000 --out good.parquet --schema synth.toml");
+    let parquet = std::fs::read(world.path("good.parquet")).unwrap();
+    world.write("bad/truncated.parquet", &parquet[..parquet.len() / 2]);
+    world.write("bad/middle.parquet", [&parquet[..parquet.len() / 4], &parquet[parquet.len() / 2..]].concat());
+    world.write("bad/text.parquet", impressions());
+    world.write("bad/binary.csv", &parquet);
+    world.write("bad/plain.csv.gz", impressions());
+    world.write("bad/empty.csv", "");
+    world.write("bad/empty.parquet", "");
+    world.write("bad/latin.csv", b"id,age,os,click\n1,2,ios,0\n2,3,caf\xe9,1\n");
+    world.write("bad/words.csv", "id,age,os,click\n1,2,ios,0\n2,old,ios,1\n");
+    world.write("bad/column.csv", "id,age,click\n1,2,0\n");
+    world.write("bad/ragged.csv", "id,age,os,click\n1,2,ios,0\n2,3,ios\n");
+    std::fs::create_dir_all(world.path("bad/nothing")).unwrap();
+    for (file, said) in [
+        ("truncated.parquet", &["truncated.parquet"][..]),
+        ("middle.parquet", &["middle.parquet"]),
+        ("text.parquet", &["text.parquet", "Parquet"]),
+        ("binary.csv", &["binary.csv"]),
+        ("plain.csv.gz", &["plain.csv.gz", "gzip"]),
+        ("empty.csv", &["empty.csv", "empty"]),
+        ("empty.parquet", &["empty.parquet", "empty"]),
+        ("latin.csv", &["latin.csv", "UTF-8"]),
+        ("words.csv", &["words.csv", "age", "old"]),
+        ("column.csv", &["column.csv", "`os` is missing"]),
+        ("ragged.csv", &["ragged.csv"]),
+        ("nothing", &["nothing"]),
+        ("absent.csv", &["absent.csv"]),
+    ] {
+        refused(&world, &format!("predict --model model --data bad/{file} --out out"), said);
+    }
+}
+
+#[test]
+fn labels_and_weights_are_checked_row_by_row() {
+    let world = world();
+    let weighted = SCHEMA.replace("label", "weight = \"w\"\nlabel");
+    world.write("weighted.toml", &weighted);
+    let rows = |label: &str, weight: &str| format!("id,age,os,click,w\n1,2,ios,0,1\n2,3,ios,{label},{weight}\n");
+    for (name, text, said) in [
+        ("label", rows("2", "1"), &["label.csv", "`click`, row 2", "2"][..]),
+        ("blank", rows("", "1"), &["blank.csv", "`click`, row 2", "missing"]),
+        ("word", rows("maybe", "1"), &["word.csv", "`click`, row 2", "maybe"]),
+        ("nan", rows("1", "NaN"), &["nan.csv", "`w`, row 2"]),
+        ("infinite", rows("1", "inf"), &["infinite.csv", "`w`, row 2", "inf"]),
+        ("negative", rows("1", "-1"), &["negative.csv", "`w`, row 2", "-1"]),
+    ] {
+        world.write(&format!("{name}.csv"), text);
+        refused(&world, &format!("train --data {name}.csv --schema weighted.toml --family lr --out out"), said);
+    }
+    let one_class: String = impressions().lines().map(|line| {
+        let kept = line.rsplit_once(',').unwrap().0;
+        if line.ends_with("click") { format!("{line}\n") } else { format!("{kept},0\n") }
+    }).collect();
+    world.write("one.csv", one_class);
+    refused(&world, "train --data one.csv --schema features.toml --family lr --out out", &["one.csv", "click"]);
+    world.write("header.csv", "id,age,os,click\n");
+    refused(&world, "train --data header.csv --schema features.toml --family ffm --out out", &["header.csv", "row"]);
+    refused(&world, "evaluate --model model --data header.csv", &["header.csv", "no rows"]);
+}
+
+#[test]
+fn zero_rows_are_scored_to_zero_rows_and_extra_columns_do_not_matter() {
+    let world = world();
+    world.write("header.csv", "id,age,os,click\n");
+    let outcome = world.json("predict --model model --data header.csv --out out");
+    assert_eq!((outcome["rows"].as_u64(), outcome["files"].as_u64()), (Some(0), Some(1)));
+    world.write("extra.csv", "more,os,id,age\n9,ios,1,2\n");
+    assert_eq!(world.json("predict --model model --data extra.csv --out out")["rows"], 1);
+}
+
+#[test]
+fn models_that_differ_or_are_damaged_never_score() {
+    let world = world();
+    let files = world.files("model");
+    let copy = |name: &str, change: &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>| {
+        for (file, bytes) in &files {
+            if let Some(bytes) = change(file, bytes.clone()) {
+                world.write(&format!("{name}/{file}"), bytes);
+            }
+        }
+    };
+    copy("flipped", &|file, mut bytes| {
+        if file.ends_with("safetensors") {
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+        }
+        Some(bytes)
+    });
+    copy("short", &|file, bytes| Some(if file == "model.json" { bytes[..bytes.len() / 2].to_vec() } else { bytes }));
+    copy("newer", &|file, bytes| {
+        Some(if file == "model.json" {
+            String::from_utf8(bytes).unwrap().replacen("\"format\": 1", "\"format\": 99", 1).into_bytes()
+        } else {
+            bytes
+        })
+    });
+    copy("partial", &|file, bytes| (file == "model.json").then_some(bytes));
+    for (model, said) in [
+        ("flipped", &["flipped", "SHA-256"][..]),
+        ("short", &["short", "model.json"]),
+        ("newer", &["newer", "format 99", "use a newer clickcast"]),
+        ("partial", &["partial", "is missing"]),
+        ("absent", &["absent", "no model"]),
+    ] {
+        refused(&world, &format!("predict --model {model} --data data --out out"), said);
+    }
+    world.write("kind.csv", "id,age,os\n1,young,ios\n");
+    refused(&world, "predict --model model --data kind.csv --out out", &["kind.csv", "age"]);
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    let world = world();
+    world.write("bad.toml", "label = \"click\"\n[[feature]]\nname = \"age\"\nkind = \"number\"\n");
+    world.write("model.txt", "tree\nversion=v4\nnum_class=3\n");
+    for (arguments, said) in [
+        ("predict --model model --data data --out data", &["data", "input"][..]),
+        ("predict --model model --data data/a.csv --out data", &["data", "input"]),
+        ("predict --model model --data ftp://x/y --out out", &["ftp"]),
+        ("predict --model model --data data --out out --keep nope", &["`nope` is missing"]),
+        ("train --data data --schema bad.toml --family lr --out out", &["bad.toml", "number"]),
+        ("train --data data --schema absent.toml --family lr --out out", &["absent.toml"]),
+        ("train --data data --schema features.toml --family lr --out out --sample-negatives 0", &["sample-negatives"]),
+        ("schema --data data --label nope", &["`nope` is missing"]),
+        ("import --from lightgbm model.txt --out out", &["model.txt"]),
+        ("import --from lightgbm absent.txt --out out", &["absent.txt"]),
+        ("evaluate --model model --data data --by nope", &["`nope` is missing"]),
+        ("synth --rows 10 --users 0 --out out/x.parquet", &["users"]),
+    ] {
+        refused(&world, arguments, said);
+    }
+}
+
+#[test]
+fn a_full_disk_fails_as_something_to_retry_and_leaves_nothing() {
+    let world = world();
+    // `/dev/full` is a device that takes nothing: as a folder it can't even be made.
+    let ended = world.run("predict --model model --data data --out /dev/full/out");
+    assert!(ended.code == 1 || ended.code == 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("/dev/full"), "{}", ended.stderr);
+}

@@ -1,0 +1,131 @@
+//! A tree ensemble fed by batches: columns become what its splits compare.
+
+use std::collections::HashMap;
+
+use clickcast_record::{Batch, Categorical, Categories, Category, Column, Numeric};
+
+use crate::Error;
+use crate::trees::{Ensemble, FeatureKind, Plan, Scratch, TreeColumn};
+
+/// An ensemble and its compiled plan.
+#[derive(Debug)]
+pub(crate) struct Forest {
+    ensemble: Ensemble,
+    plan: Plan,
+    /// For each feature, the place of each DataFrame category by its text; none where numbers are fed.
+    places: Vec<Option<HashMap<String, f64>>>,
+}
+
+/// What scoring keeps between batches.
+#[derive(Debug, Default)]
+pub(crate) struct ForestScratch {
+    plan: Scratch,
+}
+
+/// One feature's values, converted where the batch does not hold them as the plan takes them.
+enum Values<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    Converted(Vec<f64>),
+    Coded { codes: &'a [u32], values: Vec<f64> },
+    Missing,
+}
+
+impl Forest {
+    pub(crate) fn new(ensemble: Ensemble) -> Result<Self, Error> {
+        let plan = Plan::new(&ensemble).map_err(|error| Error::Unfit(error.to_string()))?;
+        let places = |feature: &crate::trees::Feature| {
+            let known = feature.categories.as_ref()?;
+            Some(known.iter().enumerate().map(|(place, category)| (category.text(), place as f64)).collect())
+        };
+        let places = ensemble.features().iter().map(places).collect();
+        Ok(Self { ensemble, plan, places })
+    }
+
+    /// Predicts the click probability of each row; bit-equal to the scalar oracle.
+    pub(crate) fn score(&self, batch: &Batch, scratch: &mut ForestScratch, out: &mut Vec<f64>) -> Result<(), Error> {
+        if batch.features.len() != self.ensemble.features().len() {
+            return Err(Error::Unfit(format!(
+                "the batch has {} features, the model {}",
+                batch.features.len(),
+                self.ensemble.features().len()
+            )));
+        }
+        let values: Vec<Values<'_>> = self
+            .ensemble
+            .features()
+            .iter()
+            .zip(&self.places)
+            .zip(&batch.features)
+            .map(|((feature, places), column)| values(feature, places.as_ref(), column))
+            .collect::<Result<_, _>>()?;
+        let columns: Vec<TreeColumn<'_>> = values
+            .iter()
+            .map(|values| match values {
+                Values::F32(values) => TreeColumn::F32(values),
+                Values::F64(values) => TreeColumn::F64(values),
+                Values::Converted(values) => TreeColumn::F64(values),
+                Values::Coded { codes, values } => TreeColumn::Coded { codes, values },
+                Values::Missing => TreeColumn::Constant(f64::NAN),
+            })
+            .collect();
+        out.clear();
+        out.resize(batch.rows, 0.0);
+        self.plan.score(&columns, batch.rows, &mut scratch.plan, out);
+        out.iter_mut().for_each(|value| *value = self.ensemble.probability(*value));
+        Ok(())
+    }
+}
+
+fn values<'a>(
+    feature: &crate::trees::Feature,
+    places: Option<&HashMap<String, f64>>,
+    column: &'a Column,
+) -> Result<Values<'a>, Error> {
+    let number = |category: Category<'_>| match places {
+        Some(places) => place(places, category),
+        None => number(category),
+    };
+    Ok(match column {
+        _ if feature.kind == FeatureKind::Unused => Values::Missing,
+        Column::Numeric(Numeric::F32(values)) => Values::F32(values),
+        Column::Numeric(Numeric::F64(values)) => Values::F64(values),
+        Column::Categorical(Categorical::Coded { codes, categories }) => Values::Coded {
+            codes,
+            values: std::iter::once(f64::NAN).chain(entries(categories).map(number)).collect(),
+        },
+        Column::Categorical(values @ Categorical::Integers { .. }) => {
+            let mut converted = Vec::new();
+            values.map_into(&mut converted, |category| category.map_or(f64::NAN, number));
+            Values::Converted(converted)
+        }
+        Column::Multi(_) => {
+            return Err(Error::Unfit(format!("feature `{}` is a list, which a LightGBM model can't take", feature.name)));
+        }
+    })
+}
+
+fn entries(categories: &Categories) -> impl Iterator<Item = Category<'_>> {
+    (0..categories.len()).map(|index| categories.get(index))
+}
+
+/// What LightGBM was fed for a category that its model lists: its place, or NaN where unknown.
+fn place(places: &HashMap<String, f64>, category: Category<'_>) -> f64 {
+    let found = match category {
+        Category::Integer(integer) => places.get(&integer.to_string()),
+        Category::Text(text) => places.get(text).or_else(|| {
+            // `7.0` is the integer 7 and `TRUE` is true, as a CSV file may spell them.
+            let number = text.trim().parse::<f64>().map(|number| number.to_string());
+            places.get(&number.unwrap_or_else(|_| text.to_ascii_lowercase()))
+        }),
+    };
+    found.copied().unwrap_or(f64::NAN)
+}
+
+/// What LightGBM was fed for a category without a list: the number itself, or NaN.
+fn number(category: Category<'_>) -> f64 {
+    match category {
+        Category::Text(text) => text.trim().parse().unwrap_or(f64::NAN),
+        Category::Integer(integer) => integer as f64,
+    }
+}
