@@ -1,0 +1,142 @@
+//! Finds the files behind a data URI.
+
+use clickcast_storage::{Object, Store};
+
+use crate::Error;
+
+/// A file to read.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Where it lies.
+    pub store: Store,
+    /// Its key, version and size.
+    pub object: Object,
+    pub(crate) format: Format,
+    pub(crate) compression: Compression,
+    /// Columns that its folders' names give (`dt=2020-01-29/`), in order.
+    pub(crate) hive: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Parquet,
+    Csv,
+    Tsv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Input {
+    /// The file as a person would type it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.store.uri(&self.object.key)
+    }
+
+    /// The key of this file's output below an output folder: the same key, ending in `.parquet`.
+    #[must_use]
+    pub fn output_key(&self) -> String {
+        let key = &self.object.key;
+        if self.format == Format::Parquet && self.compression == Compression::None {
+            key.clone()
+        } else {
+            format!("{key}.parquet")
+        }
+    }
+}
+
+/// The data files behind a URI: the one it names, or all below it, by rising key.
+///
+/// # Errors
+/// [`Error::File`] where there is none, or the file's ending tells no format.
+pub async fn discover(uri: &str) -> Result<Vec<Input>, Error> {
+    // A name with a known ending is a file, unless it is a folder after all.
+    if format_of(uri).is_some() {
+        let (store, key) = Store::open_parent(uri)?;
+        match store.head(&key).await {
+            Ok(object) => return input(store, object, uri).map(|input| vec![input]),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let store = Store::open(uri)?;
+    let mut inputs = Vec::new();
+    for object in store.list().await? {
+        if format_of(&object.key).is_some() {
+            let name = store.uri(&object.key);
+            inputs.push(input(store.clone(), object, &name)?);
+        }
+    }
+    if inputs.is_empty() {
+        let problem = "no data here; give a .parquet, .csv or .tsv file (also .gz, .zst), or a folder or prefix of such files";
+        return Err(Error::file(uri, problem));
+    }
+    Ok(inputs)
+}
+
+fn input(store: Store, object: Object, name: &str) -> Result<Input, Error> {
+    let Some((format, compression)) = format_of(&object.key) else {
+        return Err(Error::file(name, "its ending tells no format"));
+    };
+    if object.size == 0 {
+        return Err(Error::file(name, "the file is empty; write it again"));
+    }
+    // The folder that the URI itself names may be a Hive folder too.
+    let hive = hive(name);
+    Ok(Input { store, object, format, compression, hive })
+}
+
+fn format_of(name: &str) -> Option<(Format, Compression)> {
+    let lower = name.to_ascii_lowercase();
+    let (stem, compression) = match (lower.strip_suffix(".gz"), lower.strip_suffix(".zst")) {
+        (Some(stem), _) => (stem, Compression::Gzip),
+        (_, Some(stem)) => (stem, Compression::Zstd),
+        _ => (lower.as_str(), Compression::None),
+    };
+    match stem.rsplit_once('.')?.1 {
+        "parquet" if compression == Compression::None => Some((Format::Parquet, compression)),
+        "csv" => Some((Format::Csv, compression)),
+        "tsv" => Some((Format::Tsv, compression)),
+        _ => None,
+    }
+}
+
+fn hive(name: &str) -> Vec<(String, String)> {
+    let folders = name.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let pair = |folder: &str| folder.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    folders.split('/').filter_map(pair).filter(|(key, _)| !key.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_tell_the_format() {
+        use {Compression as C, Format as F};
+        for (name, expected) in [
+            ("a.parquet", Some((F::Parquet, C::None))),
+            ("a.snappy.parquet", Some((F::Parquet, C::None))),
+            ("A.CSV", Some((F::Csv, C::None))),
+            ("a.csv.gz", Some((F::Csv, C::Gzip))),
+            ("x/a.tsv.zst", Some((F::Tsv, C::Zstd))),
+            ("a.parquet.gz", None),
+            ("a.txt", None),
+            ("csv", None),
+        ] {
+            assert_eq!(format_of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn hive_folders_are_columns() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(hive("in/dt=2020-01-29/hour=7/p.csv"), [pair("dt", "2020-01-29"), pair("hour", "7")]);
+        assert_eq!(hive("plain.csv"), []);
+    }
+}

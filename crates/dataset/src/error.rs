@@ -1,0 +1,76 @@
+//! What can go wrong with a file.
+
+use std::error::Error as _;
+
+/// Why a file can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file's content is not what it should be.
+    #[error("`{file}`: {problem}")]
+    File {
+        /// The file, as a person would type it.
+        file: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The file's columns or values don't fit the schema.
+    #[error("`{file}`")]
+    Record {
+        /// The file, as a person would type it.
+        file: String,
+        /// Which column or value.
+        #[source]
+        source: clickcast_record::Error,
+    },
+    /// The place where the file is, or is to be.
+    #[error(transparent)]
+    Storage(#[from] clickcast_storage::Error),
+}
+
+impl Error {
+    /// Whether repeating the same request may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::File { .. } | Self::Record { .. } => false,
+            Self::Storage(error) => error.is_transient(),
+        }
+    }
+
+    pub(crate) fn file(file: &str, problem: impl std::fmt::Display) -> Self {
+        Self::File { file: file.to_owned(), problem: problem.to_string() }
+    }
+
+    /// From Parquet's error: the store's own where it lies beneath.
+    pub(crate) fn parquet(file: &str, error: parquet::errors::ParquetError) -> Self {
+        match error {
+            parquet::errors::ParquetError::External(source) => match source.downcast::<clickcast_storage::Error>() {
+                Ok(storage) => Self::Storage(*storage),
+                Err(other) => Self::file(file, format!("not readable as Parquet: {other}")),
+            },
+            other => Self::file(file, format!("not readable as Parquet: {other}; write the file again")),
+        }
+    }
+
+    /// From a stream's error: the store's own where it lies beneath.
+    pub(crate) fn stream(file: &str, error: std::io::Error) -> Self {
+        let beneath = error.get_ref().and_then(|inner| inner.downcast_ref::<clickcast_storage::Error>()).is_some();
+        match error.into_inner() {
+            Some(inner) if beneath => match inner.downcast::<clickcast_storage::Error>() {
+                Ok(storage) => Self::Storage(*storage),
+                Err(other) => Self::file(file, other),
+            },
+            Some(inner) => Self::file(file, inner),
+            None => Self::file(file, "can't be read"),
+        }
+    }
+
+    /// From Arrow's error while reading text.
+    pub(crate) fn arrow(file: &str, error: arrow_schema::ArrowError) -> Self {
+        match error {
+            arrow_schema::ArrowError::IoError(_, inner) => Self::stream(file, inner),
+            arrow_schema::ArrowError::CsvError(problem) => Self::file(file, problem),
+            other => Self::file(file, other.source().map_or_else(|| other.to_string(), ToString::to_string)),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! An opened file: the parts that can be read side by side, and their batches.
+
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use clickcast_record::{Batch, Binding, Need, Schema};
+use tokio::runtime::Handle;
+
+use crate::Error;
+use crate::columnar::{GroupReader, ParquetFile};
+use crate::discover::{Format, Input};
+use crate::text::{TextFile, TextReader};
+
+/// A file bound to a schema.
+pub(crate) struct Opened {
+    name: String,
+    file: File,
+    binding: Arc<Binding>,
+    columns: Vec<String>,
+    hive: Vec<(String, String)>,
+}
+
+enum File {
+    Parquet(ParquetFile),
+    Text(TextFile),
+}
+
+/// Reads one part of a file, batch by batch.
+pub(crate) struct PartReader {
+    name: String,
+    reader: Reader,
+    binding: Arc<Binding>,
+    hive: Vec<(String, String)>,
+    next_row: u64,
+}
+
+enum Reader {
+    Parquet(GroupReader),
+    Text(TextReader),
+}
+
+impl Opened {
+    pub(crate) fn new(input: &Input, handle: &Handle, schema: &Schema, need: &Need) -> Result<Self, Error> {
+        let name = input.name();
+        let (file, own) = open(input, handle, |text| text.schema(schema, need))?;
+        let columns = need.columns(schema);
+        // A column in the file is nearer the truth than the name of its folder.
+        let hive = input.hive.iter().filter(|(key, _)| own.column_with_name(key).is_none() && columns.contains(key));
+        let hive: Vec<_> = hive.cloned().collect();
+        let all = own.fields().iter().cloned().chain(hive.iter().map(|(key, _)| Arc::new(hive_field(key))));
+        let wanted = all.filter(|field| columns.contains(field.name()));
+        let wanted = ArrowSchema::new(wanted.collect::<Vec<_>>());
+        // All of the file's columns, so that a message can list them.
+        let binding = Binding::new(schema, need, &wanted).map_err(|error| match error {
+            clickcast_record::Error::MissingColumn { column, .. } => {
+                let present = own.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+                clickcast_record::Error::MissingColumn { column, present }
+            }
+            other => other,
+        });
+        let binding = binding.map_err(|source| Error::Record { file: name.clone(), source })?;
+        Ok(Self { name, file, binding: Arc::new(binding), columns, hive })
+    }
+
+    /// How many parts can be read side by side.
+    pub(crate) fn parts(&self) -> usize {
+        match &self.file {
+            File::Parquet(file) => file.row_groups().len(),
+            File::Text(_) => 1,
+        }
+    }
+
+    pub(crate) fn read(
+        &self,
+        part: usize,
+        handle: &Handle,
+        schema: &Schema,
+        need: &Need,
+    ) -> Result<PartReader, Error> {
+        let (reader, next_row) = match &self.file {
+            File::Parquet(file) => (Reader::Parquet(file.read(part, &self.columns)?), file.row_groups()[part]),
+            File::Text(file) => (Reader::Text(file.read(handle, schema, need, &self.columns)?), 0),
+        };
+        let (name, binding, hive) = (self.name.clone(), self.binding.clone(), self.hive.clone());
+        Ok(PartReader { name, reader, binding, hive, next_row })
+    }
+}
+
+impl PartReader {
+    pub(crate) fn next(&mut self) -> Option<Result<Batch, Error>> {
+        let batch = match &mut self.reader {
+            Reader::Parquet(reader) => reader.next(&self.name)?,
+            Reader::Text(reader) => reader.next()?,
+        };
+        let batch = batch.and_then(|batch| with_hive(&self.name, batch, &self.hive));
+        Some(batch.and_then(|batch| {
+            let first_row = self.next_row;
+            self.next_row += batch.num_rows() as u64;
+            let bound = self.binding.batch(&batch, first_row);
+            bound.map_err(|source| Error::Record { file: self.name.clone(), source })
+        }))
+    }
+}
+
+fn open(input: &Input, handle: &Handle, schema: impl Fn(&TextFile) -> SchemaRef) -> Result<(File, SchemaRef), Error> {
+    Ok(match input.format {
+        Format::Parquet => {
+            let file = ParquetFile::open(input, handle)?;
+            let schema = file.schema().clone();
+            (File::Parquet(file), schema)
+        }
+        Format::Csv | Format::Tsv => {
+            let file = TextFile::open(input, handle)?;
+            let schema = schema(&file);
+            (File::Text(file), schema)
+        }
+    })
+}
+
+fn hive_field(name: &str) -> Field {
+    Field::new(name, DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), false)
+}
+
+/// The batch with its folders' columns behind its own.
+fn with_hive(file: &str, batch: RecordBatch, hive: &[(String, String)]) -> Result<RecordBatch, Error> {
+    if hive.is_empty() {
+        return Ok(batch);
+    }
+    let mut fields: Vec<Arc<Field>> = batch.schema().fields().iter().cloned().collect();
+    let mut columns = batch.columns().to_vec();
+    for (key, value) in hive {
+        let codes = Int32Array::from(vec![0; batch.num_rows()]);
+        let values: ArrayRef = Arc::new(StringArray::from(vec![value.as_str()]));
+        let column = DictionaryArray::<Int32Type>::try_new(codes, values).map_err(|error| Error::arrow(file, error))?;
+        fields.push(Arc::new(hive_field(key)));
+        columns.push(Arc::new(column));
+    }
+    RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).map_err(|error| Error::arrow(file, error))
+}
+
+/// Number of rows of some files, where footers tell it; none where a file would have to be read.
+///
+/// # Errors
+/// As reading the files.
+pub fn rows_of(inputs: &[Input], handle: &Handle) -> Result<Option<u64>, Error> {
+    let mut rows = 0;
+    for input in inputs {
+        // Far away a footer costs a round trip each; an ETA isn't worth thousands of them.
+        if input.format != Format::Parquet || input.store.local_path(&input.object.key).is_none() {
+            return Ok(None);
+        }
+        rows += ParquetFile::open(input, handle)?.rows();
+    }
+    Ok(Some(rows))
+}
+
+/// The key-value metadata in a Parquet file's footer.
+pub(crate) fn key_values(input: &Input, handle: &Handle) -> Result<Vec<(String, String)>, Error> {
+    ParquetFile::open(input, handle).map(|file| file.key_values())
+}
+
+/// The first rows of a file with all its columns; of a text file with the types its values suggest.
+///
+/// # Errors
+/// As reading the file.
+pub fn sample(input: &Input, handle: &Handle, rows: usize) -> Result<RecordBatch, Error> {
+    let name = input.name();
+    let (file, schema) = open(input, handle, |text| text.head().clone())?;
+    let columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let mut batches = Vec::new();
+    let mut taken = 0;
+    match &file {
+        File::Parquet(file) => {
+            'groups: for group in 0..file.row_groups().len() {
+                let mut reader = file.read(group, &columns)?;
+                while let Some(batch) = reader.next(&name) {
+                    let batch = batch?;
+                    let batch = batch.slice(0, batch.num_rows().min(rows - taken));
+                    taken += batch.num_rows();
+                    batches.push(batch);
+                    if taken == rows {
+                        break 'groups;
+                    }
+                }
+            }
+        }
+        File::Text(file) => {
+            let texts = all_text(&schema)?;
+            let need = Need::default();
+            let mut reader = file.read(handle, &texts, &need, &columns)?;
+            while let Some(batch) = reader.next() {
+                let batch = batch?;
+                let batch = batch.slice(0, batch.num_rows().min(rows - taken));
+                taken += batch.num_rows();
+                batches.push(batch);
+                if taken == rows {
+                    break;
+                }
+            }
+        }
+    }
+    let Some(first) = batches.first() else { return Ok(RecordBatch::new_empty(schema)) };
+    let batch = concat_batches(&first.schema(), &batches).map_err(|error| Error::arrow(&name, error))?;
+    let batch = if input.format == Format::Parquet { batch } else { typed(&name, &batch, &schema)? };
+    with_hive(&name, batch, &input.hive)
+}
+
+/// Text columns as the types that the head suggests, where every value fits.
+fn typed(file: &str, batch: &RecordBatch, head: &SchemaRef) -> Result<RecordBatch, Error> {
+    let columns = batch.columns().iter().zip(head.fields()).map(|(column, field)| {
+        let cast = arrow_cast::cast(column, field.data_type()).ok();
+        let cast = cast.filter(|cast| cast.null_count() == column.null_count());
+        (field.name(), cast.unwrap_or_else(|| column.clone()), true)
+    });
+    RecordBatch::try_from_iter_with_nullable(columns).map_err(|error| Error::arrow(file, error))
+}
+
+/// A schema under which every column of a text file is text.
+fn all_text(head: &SchemaRef) -> Result<Schema, Error> {
+    use clickcast_record::{Feature, Kind, Side};
+    let feature = |name: &String| Feature { name: name.clone(), kind: Kind::Categorical, side: Side::Context };
+    let features = head.fields().iter().map(|field| feature(field.name())).collect();
+    Schema::new(features).map_err(|source| Error::Record { file: String::new(), source })
+}

@@ -1,0 +1,308 @@
+//! Reads files in parallel, maps every batch, and hands the results over in input order.
+//!
+//! Workers share two kinds of work: to decode the next batch of a part (a row group, or a text
+//! file), and to map a decoded batch. Both are taken earliest first, so one huge row group keeps
+//! two threads as busy as two small ones do: while one decodes, the other maps.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use clickcast_record::{Batch, Need, Schema};
+use tokio::runtime::Handle;
+
+use crate::Error;
+use crate::discover::Input;
+use crate::input::{Opened, PartReader};
+
+/// What is read, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Scan<'a> {
+    /// The files, in order.
+    pub inputs: &'a [Input],
+    /// The features to read.
+    pub schema: &'a Schema,
+    /// The other columns to read.
+    pub need: &'a Need,
+    /// Threads that decode and map.
+    pub threads: usize,
+    /// Batches decoded or mapped but not yet handed over, at most; bounds memory. At least twice
+    /// the threads keep them busy.
+    pub batches_max: usize,
+    /// For requests to object stores.
+    pub handle: &'a Handle,
+}
+
+/// What is handed over, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<R> {
+    /// The input of this number begins.
+    Begin(usize),
+    /// A mapped batch of it.
+    Rows(R),
+    /// All its batches were handed over.
+    End(usize),
+}
+
+/// The place of a batch: its part, counted over all inputs, and its number there.
+type Place = (usize, usize);
+
+struct State<R> {
+    /// Inputs that have been opened, and how many parts came before each; the newest last.
+    opened: Vec<(usize, std::sync::Arc<Opened>)>,
+    /// The next input to open.
+    input_next: usize,
+    /// Parts not begun, of opened inputs.
+    part_next: usize,
+    parts_known: usize,
+    /// Begun parts whose reader no worker holds, by part; with the next batch's number.
+    idle: BTreeMap<usize, (PartReader, usize)>,
+    /// Decoded, not mapped.
+    decoded: BTreeMap<Place, Batch>,
+    mapped: BTreeMap<Place, R>,
+    /// How many batches each finished part had.
+    ended: BTreeMap<usize, usize>,
+    /// Batches that are being decoded or mapped, or wait to be mapped or handed over.
+    in_flight: usize,
+    /// The part whose batches are handed over now.
+    part_now: usize,
+    failed: BTreeMap<Place, Error>,
+    stop: bool,
+}
+
+struct Shared<'a, R> {
+    scan: Scan<'a>,
+    state: Mutex<State<R>>,
+    changed: Condvar,
+}
+
+enum Work {
+    Open,
+    Begin(usize),
+    Decode(usize, PartReader, usize),
+    Map(Place, Batch),
+}
+
+/// Reads all inputs, maps each batch by `map` on some thread, and gives the results to `sink` on
+/// the calling thread, in input order.
+///
+/// # Errors
+/// The first error in input order, of reading or of `sink`; what came before it was handed over.
+pub fn scan<R, E>(
+    scan: Scan<'_>,
+    map: impl Fn(Batch) -> R + Sync,
+    mut sink: impl FnMut(Step<R>) -> Result<(), E>,
+) -> Result<(), E>
+where
+    R: Send,
+    E: From<Error>,
+{
+    let state = State {
+        opened: Vec::new(),
+        input_next: 0,
+        part_next: 0,
+        parts_known: 0,
+        idle: BTreeMap::new(),
+        decoded: BTreeMap::new(),
+        mapped: BTreeMap::new(),
+        ended: BTreeMap::new(),
+        in_flight: 0,
+        part_now: 0,
+        failed: BTreeMap::new(),
+        stop: false,
+    };
+    let shared = Shared { scan, state: Mutex::new(state), changed: Condvar::new() };
+    std::thread::scope(|scope| {
+        for _ in 0..scan.threads.max(1) {
+            scope.spawn(|| shared.work(&map));
+        }
+        let outcome = shared.hand_over(&mut sink);
+        shared.lock().stop = true;
+        shared.changed.notify_all();
+        outcome
+    })
+}
+
+impl<R: Send> Shared<'_, R> {
+    fn lock(&self) -> MutexGuard<'_, State<R>> {
+        // A worker that panicked has its panic raised again when the scope ends.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker's life.
+    fn work(&self, map: &(impl Fn(Batch) -> R + Sync)) {
+        // If `map` panics, whoever waits must wake up to see it.
+        let _stop = StopOnPanic(self);
+        let mut state = self.lock();
+        loop {
+            if state.stop {
+                return;
+            }
+            let Some(work) = state.take(&self.scan) else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(state);
+            state = self.perform(work, map);
+            self.changed.notify_all();
+        }
+    }
+
+    fn perform(&self, work: Work, map: &(impl Fn(Batch) -> R + Sync)) -> MutexGuard<'_, State<R>> {
+        let Scan { inputs, schema, need, handle, .. } = self.scan;
+        match work {
+            Work::Open => {
+                let mut state = self.lock();
+                // Under the lock: the order of parts is the order of inputs, and a footer takes little.
+                match Opened::new(&inputs[state.input_next], handle, schema, need) {
+                    Ok(opened) => {
+                        let before = state.parts_known;
+                        state.parts_known += opened.parts();
+                        state.opened.push((before, std::sync::Arc::new(opened)));
+                    }
+                    Err(error) => {
+                        // The failed input takes the place of a part of its own.
+                        let place = (state.parts_known, 0);
+                        state.failed.insert(place, error);
+                        state.input_next = inputs.len();
+                        return state;
+                    }
+                }
+                state.input_next += 1;
+                state
+            }
+            Work::Begin(part) => {
+                let (before, opened) = self.lock().owner(part);
+                let reader = opened.read(part - before, handle, schema, need);
+                let mut state = self.lock();
+                match reader {
+                    Ok(reader) => drop(state.idle.insert(part, (reader, 0))),
+                    Err(error) => drop(state.failed.insert((part, 0), error)),
+                }
+                state
+            }
+            Work::Decode(part, mut reader, number) => {
+                let next = reader.next();
+                let mut state = self.lock();
+                match next {
+                    Some(Ok(batch)) => {
+                        state.decoded.insert((part, number), batch);
+                        state.idle.insert(part, (reader, number + 1));
+                    }
+                    Some(Err(error)) => drop(state.failed.insert((part, number), error)),
+                    None => {
+                        state.ended.insert(part, number);
+                        state.in_flight -= 1;
+                    }
+                }
+                state
+            }
+            Work::Map(place, batch) => {
+                let result = map(batch);
+                let mut state = self.lock();
+                state.mapped.insert(place, result);
+                state
+            }
+        }
+    }
+
+    /// The calling thread's part: everything in order.
+    fn hand_over<E: From<Error>>(&self, sink: &mut impl FnMut(Step<R>) -> Result<(), E>) -> Result<(), E> {
+        let mut part = 0;
+        for input in 0..self.scan.inputs.len() {
+            let parts_end = self.parts_end(input)?;
+            sink(Step::Begin(input))?;
+            while part < parts_end {
+                let mut number = 0;
+                while let Some(rows) = self.next((part, number))? {
+                    sink(Step::Rows(rows))?;
+                    number += 1;
+                }
+                part += 1;
+            }
+            sink(Step::End(input))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until an input is open; where its parts end.
+    fn parts_end(&self, input: usize) -> Result<usize, Error> {
+        let mut state = self.lock();
+        loop {
+            if let Some((before, opened)) = state.opened.get(input) {
+                return Ok(before + opened.parts());
+            }
+            let place = (state.parts_known, 0);
+            if let Some(error) = state.failed.remove(&place).filter(|_| state.opened.len() == input) {
+                return Err(error);
+            }
+            assert!(!state.stop, "a thread that maps batches panicked");
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for a batch; none where its part has ended.
+    fn next(&self, place: Place) -> Result<Option<R>, Error> {
+        let mut state = self.lock();
+        state.part_now = place.0;
+        self.changed.notify_all();
+        loop {
+            if let Some(result) = state.mapped.remove(&place) {
+                state.in_flight -= 1;
+                self.changed.notify_all();
+                return Ok(Some(result));
+            }
+            if let Some(error) = state.failed.remove(&place) {
+                return Err(error);
+            }
+            if state.ended.get(&place.0) == Some(&place.1) {
+                return Ok(None);
+            }
+            assert!(!state.stop, "a thread that maps batches panicked");
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<R> State<R> {
+    /// The earliest work that may be begun; none while all wait for somebody.
+    fn take(&mut self, scan: &Scan<'_>) -> Option<Work> {
+        if let Some((place, batch)) = self.decoded.pop_first() {
+            return Some(Work::Map(place, batch));
+        }
+        let room = self.in_flight < scan.batches_max;
+        let earliest = self.idle.first_key_value().map(|(&part, _)| part);
+        // Without room only the part that is handed over now may go on: it is what makes room.
+        if let Some(part) = earliest.filter(|&part| room || part == self.part_now)
+            && let Some((reader, number)) = self.idle.remove(&part)
+        {
+            self.in_flight += 1;
+            return Some(Work::Decode(part, reader, number));
+        }
+        if self.part_next < self.parts_known && (room || self.part_next == self.part_now) {
+            self.part_next += 1;
+            return Some(Work::Begin(self.part_next - 1));
+        }
+        let all_begun = self.part_next == self.parts_known;
+        let waited_for = self.part_now >= self.parts_known || self.ended.len() == self.parts_known;
+        if all_begun && self.input_next < scan.inputs.len() && (room || waited_for) {
+            return Some(Work::Open);
+        }
+        None
+    }
+
+    fn owner(&self, part: usize) -> (usize, std::sync::Arc<Opened>) {
+        let index = self.opened.partition_point(|(before, _)| *before <= part) - 1;
+        self.opened[index].clone()
+    }
+}
+
+struct StopOnPanic<'a, 'b, R: Send>(&'a Shared<'b, R>);
+
+impl<R: Send> Drop for StopOnPanic<'_, '_, R> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().stop = true;
+            self.0.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Writes predictions and tables: streamed, and visible only when whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use clickcast_storage::{Store, Writer};
+use flate2::write::GzEncoder;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use tokio::runtime::Handle;
+
+use crate::discover::{self, Input};
+use crate::{Error, input};
+
+/// The column of predictions.
+const CTR: &str = "ctr";
+/// Rows of an output's row group: a reader's unit of work, and what is buffered until it is whole.
+const ROW_GROUP_ROWS: usize = 1 << 20;
+/// Encoded bytes gathered before they go out.
+const OUT_BYTES: usize = 1 << 20;
+
+/// Numbers of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit floats.
+    F64,
+}
+
+/// Writes one file of predictions: the carried columns, then `ctr`.
+pub struct PredictionWriter {
+    file: ParquetWriter,
+    precision: Precision,
+    metadata: BTreeMap<String, String>,
+    rows: u64,
+}
+
+impl PredictionWriter {
+    /// Begins a file under `key`; `metadata` goes to its footer, with the `rows` counted.
+    ///
+    /// # Errors
+    /// Where the columns can't be written as Parquet.
+    pub fn create(
+        store: &Store,
+        key: &str,
+        handle: &Handle,
+        precision: Precision,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        let file = ParquetWriter::new(store, key, handle, None)?;
+        Ok(Self { file, precision, metadata, rows: 0 })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// Where the store can't take them, or a column is not the one of the first batch.
+    pub fn write(&mut self, carried: &[(String, ArrayRef)], scores: &[f64]) -> Result<(), Error> {
+        let ctr: ArrayRef = match self.precision {
+            Precision::F32 => Arc::new(scores.iter().map(|&score| score as f32).collect::<Float32Array>()),
+            Precision::F64 => Arc::new(Float64Array::from(scores.to_vec())),
+        };
+        let own = (CTR.to_owned(), ctr);
+        let columns = carried.iter().filter(|(name, _)| name != CTR).chain(std::iter::once(&own));
+        let (fields, arrays): (Vec<_>, Vec<_>) = columns
+            .map(|(name, array)| {
+                // Text stays text: a reader need not know that it came as a dictionary.
+                let array = plain_text(array);
+                (Field::new(name, array.data_type().clone(), name != CTR), array)
+            })
+            .unzip();
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+            .map_err(|error| Error::arrow(&self.file.name, error))?;
+        self.rows += scores.len() as u64;
+        self.file.write(&batch)
+    }
+
+    /// Ends the file, which now appears under its name; its length in bytes.
+    ///
+    /// # Errors
+    /// Where the store can't take it; then there is nothing under its name.
+    pub fn finish(mut self) -> Result<u64, Error> {
+        if self.rows == 0 {
+            self.write(&[], &[])?;
+        }
+        self.metadata.insert("clickcast.rows".to_owned(), self.rows.to_string());
+        let pairs = std::mem::take(&mut self.metadata);
+        self.file.finish(pairs)
+    }
+}
+
+fn plain_text(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Dictionary(_, values) => arrow_cast::cast(array, values).unwrap_or_else(|_| array.clone()),
+        _ => array.clone(),
+    }
+}
+
+/// The metadata in the footer of a file that [`PredictionWriter`] wrote; none where there is no file.
+///
+/// # Errors
+/// Where there is a file that can't be read as Parquet.
+pub fn prediction_metadata(store: &Store, key: &str, handle: &Handle) -> Result<Option<BTreeMap<String, String>>, Error> {
+    let object = match handle.block_on(store.head(key)) {
+        Ok(object) => object,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let input = Input {
+        store: store.clone(),
+        object,
+        format: discover::Format::Parquet,
+        compression: discover::Compression::None,
+        hive: Vec::new(),
+    };
+    Ok(Some(input::key_values(&input, handle)?.into_iter().collect()))
+}
+
+/// Writes a table as Parquet or CSV, as the ending of its name says.
+pub struct TableWriter {
+    name: String,
+    form: Form,
+}
+
+enum Form {
+    Parquet(Box<ParquetWriter>),
+    Text(Box<TextWriter>),
+}
+
+struct TextWriter {
+    encoder: TextEncoder,
+    out: Out,
+    header: bool,
+}
+
+enum TextEncoder {
+    Plain(Vec<u8>),
+    Gzip(GzEncoder<Vec<u8>>),
+}
+
+impl TableWriter {
+    /// Begins a table at `uri`: `.parquet`, `.csv`, `.tsv` or either with `.gz`.
+    ///
+    /// # Errors
+    /// Where the ending names no format that is written here.
+    pub fn create(uri: &str, handle: &Handle, schema: SchemaRef) -> Result<Self, Error> {
+        let (store, key) = Store::open_parent(uri)?;
+        let lower = key.to_ascii_lowercase();
+        let form = if lower.ends_with(".parquet") {
+            Form::Parquet(Box::new(ParquetWriter::new(&store, &key, handle, Some(schema))?))
+        } else if lower.ends_with(".csv") || lower.ends_with(".csv.gz") {
+            let encoder = match lower.ends_with(".gz") {
+                true => TextEncoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::fast())),
+                false => TextEncoder::Plain(Vec::new()),
+            };
+            Form::Text(Box::new(TextWriter { encoder, out: Out::new(&store, &key, handle), header: true }))
+        } else {
+            return Err(Error::file(uri, "can't tell the format to write; end the name in .parquet, .csv or .csv.gz"));
+        };
+        Ok(Self { name: uri.to_owned(), form })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// Where the store can't take them, or a column can't be written in the format.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        match &mut self.form {
+            Form::Parquet(file) => file.write(batch),
+            Form::Text(text) => {
+                let batch = flat(&self.name, batch)?;
+                let header = std::mem::take(&mut text.header);
+                let builder = arrow_csv::WriterBuilder::new().with_header(header);
+                let written = match &mut text.encoder {
+                    TextEncoder::Plain(bytes) => builder.build(bytes).write(&batch),
+                    TextEncoder::Gzip(encoder) => builder.build(encoder).write(&batch),
+                };
+                written.map_err(|error| Error::arrow(&self.name, error))?;
+                let bytes = match &mut text.encoder {
+                    TextEncoder::Plain(bytes) => bytes,
+                    TextEncoder::Gzip(encoder) => encoder.get_mut(),
+                };
+                text.out.send(bytes, OUT_BYTES)
+            }
+        }
+    }
+
+    /// Ends the table, which now appears under its name; its length in bytes.
+    ///
+    /// # Errors
+    /// Where the store can't take it; then there is nothing under its name.
+    pub fn finish(self) -> Result<u64, Error> {
+        match self.form {
+            Form::Parquet(file) => file.finish(BTreeMap::new()),
+            Form::Text(mut text) => {
+                let mut bytes = match text.encoder {
+                    TextEncoder::Plain(bytes) => bytes,
+                    TextEncoder::Gzip(encoder) => encoder.finish().map_err(|error| Error::stream(&self.name, error))?,
+                };
+                text.out.send(&mut bytes, 0)?;
+                text.out.finish()
+            }
+        }
+    }
+}
+
+/// A batch whose lists are text separated by `|`, which is how text files hold them.
+fn flat(file: &str, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    use arrow_array::cast::AsArray;
+    use arrow_array::{Array, StringArray};
+    let column = |(field, array): (&Arc<Field>, &ArrayRef)| -> Result<(String, ArrayRef, bool), Error> {
+        let array: ArrayRef = match field.data_type() {
+            DataType::List(_) => {
+                let lists = array.as_list::<i32>();
+                let items = arrow_cast::cast(lists.values(), &DataType::Utf8).map_err(|error| Error::arrow(file, error))?;
+                let items = items.as_string::<i32>();
+                let list = |row: usize| {
+                    let range = lists.offsets()[row] as usize..lists.offsets()[row + 1] as usize;
+                    lists.is_valid(row).then(|| range.map(|item| items.value(item)).collect::<Vec<_>>().join("|"))
+                };
+                Arc::new((0..lists.len()).map(list).collect::<StringArray>())
+            }
+            _ => plain_text(array),
+        };
+        Ok((field.name().clone(), array, true))
+    };
+    let columns = batch.schema().fields().iter().zip(batch.columns()).map(column).collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_from_iter_with_nullable(columns).map_err(|error| Error::arrow(file, error))
+}
+
+/// A Parquet file on its way out. The schema is the first batch's, unless given.
+struct ParquetWriter {
+    name: String,
+    writer: Option<ArrowWriter<Vec<u8>>>,
+    out: Out,
+}
+
+impl ParquetWriter {
+    fn new(store: &Store, key: &str, handle: &Handle, schema: Option<SchemaRef>) -> Result<Self, Error> {
+        let mut file = Self { name: store.uri(key), writer: None, out: Out::new(store, key, handle) };
+        if let Some(schema) = schema {
+            file.writer = Some(file.begin(schema)?);
+        }
+        Ok(file)
+    }
+
+    fn begin(&self, schema: SchemaRef) -> Result<ArrowWriter<Vec<u8>>, Error> {
+        // Level 1: predictions compress little more at higher ones, and cost several times as much.
+        let level = ZstdLevel::try_new(1).map_err(|error| Error::parquet(&self.name, error))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            // A prediction is nearly unique: a dictionary would be built to be thrown away.
+            .set_column_dictionary_enabled(CTR.into(), false)
+            .set_created_by(format!("clickcast {}", env!("CARGO_PKG_VERSION")))
+            .build();
+        ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(|error| Error::parquet(&self.name, error))
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.begin(batch.schema())?,
+        };
+        writer.write(batch).map_err(|error| Error::parquet(&self.name, error))?;
+        writer.sync().map_err(|error| Error::stream(&self.name, error))?;
+        self.out.send(writer.inner_mut(), OUT_BYTES)?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    fn finish(mut self, metadata: BTreeMap<String, String>) -> Result<u64, Error> {
+        let Some(mut writer) = self.writer.take() else {
+            return Err(Error::file(&self.name, "a file without columns can't be written"));
+        };
+        for (key, value) in metadata {
+            writer.append_key_value_metadata(KeyValue::new(key, value));
+        }
+        let mut rest = writer.into_inner().map_err(|error| Error::parquet(&self.name, error))?;
+        self.out.send(&mut rest, 0)?;
+        self.out.finish()
+    }
+}
+
+/// Bytes on their way to a store.
+struct Out {
+    writer: Writer,
+    handle: Handle,
+}
+
+impl Out {
+    fn new(store: &Store, key: &str, handle: &Handle) -> Self {
+        Self { writer: store.writer(key), handle: handle.clone() }
+    }
+
+    /// Sends what is buffered once it is more than `bytes_min`.
+    fn send(&mut self, buffer: &mut Vec<u8>, bytes_min: usize) -> Result<(), Error> {
+        if buffer.len() > bytes_min {
+            let bytes = std::mem::take(buffer);
+            self.handle.block_on(self.writer.write(bytes.into()))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<u64, Error> {
+        Ok(self.handle.block_on(self.writer.finish())?)
+    }
+}
