@@ -1,0 +1,19 @@
+//! Decision-tree ensembles: LightGBM's text format read exactly, and scored exactly.
+//!
+//! [`Ensemble::parse`] reads a model; [`Ensemble::raw_score`] is the scalar oracle that every faster path is held against.
+//!
+//! # Source
+//! LightGBM 4, `src/boosting/gbdt_model_text.cpp`, `src/io/tree.cpp`, `include/LightGBM/tree.h`.
+
+mod ensemble;
+mod error;
+mod pandas;
+mod read;
+mod read_tree;
+mod section;
+
+pub use ensemble::{
+    CategorySet, Child, Ensemble, Feature, FeatureKind, LinearLeaf, Link, Missing, Node, Test, Tree, ZERO_THRESHOLD,
+};
+pub use error::{Kind, ParseError};
+pub use pandas::Category;
