@@ -106,7 +106,7 @@ pub enum Child {
 }
 
 /// A set of category codes, one bit each.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CategorySet(pub(super) Box<[u32]>);
 
 /// The linear model in a leaf of a linear tree.
@@ -259,13 +259,16 @@ impl CategorySet {
         self.0.get(code as usize / 32).is_some_and(|word| word >> (code % 32) & 1 == 1)
     }
 
-    /// One above the largest code the set could hold.
-    pub fn codes_end(&self) -> usize {
-        self.0.len() * 32
+    /// The codes of the set, ascending.
+    pub fn codes(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0
+            .iter()
+            .zip(0_u32..)
+            .flat_map(|(&word, index)| (0..32).filter(move |bit| word >> bit & 1 == 1).map(move |bit| index * 32 + bit))
     }
 }
 
 /// LightGBM's prediction turns values of tiny magnitude into +0.0 before anything else.
-fn without_tiny(value: f64) -> f64 {
+pub(super) fn without_tiny(value: f64) -> f64 {
     if value.abs() <= ZERO_THRESHOLD { 0.0 } else { value }
 }

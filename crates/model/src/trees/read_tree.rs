@@ -96,6 +96,10 @@ fn category_sets(section: &Section<'_>) -> Result<Vec<Option<CategorySet>>, Pars
     }
     let entry = section.require("cat_boundaries")?;
     let boundaries = entry.numbers::<usize>(count + 1)?;
+    // Category codes are below 2^31, hence a set has 2^26 words at most.
+    if boundaries.windows(2).any(|pair| pair[1].saturating_sub(pair[0]) > 1 << 26) {
+        return Err(entry.error("a category set of more than 2^31 codes"));
+    }
     let words_entry = section.require("cat_threshold")?;
     let words = words_entry.numbers::<u32>(boundaries[count])?;
     if boundaries[0] != 0 {
