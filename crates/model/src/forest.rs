@@ -32,14 +32,14 @@ enum Values<'a> {
 }
 
 impl Forest {
-    pub(crate) fn new(ensemble: Ensemble) -> Result<Self, Error> {
-        let plan = Plan::new(&ensemble).map_err(|error| Error::Unfit(error.to_string()))?;
+    pub(crate) fn new(ensemble: Ensemble) -> Self {
+        let plan = Plan::new(&ensemble);
         let places = |feature: &crate::trees::Feature| {
             let known = feature.categories.as_ref()?;
             Some(known.iter().enumerate().map(|(place, category)| (category.text(), place as f64)).collect())
         };
         let places = ensemble.features().iter().map(places).collect();
-        Ok(Self { ensemble, plan, places })
+        Self { ensemble, plan, places }
     }
 
     /// Predicts the click probability of each row; bit-equal to the scalar oracle.
@@ -71,7 +71,8 @@ impl Forest {
             .collect();
         out.clear();
         out.resize(batch.rows, 0.0);
-        self.plan.score(&columns, batch.rows, &mut scratch.plan, out);
+        let scored = self.plan.score(&columns, batch.rows, &mut scratch.plan, out);
+        scored.map_err(|error| Error::Unfit(error.to_string()))?;
         out.iter_mut().for_each(|value| *value = self.ensemble.probability(*value));
         Ok(())
     }

@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod calibration;
 pub mod metrics;
 pub mod tensor;
+pub mod trees;
 
 /// Why a model can't be read or used. Repeating the request won't help.
 #[derive(Debug, thiserror::Error)]

@@ -77,7 +77,7 @@ impl Model {
         let schema = schema.map_or(Ok(own.clone()), |given| adopt(&own, given, &ensemble))?;
         let parameters = json!({"trees": ensemble.trees().len()});
         let manifest = manifest("lightgbm", schema, None, Calibration::Identity, parameters);
-        let predictor = Predictor::Trees(Box::new(Forest::new(ensemble)?));
+        let predictor = Predictor::Trees(Box::new(Forest::new(ensemble)));
         let payloads = BTreeMap::from([(LIGHTGBM.to_owned(), text)]);
         Ok(Self { artifact: Artifact::new(manifest, payloads), predictor })
     }
@@ -106,7 +106,7 @@ impl Model {
                 if !names.eq(ensemble.features().iter().map(|feature| &feature.name)) {
                     return Err(Error::Damaged("the schema and the ensemble have different features".to_owned()));
                 }
-                Predictor::Trees(Box::new(Forest::new(ensemble)?))
+                Predictor::Trees(Box::new(Forest::new(ensemble)))
             }
             other => return Err(Error::Damaged(format!("the family `{other}` is unknown to this program"))),
         };

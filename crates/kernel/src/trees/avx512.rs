@@ -1,0 +1,127 @@
+//! What AVX-512 with VBMI and GFNI does better.
+
+use std::arch::x86_64::*;
+
+use super::leaves::Ops;
+
+/// Only instantiated inside functions compiled for, and run on, machines with these instructions (`super::dispatch`).
+pub(super) struct Avx512;
+
+impl Ops for Avx512 {
+    /// Interleaving byte planes leaves the rows in this order; undoing it once a block is cheaper than once a tree.
+    #[inline(always)]
+    fn position(row: usize) -> usize {
+        row % 16 / 2 * 8 + row / 16 * 2 + row % 2
+    }
+
+    #[inline(always)]
+    fn add(index: [u64; 6], _: &[f64; 64], byte_planes: &[[u8; 64]; 8], sums: &mut [f64; 64]) {
+        // SAFETY: the instructions are there (see `Avx512`); loads and stores stay inside the 64-byte arrays and the 64 sums.
+        unsafe {
+            let mut leaf = _mm512_setzero_si512();
+            for (bit, &plane) in index.iter().enumerate() {
+                leaf = _mm512_mask_add_epi8(leaf, plane, leaf, _mm512_set1_epi8(1 << bit));
+            }
+            let byte =
+                |plane: usize| _mm512_permutexvar_epi8(leaf, _mm512_loadu_si512(byte_planes[plane].as_ptr().cast()));
+            let (b0, b1, b2, b3) = (byte(0), byte(1), byte(2), byte(3));
+            let (b4, b5, b6, b7) = (byte(4), byte(5), byte(6), byte(7));
+            let low = [
+                [_mm512_unpacklo_epi8(b0, b1), _mm512_unpacklo_epi8(b2, b3)],
+                [_mm512_unpackhi_epi8(b0, b1), _mm512_unpackhi_epi8(b2, b3)],
+            ];
+            let high = [
+                [_mm512_unpacklo_epi8(b4, b5), _mm512_unpacklo_epi8(b6, b7)],
+                [_mm512_unpackhi_epi8(b4, b5), _mm512_unpackhi_epi8(b6, b7)],
+            ];
+            for half in 0..2 {
+                let [l01, l23] = low[half];
+                let [h45, h67] = high[half];
+                let quarters = [
+                    (_mm512_unpacklo_epi16(l01, l23), _mm512_unpacklo_epi16(h45, h67)),
+                    (_mm512_unpackhi_epi16(l01, l23), _mm512_unpackhi_epi16(h45, h67)),
+                ];
+                for (quarter, (l, h)) in quarters.into_iter().enumerate() {
+                    let at = sums.as_mut_ptr().add((half * 4 + quarter * 2) * 8);
+                    let first = _mm512_castsi512_pd(_mm512_unpacklo_epi32(l, h));
+                    let second = _mm512_castsi512_pd(_mm512_unpackhi_epi32(l, h));
+                    _mm512_storeu_pd(at, _mm512_add_pd(_mm512_loadu_pd(at), first));
+                    _mm512_storeu_pd(at.add(8), _mm512_add_pd(_mm512_loadu_pd(at.add(8)), second));
+                }
+            }
+        }
+    }
+
+    /// Bytes are gathered to 8 x 8 blocks by `vpermb`, and GFNI transposes each block.
+    #[inline(always)]
+    fn transpose(bits: &mut [u64; 64]) {
+        // SAFETY: the instructions are there (see `Avx512`); all accesses are to the 64 words.
+        unsafe {
+            let at = bits.as_mut_ptr();
+            let mut blocks = [_mm512_setzero_si512(); 8];
+            for (row, block) in blocks.iter_mut().enumerate() {
+                *block = permute_bytes(_mm512_loadu_si512(at.add(8 * row).cast()), &DESCENDING);
+            }
+            // Now qword `c` of blocks[r] has the bytes (8r+7 down to 8r, c): an 8 x 8 bit block. Transpose the grid of blocks ...
+            let blocks = transpose_qwords(blocks);
+            for (row, block) in blocks.into_iter().enumerate() {
+                // ... each block ...
+                let block = transpose_8x8(block);
+                // ... and spread its bytes over the rows again.
+                _mm512_storeu_si512(at.add(8 * row).cast(), permute_bytes(block, &ASCENDING));
+            }
+        }
+    }
+}
+
+/// Where the bytes of 8 x 8 come from to transpose them; with the rows in descending order as GFNI wants its matrices, or not.
+const fn byte_order(descending: bool) -> [u8; 64] {
+    let mut order = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        let row = if descending { 7 - at % 8 } else { at % 8 };
+        order[at] = (row * 8 + at / 8) as u8;
+        at += 1;
+    }
+    order
+}
+
+static ASCENDING: [u8; 64] = byte_order(false);
+static DESCENDING: [u8; 64] = byte_order(true);
+
+#[inline(always)]
+unsafe fn permute_bytes(rows: __m512i, order: &[u8; 64]) -> __m512i {
+    // SAFETY: as the caller's; `order` has 64 bytes.
+    unsafe { _mm512_permutexvar_epi8(_mm512_loadu_si512(order.as_ptr().cast()), rows) }
+}
+
+/// Each qword taken as 8 x 8 bits, rows descending, transposed.
+#[inline(always)]
+unsafe fn transpose_8x8(blocks: __m512i) -> __m512i {
+    // SAFETY: as the caller's.
+    unsafe { _mm512_gf2p8affine_epi64_epi8::<0>(_mm512_set1_epi64(0x8040_2010_0804_0201_u64 as i64), blocks) }
+}
+
+/// 8 x 8 qwords, transposed.
+#[inline(always)]
+unsafe fn transpose_qwords(rows: [__m512i; 8]) -> [__m512i; 8] {
+    // SAFETY: as the caller's.
+    unsafe {
+        let pair = |a, b| (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+        let (a0, a1) = pair(rows[0], rows[1]);
+        let (a2, a3) = pair(rows[2], rows[3]);
+        let (a4, a5) = pair(rows[4], rows[5]);
+        let (a6, a7) = pair(rows[6], rows[7]);
+        let four = |a, b| (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xdd>(a, b));
+        // Even columns 0 2 4 6 are in a0 a2 a4 a6: lanes are columns 0, 2, 4, 6 of a pair of rows.
+        let (e02, e13) = four(a0, a2);
+        let (f02, f13) = four(a4, a6);
+        let (o02, o13) = four(a1, a3);
+        let (p02, p13) = four(a5, a7);
+        let (c0, c4) = four(e02, f02);
+        let (c2, c6) = four(e13, f13);
+        let (c1, c5) = four(o02, p02);
+        let (c3, c7) = four(o13, p13);
+        [c0, c1, c2, c3, c4, c5, c6, c7]
+    }
+}

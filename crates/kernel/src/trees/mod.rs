@@ -1,0 +1,100 @@
+//! Decision trees, bit-sliced: every predicate is a plane of one bit a row, and trees are routed by AND and AND-NOT.
+//!
+//! A block is `64 * WORDS` rows; `WORDS` is [`BLOCK_WORDS`] for bulk and 1 for the rest of a batch and for online requests.
+//! The cost of a tree does not depend on the depth of its leaves, only on their number.
+//!
+//! # Source
+//! The bit-vector idea is QuickScorer's (Lucchese et al., SIGIR 2015), turned by 90 degrees: bits are rows, not leaves.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod forest;
+mod leaves;
+mod planes;
+
+pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
+pub use planes::{Words, category_planes, lower_bound, threshold_planes};
+
+/// 64-row words of a full block. At 256 rows the planes of 500 trees x 63 leaves fit a core's L2 cache.
+pub const BLOCK_WORDS: usize = 4;
+
+/// A form of the kernels, by the instructions it needs. All give the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Plain integer arithmetic on 64-bit words.
+    Portable,
+    /// The same with 256-bit vectors.
+    Avx2,
+    /// AVX-512 with VBMI and GFNI (Ice Lake, Zen 4 and later).
+    Avx512,
+}
+
+impl Form {
+    /// All forms, slowest first.
+    pub const ALL: [Form; 3] = [Form::Portable, Form::Avx2, Form::Avx512];
+
+    /// Whether this machine can run it.
+    pub fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("bmi1") && has!("bmi2");
+            match self {
+                Form::Portable => true,
+                Form::Avx2 => avx2,
+                Form::Avx512 => {
+                    avx2 && has!("avx512f")
+                        && has!("avx512bw")
+                        && has!("avx512vl")
+                        && has!("avx512dq")
+                        && has!("avx512vbmi")
+                        && has!("gfni")
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            self == Form::Portable
+        }
+    }
+
+    /// The fastest form this machine can run.
+    pub fn best() -> Form {
+        Form::ALL.into_iter().rev().find(|form| form.is_available()).unwrap_or(Form::Portable)
+    }
+
+    /// This form if the machine can run it, else the portable one: unsafe code relies on this, not on the caller.
+    fn or_portable(self) -> Form {
+        if self.is_available() { self } else { Form::Portable }
+    }
+}
+
+/// Runs `$body`, an inlined function, compiled for the instructions of a form.
+macro_rules! dispatch {
+    ($form:expr, $name:ident::<$($generic:ident),*>($($argument:ident: $type:ty),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2,bmi1,bmi2")]
+            fn avx2<const WORDS: usize>($($argument: $type),*) {
+                $name::<WORDS, super::leaves::Plain>($($argument),*);
+            }
+            #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,gfni")]
+            fn avx512<const WORDS: usize>($($argument: $type),*) {
+                $name::<WORDS, super::avx512::Avx512>($($argument),*);
+            }
+            match $form.or_portable() {
+                super::Form::Portable => $name::<WORDS, super::leaves::Plain>($($argument),*),
+                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
+                super::Form::Avx2 => unsafe { avx2::<WORDS>($($argument),*) },
+                // SAFETY: as above.
+                super::Form::Avx512 => unsafe { avx512::<WORDS>($($argument),*) },
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = $form;
+            $name::<WORDS, super::leaves::Plain>($($argument),*);
+        }
+    }};
+}
+use dispatch;

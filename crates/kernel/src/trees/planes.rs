@@ -1,0 +1,111 @@
+//! From a column's codes to its predicate planes.
+
+use super::leaves::Ops;
+use super::{Form, dispatch};
+
+/// 64-bit words in memory aligned to cache lines, so that no vector load crosses one.
+#[derive(Debug, Default)]
+pub struct Words(Vec<Line>);
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u64; 8]);
+
+impl Words {
+    /// Grows to at least `count` words; new ones are zero.
+    pub fn grow(&mut self, count: usize) {
+        let lines = count.div_ceil(8);
+        if lines > self.0.len() {
+            self.0.resize(lines, Line([0; 8]));
+        }
+    }
+
+    /// The words.
+    pub fn as_mut_slice(&mut self) -> &mut [u64] {
+        // SAFETY: `Line` is `repr(C)`: eight `u64` without padding (64 bytes, aligned to 64).
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast::<u64>(), self.0.len() * 8) }
+    }
+}
+
+/// How many of the ascending `thresholds` are below `value`: the first index `i` with `value <= thresholds[i]`.
+///
+/// NaN gives 0. Free of data-dependent branches, so that look-ups of many rows overlap.
+#[inline(always)]
+pub fn lower_bound(thresholds: &[f64], value: f64) -> u32 {
+    let mut base = 0;
+    let mut size = thresholds.len();
+    while size > 1 {
+        let half = size / 2;
+        // In range: `base + size <= len` holds all along.
+        base = if thresholds[base + half - 1] < value { base + half } else { base };
+        size -= half;
+    }
+    let last = size == 1 && thresholds[base] < value;
+    base as u32 + u32::from(last)
+}
+
+/// Makes the planes of predicates "bin <= i", i = 0, 1, 2 ...
+///
+/// # Shapes
+/// `codes`: at most `64 * WORDS` rows, each below `bin_of_code.len()`; `planes`: `[predicates, WORDS]`; `equal`: as long as `planes` at
+/// least, all zero before and after. A bin at or beyond the number of predicates passes none.
+pub fn threshold_planes<const WORDS: usize>(
+    form: Form,
+    codes: &[u32],
+    bin_of_code: &[u16],
+    equal: &mut [u64],
+    planes: &mut [u64],
+) {
+    dispatch!(form, threshold_planes_inlined::<WORDS>(codes: &[u32], bin_of_code: &[u16], equal: &mut [u64], planes: &mut [u64]));
+}
+
+#[inline(always)]
+fn threshold_planes_inlined<const WORDS: usize, O: Ops>(
+    codes: &[u32],
+    bin_of_code: &[u16],
+    equal: &mut [u64],
+    planes: &mut [u64],
+) {
+    let planes = planes.as_chunks_mut::<WORDS>().0;
+    let equal = &mut equal.as_chunks_mut::<WORDS>().0[..planes.len()];
+    for (word, codes) in codes.chunks(64).enumerate().take(WORDS) {
+        for (bit, &code) in codes.iter().enumerate() {
+            if let Some(plane) = equal.get_mut(usize::from(bin_of_code[code as usize])) {
+                plane[word] |= 1 << bit;
+            }
+        }
+    }
+    let mut passed = [0; WORDS];
+    for (plane, equal) in planes.iter_mut().zip(equal) {
+        for word in 0..WORDS {
+            passed[word] |= equal[word];
+        }
+        *plane = passed;
+        *equal = [0; WORDS];
+    }
+}
+
+/// Makes the planes of category predicates: a row of the table has one bit for each of the column's sets.
+///
+/// # Shapes
+/// `codes`: at most `64 * WORDS` rows, each a row of `table`, `[rows, words]`; `planes`: `[64 * words, WORDS]`.
+pub fn category_planes<const WORDS: usize>(form: Form, codes: &[u32], table: &[u64], words: usize, planes: &mut [u64]) {
+    dispatch!(form, category_planes_inlined::<WORDS>(codes: &[u32], table: &[u64], words: usize, planes: &mut [u64]));
+}
+
+#[inline(always)]
+fn category_planes_inlined<const WORDS: usize, O: Ops>(codes: &[u32], table: &[u64], words: usize, planes: &mut [u64]) {
+    let planes = planes.as_chunks_mut::<WORDS>().0;
+    for (word, codes) in codes.chunks(64).enumerate().take(WORDS) {
+        for (set_word, planes) in planes.chunks_exact_mut(64).enumerate().take(words) {
+            let mut bits = [0; 64];
+            for (bits, &code) in bits.iter_mut().zip(codes) {
+                *bits = table[code as usize * words + set_word];
+            }
+            O::transpose(&mut bits);
+            for (plane, bits) in planes.iter_mut().zip(bits) {
+                plane[word] = bits;
+            }
+        }
+    }
+}

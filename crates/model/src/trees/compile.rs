@@ -1,0 +1,210 @@
+//! From an ensemble to columns of codes, predicate planes and a forest.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use clickcast_kernel::trees::{Forest, Slot, Split, lower_bound};
+
+use super::ensemble::{CategorySet, Child, Ensemble, Missing, Test, Tree, without_tiny};
+
+/// Beyond this a model's tables no longer pay; it is scored by the oracle.
+const TABLE_BYTES_MAX: usize = 1 << 28;
+
+/// A compiled ensemble.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) columns: Vec<Column>,
+    pub(super) planes: usize,
+    pub(super) forest: Forest,
+}
+
+/// A used feature: how its values become codes, and codes predicate planes.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) feature: usize,
+    pub(super) kind: ColumnKind,
+}
+
+#[derive(Debug)]
+pub(super) enum ColumnKind {
+    /// Codes: the number of thresholds below the value; then NaN; then, if `zero_is_apart`, zero.
+    Numeric { thresholds: Vec<f64>, zero_is_apart: bool, families: Vec<Family> },
+    /// Codes: rows of `table`, which have one bit a category set. Row 0 is of the codes no set has.
+    Categorical { row_of_category: Vec<u32>, table: Vec<u64>, words: usize, first_plane: usize },
+}
+
+/// The predicates of a feature that treat missing values alike: planes `x <= threshold`, thresholds ascending.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) first_plane: usize,
+    pub(super) planes: usize,
+    /// For each code of the column the index of the first predicate it passes.
+    pub(super) bin_of_code: Vec<u16>,
+}
+
+impl Column {
+    /// The code of a value.
+    #[inline]
+    pub(super) fn code(&self, value: f64) -> u32 {
+        match &self.kind {
+            ColumnKind::Numeric { thresholds, zero_is_apart, .. } => {
+                let value = without_tiny(value);
+                let bin = lower_bound(thresholds, value);
+                let nan = thresholds.len() as u32 + 1;
+                let bin = if value.is_nan() { nan } else { bin };
+                if *zero_is_apart && value == 0.0 { nan + 1 } else { bin }
+            }
+            ColumnKind::Categorical { row_of_category, .. } => {
+                if !(value > -1.0 && value < 4_294_967_296.0) {
+                    return 0;
+                }
+                row_of_category.get(value as usize).copied().unwrap_or(0)
+            }
+        }
+    }
+}
+
+/// A predicate's key within its numeric feature. Thresholds are ordered by their bits made monotone.
+type NumericKey = (Missing, bool, u64);
+
+/// Compiles what the bit-sliced engine can do, else `None`: linear trees, giant trees, tables that would be too large.
+pub(super) fn compile(ensemble: &Ensemble) -> Option<Compiled> {
+    if ensemble.trees.iter().any(|tree| tree.linear.is_some()) {
+        return None;
+    }
+    let mut numeric: BTreeMap<u32, BTreeSet<NumericKey>> = BTreeMap::new();
+    let mut sets: BTreeMap<u32, Vec<&CategorySet>> = BTreeMap::new();
+    let mut set_index: HashMap<(u32, &CategorySet), usize> = HashMap::new();
+    for node in ensemble.trees.iter().flat_map(|tree| &tree.nodes) {
+        match &node.test {
+            Test::Numeric { .. } => {
+                numeric.entry(node.feature).or_default().extend(numeric_key(&node.test));
+            }
+            Test::Categorical(set) => {
+                set_index.entry((node.feature, set)).or_insert_with(|| {
+                    let sets = sets.entry(node.feature).or_default();
+                    sets.push(set);
+                    sets.len() - 1
+                });
+            }
+        }
+    }
+    let mut columns = Vec::new();
+    let mut planes = 0;
+    let mut numeric_plane: HashMap<(u32, NumericKey), usize> = HashMap::new();
+    for (feature, keys) in &numeric {
+        numeric_plane.extend(keys.iter().enumerate().map(|(index, &key)| ((*feature, key), planes + index)));
+        columns.push(numeric_column(*feature, keys, planes)?);
+        planes += keys.len();
+    }
+    let mut first_set_plane: BTreeMap<u32, usize> = BTreeMap::new();
+    for (feature, sets) in &sets {
+        first_set_plane.insert(*feature, planes);
+        let column = category_column(*feature, sets, planes)?;
+        planes += 64 * sets.len().div_ceil(64);
+        columns.push(column);
+    }
+    let plane_of = |feature: u32, test: &Test| -> Option<usize> {
+        match test {
+            Test::Numeric { .. } => numeric_plane.get(&(feature, numeric_key(test)?)).copied(),
+            Test::Categorical(set) => Some(first_set_plane.get(&feature)? + set_index.get(&(feature, set))?),
+        }
+    };
+    let mut forest = Forest::new(planes);
+    for tree in &ensemble.trees {
+        push_tree(&mut forest, tree, plane_of)?;
+    }
+    Some(Compiled { columns, planes, forest })
+}
+
+/// The key, with what cannot matter made equal: without a missing value there is no default side.
+fn numeric_key(test: &Test) -> Option<NumericKey> {
+    let Test::Numeric { threshold, missing, default_left } = test else { return None };
+    // NaN counts as 0 if there is no missing value: then it goes left like any other zero.
+    let (missing, nan_left) = match missing {
+        Missing::None => (Missing::Nan, 0.0 <= *threshold),
+        other => (*other, *default_left),
+    };
+    // -0.0 and 0.0 compare equal.
+    let bits = (threshold + 0.0).to_bits();
+    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    Some((missing, nan_left, ordered))
+}
+
+fn threshold_of(key: NumericKey) -> f64 {
+    let ordered = key.2;
+    f64::from_bits(if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered })
+}
+
+fn numeric_column(feature: u32, keys: &BTreeSet<NumericKey>, first_plane: usize) -> Option<Column> {
+    let mut thresholds: Vec<f64> = keys.iter().map(|&key| threshold_of(key)).collect();
+    thresholds.sort_unstable_by(f64::total_cmp);
+    thresholds.dedup();
+    let zero_is_apart = keys.iter().any(|key| key.0 == Missing::Zero);
+    let mut families = Vec::new();
+    let mut done = 0;
+    let keys: Vec<NumericKey> = keys.iter().copied().collect();
+    for group in keys.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let (missing, missing_left, _) = group[0];
+        let own: Vec<f64> = group.iter().map(|&key| threshold_of(key)).collect();
+        let bin = |value: f64| lower_bound(&own, value) as usize;
+        let default = if missing_left { 0 } else { own.len() };
+        // Code `c` below the NaN code stands for values up to thresholds[c] and above the one before; the last for all above.
+        let mut bins: Vec<usize> = thresholds.iter().map(|&threshold| bin(threshold)).collect();
+        bins.extend([own.len(), default]);
+        if zero_is_apart {
+            bins.push(if missing == Missing::Zero { default } else { bin(0.0) });
+        }
+        let bin_of_code = bins.into_iter().map(|bin| u16::try_from(bin).ok()).collect::<Option<_>>()?;
+        families.push(Family { first_plane: first_plane + done, planes: own.len(), bin_of_code });
+        done += own.len();
+    }
+    Some(Column { feature: feature as usize, kind: ColumnKind::Numeric { thresholds, zero_is_apart, families } })
+}
+
+fn category_column(feature: u32, sets: &[&CategorySet], first_plane: usize) -> Option<Column> {
+    let words = sets.len().div_ceil(64);
+    let mut members: Vec<(u32, u32)> =
+        sets.iter().zip(0..).flat_map(|(set, index)| set.codes().map(move |code| (code, index))).collect();
+    members.sort_unstable();
+    let mut row_of_category = vec![0; members.last().map_or(0, |&(code, _)| code as usize + 1)];
+    let mut rows: HashMap<Vec<u64>, u32> = HashMap::from([(vec![0; words], 0)]);
+    let mut table = vec![0; words];
+    for group in members.chunk_by(|a, b| a.0 == b.0) {
+        let mut bits = vec![0_u64; words];
+        for &(_, set) in group {
+            bits[set as usize / 64] |= 1 << (set % 64);
+        }
+        let next = rows.len() as u32;
+        let row = *rows.entry(bits).or_insert_with_key(|bits| {
+            table.extend_from_slice(bits);
+            next
+        });
+        row_of_category[group[0].0 as usize] = row;
+        if table.len() * 8 > TABLE_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(Column {
+        feature: feature as usize,
+        kind: ColumnKind::Categorical { row_of_category, table, words, first_plane },
+    })
+}
+
+/// Puts a tree's splits in breadth-first order into the forest.
+fn push_tree(forest: &mut Forest, tree: &Tree, plane_of: impl Fn(u32, &Test) -> Option<usize>) -> Option<()> {
+    let mut order: Vec<u32> = if tree.nodes.is_empty() { Vec::new() } else { vec![0] };
+    let mut splits = Vec::with_capacity(tree.nodes.len());
+    while splits.len() < order.len() {
+        let node = &tree.nodes[order[splits.len()] as usize];
+        let mut slot = |child| match child {
+            Child::Leaf(leaf) => u16::try_from(leaf).ok().map(Slot::Leaf),
+            Child::Node(index) => {
+                order.push(index);
+                u16::try_from(order.len() - 1).ok().map(Slot::Split)
+            }
+        };
+        let (left, right) = (slot(node.left)?, slot(node.right)?);
+        splits.push(Split { plane: u32::try_from(plane_of(node.feature, &node.test)?).ok()?, left, right });
+    }
+    forest.push(&splits, &tree.leaf_values).ok()
+}

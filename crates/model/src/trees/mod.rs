@@ -1,0 +1,24 @@
+//! Decision-tree ensembles: LightGBM's text format read exactly, and scored exactly.
+//!
+//! [`Ensemble::parse`] reads a model; [`Ensemble::raw_score`] is the scalar oracle that every faster path is held against.
+//! [`Plan`] is the fast path: bit-sliced, compiled once a model, and bit-equal to the oracle.
+//!
+//! # Source
+//! LightGBM 4, `src/boosting/gbdt_model_text.cpp`, `src/io/tree.cpp`, `include/LightGBM/tree.h`.
+
+mod compile;
+mod ensemble;
+mod error;
+mod pandas;
+mod plan;
+mod read;
+mod read_tree;
+mod section;
+
+pub use clickcast_kernel::trees::Form;
+pub use ensemble::{
+    CategorySet, Child, Ensemble, Feature, FeatureKind, LinearLeaf, Link, Missing, Node, Test, Tree, ZERO_THRESHOLD,
+};
+pub use error::{Kind, ParseError};
+pub use pandas::Category;
+pub use plan::{Plan, PlanError, Scratch, TreeColumn};

@@ -1,0 +1,261 @@
+//! The fast path: columns in, raw scores out, in blocks of rows.
+
+use clickcast_kernel::trees::{BLOCK_WORDS, Form, Reach, Words, category_planes, threshold_planes};
+
+use super::compile::{Column, ColumnKind, Compiled, compile};
+use super::ensemble::Ensemble;
+
+/// An ensemble compiled for scoring in bulk. Threads share it; each has a [`Scratch`] of its own.
+#[derive(Debug)]
+pub struct Plan {
+    features: usize,
+    engine: Engine,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Engine {
+    /// Bit-sliced.
+    Sliced(Compiled),
+    /// Row by row with the oracle: linear trees, and models too odd for tables.
+    Scalar(Ensemble),
+}
+
+/// One feature's values for all rows of a call. NaN is missing.
+#[derive(Debug, Clone, Copy)]
+pub enum TreeColumn<'a> {
+    /// One value a row.
+    F32(&'a [f32]),
+    /// One value a row.
+    F64(&'a [f64]),
+    /// Dictionary-coded: the value of a row is `values[codes[row]]`.
+    Coded {
+        /// One code a row.
+        codes: &'a [u32],
+        /// The dictionary.
+        values: &'a [f64],
+    },
+    /// The same value in every row.
+    Constant(f64),
+}
+
+/// Working memory of [`Plan::score`], reused from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    planes: Words,
+    equal: Words,
+    reach: Reach,
+    /// For each column of the plan the codes of a dictionary's entries, where that pays.
+    entries: Vec<Vec<u32>>,
+}
+
+/// Columns that do not fit the plan or each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Not one column a feature.
+    #[error("{given} columns, but the model has {features} features")]
+    Columns {
+        /// Columns given.
+        given: usize,
+        /// Features of the model.
+        features: usize,
+    },
+    /// A column is shorter than the rows asked for.
+    #[error("column {column} has {given} rows where {rows} are expected")]
+    Rows {
+        /// Index of the column.
+        column: usize,
+        /// Its rows.
+        given: usize,
+        /// Rows expected.
+        rows: usize,
+    },
+    /// No room for the scores.
+    #[error("room for {given} scores where {rows} rows are asked for")]
+    Out {
+        /// Scores there is room for.
+        given: usize,
+        /// Rows asked for.
+        rows: usize,
+    },
+    /// A code beyond its dictionary.
+    #[error("column {column} has code {code}, but its dictionary {entries} entries")]
+    Code {
+        /// Index of the column.
+        column: usize,
+        /// The code.
+        code: u32,
+        /// Entries of the dictionary.
+        entries: usize,
+    },
+}
+
+impl Plan {
+    /// Compiles an ensemble for this machine's fastest form. Done once a model; takes about as long as parsing it.
+    pub fn new(ensemble: &Ensemble) -> Self {
+        Self::with_form(ensemble, Form::best())
+    }
+
+    /// Compiles an ensemble for a given form; one that this machine lacks runs as the portable one.
+    pub fn with_form(ensemble: &Ensemble, form: Form) -> Self {
+        let engine = match compile(ensemble) {
+            Some(compiled) => Engine::Sliced(compiled),
+            None => Engine::Scalar(ensemble.clone()),
+        };
+        Self { features: ensemble.features().len(), engine, form }
+    }
+
+    /// Whether the bit-sliced engine scores this model; linear trees are left to the oracle.
+    pub fn is_sliced(&self) -> bool {
+        matches!(self.engine, Engine::Sliced(_))
+    }
+
+    /// Raw scores, bit-equal to [`Ensemble::raw_score`] of every row.
+    ///
+    /// # Shapes
+    /// `columns`: one a feature, each of at least `rows` rows; `out`: at least `rows`, of which the first `rows` are written.
+    /// # Units
+    /// As [`Ensemble::raw_score`].
+    /// # Errors
+    /// If the columns do not fit the model, the rows or their dictionaries, or `out` is too short; `out` is then unchanged.
+    pub fn score(
+        &self,
+        columns: &[TreeColumn<'_>],
+        rows: usize,
+        scratch: &mut Scratch,
+        out: &mut [f64],
+    ) -> Result<(), PlanError> {
+        check(columns, self.features, rows)?;
+        let given = out.len();
+        let out = out.get_mut(..rows).ok_or(PlanError::Out { given, rows })?;
+        match &self.engine {
+            Engine::Scalar(ensemble) => score_scalar(ensemble, columns, out),
+            Engine::Sliced(compiled) => score_sliced(compiled, self.form, columns, scratch, out),
+        }
+        Ok(())
+    }
+}
+
+fn check(columns: &[TreeColumn<'_>], features: usize, rows: usize) -> Result<(), PlanError> {
+    if columns.len() != features {
+        return Err(PlanError::Columns { given: columns.len(), features });
+    }
+    for (column, values) in columns.iter().enumerate() {
+        let given = match values {
+            TreeColumn::F32(values) => values.len(),
+            TreeColumn::F64(values) => values.len(),
+            TreeColumn::Coded { codes, .. } => codes.len(),
+            TreeColumn::Constant(_) => rows,
+        };
+        if given < rows {
+            return Err(PlanError::Rows { column, given, rows });
+        }
+        if let TreeColumn::Coded { codes, values } = values
+            && let Some(&code) = codes[..rows].iter().max()
+            && code as usize >= values.len()
+        {
+            return Err(PlanError::Code { column, code, entries: values.len() });
+        }
+    }
+    Ok(())
+}
+
+fn score_scalar(ensemble: &Ensemble, columns: &[TreeColumn<'_>], out: &mut [f64]) {
+    let mut values = vec![0.0; columns.len()];
+    for (row, out) in out.iter_mut().enumerate() {
+        for (value, column) in values.iter_mut().zip(columns) {
+            *value = match column {
+                TreeColumn::F32(values) => f64::from(values[row]),
+                TreeColumn::F64(values) => values[row],
+                TreeColumn::Coded { codes, values } => values[codes[row] as usize],
+                TreeColumn::Constant(value) => *value,
+            };
+        }
+        *out = ensemble.raw_score(&values);
+    }
+}
+
+fn score_sliced(compiled: &Compiled, form: Form, columns: &[TreeColumn<'_>], scratch: &mut Scratch, out: &mut [f64]) {
+    const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
+    let rows = out.len();
+    scratch.planes.grow(compiled.planes * BLOCK_WORDS);
+    scratch.equal.grow(compiled.planes * BLOCK_WORDS);
+    scratch.entries.resize_with(compiled.columns.len(), Vec::new);
+    for (column, entries) in compiled.columns.iter().zip(&mut scratch.entries) {
+        entries.clear();
+        // A dictionary larger than the batch is not worth going through.
+        if let TreeColumn::Coded { values, .. } = columns[column.feature]
+            && values.len() <= rows
+        {
+            entries.extend(values.iter().map(|&value| column.code(value)));
+        }
+    }
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK_ROWS>();
+    for (index, out) in blocks.iter_mut().enumerate() {
+        score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, index * BLOCK_ROWS, out);
+    }
+    let done = rows - rest.len();
+    if rest.len() > BLOCK_ROWS / 2 {
+        score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, done, rest);
+    } else {
+        for (index, out) in rest.chunks_mut(64).enumerate() {
+            score_block::<1>(compiled, form, columns, scratch, done + index * 64, out);
+        }
+    }
+}
+
+/// Scores the rows from `first` on, as many as `out` has.
+fn score_block<const WORDS: usize>(
+    compiled: &Compiled,
+    form: Form,
+    columns: &[TreeColumn<'_>],
+    scratch: &mut Scratch,
+    first: usize,
+    out: &mut [f64],
+) {
+    let planes = scratch.planes.as_mut_slice();
+    let equal = scratch.equal.as_mut_slice();
+    let mut codes = [0; 64 * BLOCK_WORDS];
+    for (column, entries) in compiled.columns.iter().zip(&scratch.entries) {
+        let codes = &mut codes[..out.len()];
+        fill_codes(column, columns[column.feature], entries, first, codes);
+        match &column.kind {
+            ColumnKind::Numeric { families, .. } => {
+                for family in families {
+                    let planes = &mut planes[family.first_plane * WORDS..][..family.planes * WORDS];
+                    threshold_planes::<WORDS>(form, codes, &family.bin_of_code, equal, planes);
+                }
+            }
+            ColumnKind::Categorical { table, words, first_plane, .. } => {
+                let planes = &mut planes[first_plane * WORDS..][..64 * words * WORDS];
+                category_planes::<WORDS>(form, codes, table, *words, planes);
+            }
+        }
+    }
+    compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
+}
+
+fn fill_codes(column: &Column, values: TreeColumn<'_>, entries: &[u32], first: usize, codes: &mut [u32]) {
+    let rows = first..first + codes.len();
+    match values {
+        TreeColumn::F32(values) => {
+            for (code, &value) in codes.iter_mut().zip(&values[rows]) {
+                *code = column.code(f64::from(value));
+            }
+        }
+        TreeColumn::F64(values) => {
+            for (code, &value) in codes.iter_mut().zip(&values[rows]) {
+                *code = column.code(value);
+            }
+        }
+        TreeColumn::Coded { codes: entry_of_row, values } => {
+            for (code, &entry) in codes.iter_mut().zip(&entry_of_row[rows]) {
+                *code = match entries.get(entry as usize) {
+                    Some(&code) => code,
+                    None => column.code(values[entry as usize]),
+                };
+            }
+        }
+        TreeColumn::Constant(value) => codes.fill(column.code(value)),
+    }
+}
