@@ -14,7 +14,7 @@ pub(crate) const SHARED_ABSENT: &str = "../shared is absent";
 
 /// Records that the calling test does not test anything, and why. The caller then returns.
 pub(crate) fn because(why: &str) {
-    let test = test_name();
+    let test = calling_test();
     eprintln!("SKIPPED: {test}: {why}");
     if let Some(log) = std::env::var_os(LOG_VARIABLE) {
         append(Path::new(&log), &test, why);
@@ -45,7 +45,7 @@ pub(crate) fn append(log: &Path, test: &str, why: &str) {
 }
 
 /// The calling test's name: nextest's own, else libtest's name of the thread.
-fn test_name() -> String {
+fn calling_test() -> String {
     let binary = std::env::current_exe().ok().and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
     let test = std::env::var("NEXTEST_TEST_NAME").ok();
     let test = test.or_else(|| std::thread::current().name().map(str::to_owned));

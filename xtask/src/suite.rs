@@ -33,10 +33,18 @@ pub(crate) fn test(quick: bool, require_all: bool) -> Result<()> {
 pub(crate) fn lint() -> Result<()> {
     checks()?;
     step("docs", docs)?;
-    if is_there("cargo", &["deny", "--version"]) {
-        return step("deny", || must_succeed(&mut cargo(&["deny", "--workspace", "check"])));
+    if !is_there("cargo", &["deny", "--version"]) {
+        println!("== deny: left out: cargo-deny is not installed (`cargo install cargo-deny --locked`)");
+        return Ok(());
     }
-    println!("== deny: left out, because cargo-deny is not installed (`cargo install cargo-deny --locked`)");
+    let deny = |what: &[&str]| {
+        must_succeed(&mut cargo(&[&["deny", "--workspace", "--log-level", "error", "check"], what].concat()))
+    };
+    step("licences, bans and sources", || deny(&["licenses", "bans", "sources"]))?;
+    if is_there("cargo", &["deny", "fetch", "db"]) {
+        return step("advisories", || deny(&["advisories"]));
+    }
+    println!("== advisories: left out: their database cannot be fetched from here");
     Ok(())
 }
 
