@@ -14,12 +14,22 @@ pub(crate) struct Counts {
     pub(crate) skipped: u64,
 }
 
+/// Who runs tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// `cargo nextest`: one summary for all.
+    Nextest,
+    /// `cargo test`: a summary for each binary.
+    Libtest,
+}
+
 impl Counts {
-    /// Sums the summary lines in a run's output: nextest's `Summary`, libtest's `test result:`.
-    pub(crate) fn read(lines: &[String]) -> Self {
+    /// Sums the summaries in a run's output. What nextest repeats of a failed test has libtest's summary in it, which
+    /// must not count a second time; so a runner's own summaries alone are read.
+    pub(crate) fn read(runner: Runner, lines: &[String]) -> Self {
         let mut counts = Self::default();
         for line in lines {
-            counts += summary(line.trim()).unwrap_or_default();
+            counts += summary(runner, line).unwrap_or_default();
         }
         counts
     }
@@ -75,10 +85,10 @@ impl Skips {
 }
 
 /// The counts of one summary line; `None` for any other line.
-fn summary(line: &str) -> Option<Counts> {
-    let outcomes = match line.strip_prefix("test result: ") {
-        Some(result) => result.split_once(". ")?.1,
-        None => line.strip_prefix("Summary [")?.split_once(" run: ")?.1,
+fn summary(runner: Runner, line: &str) -> Option<Counts> {
+    let outcomes = match runner {
+        Runner::Nextest => line.trim_start().strip_prefix("Summary [")?.split_once(" run: ")?.1,
+        Runner::Libtest => line.strip_prefix("test result: ")?.split_once(". ")?.1,
     };
     let mut counts = Counts::default();
     for outcome in without_parentheses(outcomes).split([',', ';']) {
@@ -112,33 +122,38 @@ fn without_parentheses(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(output: &str, expected: (u64, u64, u64)) {
+    fn check(runner: Runner, output: &str, expected: (u64, u64, u64)) {
         let lines: Vec<String> = output.lines().map(str::to_owned).collect();
         let (passed, failed, skipped) = expected;
-        assert_eq!(Counts::read(&lines), Counts { passed, failed, skipped }, "{output}");
+        assert_eq!(Counts::read(runner, &lines), Counts { passed, failed, skipped }, "{output}");
     }
 
     #[test]
-    fn every_form_of_summary_is_read() {
+    fn every_form_of_nextests_summary_is_read() {
+        let check = |output, expected| check(Runner::Nextest, output, expected);
         check("", (0, 0, 0));
         check("     Summary [   0.003s] 5 tests run: 5 passed, 0 skipped", (5, 0, 0));
-        check("Summary [ 12.1s] 10 tests run: 9 passed (1 slow, 1 leaky), 1 failed, 2 skipped", (9, 1, 2));
-        check("Summary [  1.0s] 3 tests run: 0 passed, 1 failed, 1 exec failed, 1 timed out, 0 skipped", (0, 3, 0));
-        check("Summary [  1.0s] 2/8 tests run: 1 passed, 1 failed, 0 skipped", (1, 1, 0));
-        check("Summary [  1.0s] 1 test run: 1 passed, 0 skipped", (1, 0, 0));
-        check(
-            "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.1s",
-            (4, 0, 1),
-        );
-        check("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", (1, 2, 0));
+        check("  Summary [ 12.1s] 10 tests run: 9 passed (1 slow, 1 leaky), 1 failed, 2 skipped", (9, 1, 2));
+        check("Summary [ 1.0s] 3 tests run: 0 passed, 1 failed, 1 exec failed, 1 timed out, 0 skipped", (0, 3, 0));
+        check("Summary [ 1.0s] 2/8 tests run: 1 passed, 1 failed, 0 skipped", (1, 1, 0));
+        check("Summary [ 1.0s] 1 test run: 1 passed, 0 skipped", (1, 0, 0));
     }
 
     #[test]
-    fn summaries_of_several_binaries_add_up_and_other_lines_are_passed_over() {
+    fn a_failed_test_that_nextest_repeats_counts_once() {
+        let repeated = "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+        let output = format!("  {repeated}\n{repeated}\n Summary [ 0.1s] 2 tests run: 1 passed, 1 failed, 0 skipped");
+        check(Runner::Nextest, &output, (1, 1, 0));
+    }
+
+    #[test]
+    fn summaries_of_libtests_binaries_add_up_and_other_lines_are_passed_over() {
+        let check = |output, expected| check(Runner::Libtest, output, expected);
+        check("test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0s", (4, 0, 1));
         check(
-            "running 2 tests\ntest a ... ok\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
-             5 failed attempts\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
-            (3, 0, 0),
+            "test a ... ok\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
+             5 failed attempts\ntest result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+            (3, 2, 0),
         );
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::counts::{Counts, Skips};
+use crate::counts::{Counts, Runner, Skips};
 use crate::skip::LOG_VARIABLE;
 use crate::steps::{cargo, is_there, must_succeed, overheard, step};
 use crate::{house, layers, root};
@@ -63,26 +63,22 @@ fn docs() -> Result<()> {
 }
 
 fn tests(tally: &mut Tally, quick: bool, require_all: bool) -> Result<()> {
-    step("tests", || tally.run(unit_and_integration_tests()))?;
-    step("doc tests", || tally.run(cargo(&["test", "--doc", "--workspace", "--no-fail-fast", "--quiet"])))?;
+    step("tests", || {
+        if is_there("cargo", &["nextest", "--version"]) {
+            let arguments = ["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass", "--color=never"];
+            return tally.run(Runner::Nextest, cargo(&arguments));
+        }
+        tally.run(Runner::Libtest, cargo(&["test", "--workspace", "--tests", "--no-fail-fast"]))
+    })?;
+    step("doc tests", || tally.run(Runner::Libtest, cargo(&["test", "--doc", "--workspace", "--no-fail-fast"])))?;
     if !quick {
         step("docs", docs)?;
     }
-    for line in tally.skips.lines() {
-        println!("skipped: {line}");
-    }
-    let unpardoned = tally.counts.skipped - tally.skips.pardoned().min(tally.counts.skipped);
+    let unpardoned = tally.counts.skipped.saturating_sub(tally.skips.pardoned());
     if require_all && unpardoned > 0 {
-        bail!("{unpardoned} tests were skipped where all are required; each names above what it lacks");
+        bail!("tests were skipped where all are required ({unpardoned} of them); those named above say what they lack");
     }
     Ok(())
-}
-
-fn unit_and_integration_tests() -> Command {
-    if is_there("cargo", &["nextest", "--version"]) {
-        return cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass", "--color=never"]);
-    }
-    cargo(&["test", "--workspace", "--tests", "--no-fail-fast"])
 }
 
 /// The outcomes so far, and the log in which tests record that they were skipped.
@@ -102,13 +98,14 @@ impl Tally {
     }
 
     /// Runs a test command and adds its outcomes.
-    fn run(&mut self, mut command: Command) -> Result<()> {
+    fn run(&mut self, runner: Runner, mut command: Command) -> Result<()> {
         command.env(LOG_VARIABLE, &self.log);
         let shown = crate::steps::typed(&command);
         let (succeeded, lines) = overheard(command)?;
         let skips = Skips::read(&fs::read_to_string(&self.log).context("cannot read the log of skipped tests")?);
         fs::write(&self.log, "").context("cannot empty the log of skipped tests")?;
-        self.counts += Counts::read(&lines).with_skips(&skips);
+        self.counts += Counts::read(runner, &lines).with_skips(&skips);
+        skips.lines().for_each(|line| println!("skipped: {line}"));
         self.skips.add(skips);
         if !succeeded {
             bail!("`{shown}` failed; the tests that did are named above");
