@@ -68,20 +68,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
         Command::Test { quick, require_all } => suite::test(quick, require_all),
-        Command::Lint => suite::lint(),
-        Command::Layers => layers::check_workspace(),
-        Command::Bench { quick, case } => bench::run(quick, case.as_deref()),
-        Command::Real => real::run(),
+        Command::Lint => suite::lint().map(done),
+        Command::Layers => layers::check_workspace().map(done),
+        Command::Bench { quick, case } => bench::run(quick, case.as_deref()).map(done),
+        Command::Real => real::run().map(done),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// The workspace's root folder.

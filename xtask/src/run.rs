@@ -51,6 +51,8 @@ pub(crate) fn measured(command: &mut Command) -> Result<Run> {
     let wall_s = start.elapsed().as_secs_f64();
     let complaints = listener.join().ok().context("the reader of stderr ended early")??;
     if !used.status.success() {
+        // Results quote this, and no clone's path belongs there.
+        let complaints = complaints.replace(&*crate::root().to_string_lossy(), ".");
         bail!("`{shown}` ended with {}: {}", used.status, last_lines(&complaints, 5));
     }
     let report = match printed.trim() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::root;
 use crate::run::{Run, measured};
@@ -95,12 +95,12 @@ impl Series {
 /// Runs each contender [`REPEATS`] times over `rows` rows, by turns.
 ///
 /// # Errors
-/// If one of them fails, with its name.
+/// If one of them fails or does not report that many rows, with its name.
 pub(crate) fn race(rows: u64, contenders: &[Contender]) -> Result<Vec<Entry>> {
     let mut runs = vec![Vec::new(); contenders.len()];
     for turn in 1..=REPEATS {
         for (contender, runs) in contenders.iter().zip(&mut runs) {
-            let run = run_once(contender).with_context(|| contender.name.to_owned())?;
+            let run = run_once(rows, contender).with_context(|| contender.name.to_owned())?;
             println!("   {turn}/{REPEATS} {}: {:.2} s", contender.name, run.wall_s);
             runs.push(run);
         }
@@ -108,11 +108,17 @@ pub(crate) fn race(rows: u64, contenders: &[Contender]) -> Result<Vec<Entry>> {
     contenders.iter().zip(runs).map(|(contender, runs)| entry(rows, contender, &runs)).collect()
 }
 
-fn run_once(contender: &Contender) -> Result<Run> {
+fn run_once(rows: u64, contender: &Contender) -> Result<Run> {
     if let Some(path) = &contender.writes {
         remove(path)?;
     }
-    measured(&mut command(&contender.words))
+    let run = measured(&mut command(&contender.words))?;
+    // Whoever does nothing, or finds the work done, is fast.
+    let done = run.number("rows")?;
+    if done != rows as f64 {
+        bail!("it did {done} rows instead of {rows}");
+    }
+    Ok(run)
 }
 
 /// A command of these words, from the workspace's root.
@@ -207,16 +213,24 @@ mod tests {
     }
 
     #[test]
-    fn contenders_run_by_turns_and_a_failure_names_its_own() {
+    fn contenders_run_by_turns_and_one_that_fails_or_does_nothing_is_named() {
         let shell = |name, script: &str| Contender {
             name,
             words: ["sh", "-c", script].map(str::to_owned).to_vec(),
             timing: Timing::Process,
             writes: None,
         };
-        let entries = race(10, &[shell("a", "exit 0"), shell("b", "echo 1")]).expect("both run");
+        let done = "echo '{\"rows\": 10}'";
+        let entries = race(10, &[shell("a", done), shell("b", done)]).expect("both run");
         assert_eq!(entries.iter().map(|entry| entry.name).collect::<Vec<_>>(), ["a", "b"]);
-        let error = race(10, &[shell("a", "exit 0"), shell("lame", "exit 3")]).expect_err("one fails");
-        assert!(format!("{error:#}").starts_with("lame: "), "{error:#}");
+        let rows = [
+            ("exit 3", "lame: `sh -c exit 3` ended with exit status: 3"),
+            ("exit 0", "lame: no number `rows` in the report `null`"),
+            ("echo '{\"rows\": 0}'", "lame: it did 0 rows instead of 10"),
+        ];
+        for (script, expected) in rows {
+            let error = race(10, &[shell("a", done), shell("lame", script)]).expect_err("one fails");
+            assert!(format!("{error:#}").starts_with(expected), "{error:#}");
+        }
     }
 }
