@@ -1,1 +1,88 @@
-fn main() {}
+//! The commands one works with: `cargo xtask test`, `lint`, `layers`, `bench`, `real`.
+//!
+//! # How a test says that it was skipped
+//! A test whose service or data cannot be had calls [`skip::because`] (or asks [`skip::shared_data`] for its file) and
+//! returns. `cargo xtask test` hands every test the name of a log, reads it afterwards, and counts those tests as skipped
+//! instead of passed. Another crate's test gets these functions by one line, so that no crate is needed for them:
+//!
+//! ```text
+//! #[path = "../../../xtask/src/skip.rs"]
+//! mod skip;
+//! ```
+//!
+//! With `CI=true` or `--require-all` a skipped test fails the run. One reason is pardoned: that `../shared`, the folder of
+//! real data that lies beside a developer's clone, is absent.
+
+#![allow(clippy::print_stdout, reason = "printing is what these commands do")]
+
+mod bench;
+mod counts;
+mod house;
+mod layers;
+mod real;
+mod run;
+mod skip;
+mod steps;
+mod suite;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::FalseyValueParser;
+use clap::{Parser, Subcommand};
+
+/// The commands one works with.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything CI checks: format, clippy, layers, house rules, tests, doc tests, docs.
+    Test {
+        /// Leave the docs build out.
+        #[arg(long)]
+        quick: bool,
+        /// Fail when a test was skipped, as CI does.
+        #[arg(long, env = "CI", value_parser = FalseyValueParser::new())]
+        require_all: bool,
+    },
+    /// Format, clippy, layers, house rules, docs, licences and advisories; no tests.
+    Lint,
+    /// Compare every crate's dependencies with the table of layers, and draw it.
+    Layers,
+    /// Measure whole runs beside our peers and write `bench/RESULTS.md`.
+    Bench {
+        /// Smaller data and fewer repeats: under five minutes.
+        #[arg(long)]
+        quick: bool,
+        /// Only the cases whose name contains this.
+        #[arg(long)]
+        case: Option<String>,
+    },
+    /// Train and evaluate on the real data in `../shared/data`, beside the reference results.
+    Real,
+}
+
+fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
+    let outcome = match Arguments::parse().command {
+        Command::Test { quick, require_all } => suite::test(quick, require_all),
+        Command::Lint => suite::lint().map(done),
+        Command::Layers => layers::check_workspace().map(done),
+        Command::Bench { quick, case } => bench::run(quick, case.as_deref()).map(done),
+        Command::Real => real::run().map(done),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The workspace's root folder.
+fn root() -> PathBuf {
+    skip::workspace_root().to_path_buf()
+}

@@ -1,0 +1,27 @@
+//! The cases: each makes its data, races its contenders, and says what was promised.
+
+mod learning;
+mod memory;
+mod synthesis;
+mod trees;
+
+use anyhow::Result;
+
+use super::results::Table;
+use super::tools::Tools;
+
+/// A case of the benchmark.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    /// Answers with no table where the mode leaves it out.
+    pub(crate) measure: fn(&Tools) -> Result<Vec<Table>>,
+}
+
+/// Every case, in the order of the page.
+pub(crate) const ALL: &[Case] = &[
+    Case { name: "learning", title: "Learning from Criteo-like impressions", measure: learning::measure },
+    Case { name: "trees", title: "LightGBM's models: 500 trees of 63 leaves", measure: trees::measure },
+    Case { name: "synthesis", title: "Synthesizing impressions", measure: synthesis::measure },
+    Case { name: "memory", title: "Memory while predicting", measure: memory::measure },
+];
