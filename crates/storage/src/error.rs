@@ -1,0 +1,106 @@
+//! What can go wrong with a store, by what the caller may do.
+
+use std::error::Error as StdError;
+
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The object isn't there.
+    NotFound,
+    /// The object is there already, or is another by now.
+    Conflict,
+    /// The credentials don't allow it, or there are none.
+    Denied,
+    /// No space is left.
+    Full,
+    /// The store can't be reached, is overloaded, or broke off.
+    Unavailable,
+    /// The request can never succeed.
+    Invalid,
+}
+
+/// A failed operation on an object.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {operation} `{object}`")]
+pub struct Error {
+    kind: Kind,
+    operation: &'static str,
+    object: String,
+    #[source]
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl Error {
+    /// What kind of failure it was.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether repeating the same request may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::Full)
+    }
+
+    /// Whether the object isn't there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.kind == Kind::NotFound
+    }
+
+    pub(crate) fn new(operation: &'static str, object: &str, error: object_store::Error) -> Self {
+        use object_store::Error as E;
+        let kind = match &error {
+            E::NotFound { .. } => Kind::NotFound,
+            E::AlreadyExists { .. } | E::Precondition { .. } => Kind::Conflict,
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => Kind::Denied,
+            E::InvalidPath { .. } | E::NotSupported { .. } | E::NotImplemented { .. } | E::UnknownConfigurationKey { .. } => {
+                Kind::Invalid
+            }
+            other => io_beneath(other).map_or(Kind::Unavailable, kind_of),
+        };
+        Self { kind, operation, object: object.to_owned(), source: Box::new(error) }
+    }
+
+    pub(crate) fn io(operation: &'static str, object: &str, error: std::io::Error) -> Self {
+        Self { kind: kind_of(&error), operation, object: object.to_owned(), source: Box::new(error) }
+    }
+
+    pub(crate) fn invalid(operation: &'static str, object: &str, problem: &str) -> Self {
+        Self { kind: Kind::Invalid, operation, object: object.to_owned(), source: problem.into() }
+    }
+
+    pub(crate) fn unavailable(operation: &'static str, object: &str, problem: &str) -> Self {
+        Self { kind: Kind::Unavailable, operation, object: object.to_owned(), source: problem.into() }
+    }
+
+    pub(crate) fn conflict(operation: &'static str, object: &str) -> Self {
+        let source = "it was changed in the meantime".into();
+        Self { kind: Kind::Conflict, operation, object: object.to_owned(), source }
+    }
+}
+
+/// The system's error at the bottom of a chain.
+fn io_beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref() {
+            return Some(io);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn kind_of(error: &std::io::Error) -> Kind {
+    use std::io::ErrorKind as E;
+    match error.kind() {
+        E::NotFound => Kind::NotFound,
+        E::PermissionDenied | E::ReadOnlyFilesystem => Kind::Denied,
+        E::StorageFull | E::QuotaExceeded => Kind::Full,
+        E::AlreadyExists => Kind::Conflict,
+        E::NotADirectory | E::IsADirectory | E::InvalidFilename | E::InvalidInput => Kind::Invalid,
+        _ => Kind::Unavailable,
+    }
+}
