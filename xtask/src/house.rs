@@ -87,7 +87,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
         for (leftover, instead) in LEFTOVERS.iter().filter(|(leftover, _)| has_word(line, leftover)) {
             problem(format!("`{leftover}`: {instead}"));
         }
-        if path.ends_with(".rs") && !path.starts_with(UNSAFE_FOLDER) && has_word(without_comment(line), UNSAFE) {
+        if path.ends_with(".rs") && !path.starts_with(UNSAFE_FOLDER) && is_unsafe(without_comment(line)) {
             problem(format!("`{UNSAFE}` outside `{UNSAFE_FOLDER}`"));
         }
     }
@@ -95,6 +95,15 @@ fn check(path: &str, text: &str) -> Vec<String> {
 }
 
 const UNSAFE: &str = concat!("un", "safe");
+
+/// Whether the keyword stands here, and not a word of prose or of a page's security policy.
+fn is_unsafe(code: &str) -> bool {
+    let continues = ["{", "(", "fn ", "impl ", "impl<", "trait ", "extern "];
+    code.match_indices(UNSAFE).any(|(start, _)| {
+        let rest = code[start + UNSAFE.len()..].trim_start();
+        has_word(code, UNSAFE) && (rest.is_empty() || continues.iter().any(|next| rest.starts_with(next)))
+    })
+}
 
 /// The line up to a comment; a `//` inside a string cuts it short too, which no rule here minds.
 fn without_comment(line: &str) -> &str {
@@ -131,6 +140,8 @@ mod tests {
             ("crates/a/src/lib.rs", format!("{ignored} = \"slow\"]\n"), Some("a test runs")),
             ("crates/a/src/lib.rs", format!("{UNSAFE} {{ }}\n"), Some("outside `crates/kernel/`")),
             ("crates/a/src/lib.rs", format!("// never {UNSAFE}\n#![forbid({UNSAFE}_code)]\n"), None),
+            ("crates/a/src/lib.rs", format!("pub {UNSAFE} fn raw() {{}}\n"), Some("outside `crates/kernel/`")),
+            ("crates/a/src/lib.rs", format!("const POLICY: &str = \"'{UNSAFE}-inline'\";\n"), None),
             ("crates/kernel/src/lib.rs", format!("{UNSAFE} {{ }}\n"), None),
             ("crates/a/src/lib.rs", "\tlet a = 1;\n".to_owned(), Some("a tab")),
             ("Cargo.toml", "a = 1 \n".to_owned(), Some("white space")),

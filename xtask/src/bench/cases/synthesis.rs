@@ -12,7 +12,7 @@ const WALL_S_MAX: f64 = 60.0;
 
 pub(crate) fn measure(tools: &Tools) -> Result<Vec<Table>> {
     let rows: u64 = tools.size(10_000_000, 1_000_000);
-    let out = format!("{WORK}/synthesized");
+    let out = format!("{WORK}/synthesized.parquet");
     let entries =
         race(rows, &[ours("clickcast synth", &["synth", "--rows", &rows.to_string(), "--out", &out, "--json"], &out)])?;
     let wall_s = entries[0].wall_s.median();
