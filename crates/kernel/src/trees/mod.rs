@@ -8,12 +8,14 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bins;
 mod forest;
 mod leaves;
 mod planes;
 
+pub use bins::{Bins, ZERO_THRESHOLD, lower_bound};
 pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
-pub use planes::{Words, category_planes, lower_bound, threshold_planes};
+pub use planes::{Words, category_planes, threshold_planes};
 
 /// 64-row words of a full block. At 256 rows the planes of 500 trees x 63 leaves fit a core's L2 cache.
 pub const BLOCK_WORDS: usize = 4;

@@ -27,23 +27,6 @@ impl Words {
     }
 }
 
-/// How many of the ascending `thresholds` are below `value`: the first index `i` with `value <= thresholds[i]`.
-///
-/// NaN gives 0. Free of data-dependent branches, so that look-ups of many rows overlap.
-#[inline(always)]
-pub fn lower_bound(thresholds: &[f64], value: f64) -> u32 {
-    let mut base = 0;
-    let mut size = thresholds.len();
-    while size > 1 {
-        let half = size / 2;
-        // In range: `base + size <= len` holds all along.
-        base = if thresholds[base + half - 1] < value { base + half } else { base };
-        size -= half;
-    }
-    let last = size == 1 && thresholds[base] < value;
-    base as u32 + u32::from(last)
-}
-
 /// Makes the planes of predicates "bin <= i", i = 0, 1, 2 ...
 ///
 /// # Shapes
