@@ -9,6 +9,14 @@ use super::leaves::Ops;
 pub(super) struct Avx512;
 
 impl Ops for Avx512 {
+    const COMPARES_BYTES: bool = true;
+
+    #[inline(always)]
+    fn at_most(bins: &[u8; 64], limit: u8) -> u64 {
+        // SAFETY: the instructions are there (see `Avx512`); the load is of all of `bins`.
+        unsafe { _mm512_cmple_epu8_mask(_mm512_loadu_si512(bins.as_ptr().cast()), _mm512_set1_epi8(limit as i8)) }
+    }
+
     /// Interleaving byte planes leaves the rows in this order; undoing it once a block is cheaper than once a tree.
     #[inline(always)]
     fn position(row: usize) -> usize {

@@ -78,7 +78,7 @@ macro_rules! dispatch {
         {
             #[target_feature(enable = "avx2,bmi1,bmi2")]
             fn avx2<const WORDS: usize>($($argument: $type),*) {
-                $name::<WORDS, super::leaves::Plain>($($argument),*);
+                $name::<WORDS, super::leaves::Avx2>($($argument),*);
             }
             #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,gfni")]
             fn avx512<const WORDS: usize>($($argument: $type),*) {

@@ -50,6 +50,19 @@ fn threshold_planes_inlined<const WORDS: usize, O: Ops>(
     planes: &mut [u64],
 ) {
     let planes = planes.as_chunks_mut::<WORDS>().0;
+    if O::COMPARES_BYTES && planes.len() <= 255 {
+        let mut bins = [[0; 64]; WORDS];
+        for (bins, codes) in bins.iter_mut().zip(codes.chunks(64)) {
+            O::bins(codes, bin_of_code, bins);
+        }
+        for (plane, limit) in planes.iter_mut().zip(0..) {
+            // A loop: intrinsics are not inlined through closures.
+            for (plane, bins) in plane.iter_mut().zip(&bins) {
+                *plane = O::at_most(bins, limit);
+            }
+        }
+        return;
+    }
     let equal = &mut equal.as_chunks_mut::<WORDS>().0[..planes.len()];
     for (word, codes) in codes.chunks(64).enumerate().take(WORDS) {
         for (bit, &code) in codes.iter().enumerate() {
