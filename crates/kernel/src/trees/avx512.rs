@@ -2,12 +2,21 @@
 
 use std::arch::x86_64::*;
 
+use super::bins::{SingleBins, ZERO_THRESHOLD_SINGLE};
 use super::leaves::Ops;
 
 /// Only instantiated inside functions compiled for, and run on, machines with these instructions (`super::dispatch`).
 pub(super) struct Avx512;
 
 impl Ops for Avx512 {
+    const COMPARES_BYTES: bool = true;
+
+    #[inline(always)]
+    fn at_most(bins: &[u8; 64], limit: u8) -> u64 {
+        // SAFETY: the instructions are there (see `Avx512`); the load is of all of `bins`.
+        unsafe { _mm512_cmple_epu8_mask(_mm512_loadu_si512(bins.as_ptr().cast()), _mm512_set1_epi8(limit as i8)) }
+    }
+
     /// Interleaving byte planes leaves the rows in this order; undoing it once a block is cheaper than once a tree.
     #[inline(always)]
     fn position(row: usize) -> usize {
@@ -123,5 +132,58 @@ unsafe fn transpose_qwords(rows: [__m512i; 8]) -> [__m512i; 8] {
         let (c1, c5) = four(o02, p02);
         let (c3, c7) = four(o13, p13);
         [c0, c1, c2, c3, c4, c5, c6, c7]
+    }
+}
+
+/// Codes of f32 values, 16 at a time: five steps of the binary search by look-ups in two registers, the rest by gathers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(super) fn codes(bins: &SingleBins, nan_code: u32, zero_code: Option<u32>, values: &[f32], codes: &mut [u32]) {
+    let (value_chunks, value_rest) = values.as_chunks::<16>();
+    let (code_chunks, code_rest) = codes.as_chunks_mut::<16>();
+    for (values, codes) in value_chunks.iter().zip(&mut *code_chunks) {
+        codes_of_16(bins, nan_code, zero_code, values, codes);
+    }
+    let length = code_rest.len().min(value_rest.len());
+    if length > 0 && value_chunks.len() == code_chunks.len() {
+        let (mut values, mut codes) = ([0.0; 16], [0; 16]);
+        values[..length].copy_from_slice(&value_rest[..length]);
+        codes_of_16(bins, nan_code, zero_code, &values, &mut codes);
+        code_rest[..length].copy_from_slice(&codes[..length]);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn codes_of_16(bins: &SingleBins, nan_code: u32, zero_code: Option<u32>, values: &[f32; 16], codes: &mut [u32; 16]) {
+    assert_eq!(bins.padded.len(), 32 << bins.steps);
+    // SAFETY: loads and stores are of whole arrays; gathers are at `at + step - 1` below `padded.len()`, see there.
+    unsafe {
+        let values = _mm512_loadu_ps(values.as_ptr());
+        let tiny = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(_mm512_abs_ps(values), _mm512_set1_ps(ZERO_THRESHOLD_SINGLE));
+        let values = _mm512_mask_mov_ps(values, tiny, _mm512_setzero_ps());
+        let low = _mm512_loadu_ps(bins.pivots.as_ptr());
+        let high = _mm512_loadu_ps(bins.pivots.as_ptr().add(16));
+        let mut at = _mm512_setzero_si512();
+        for step in [16, 8, 4, 2, 1] {
+            let pivot = _mm512_permutex2var_ps(low, _mm512_add_epi32(at, _mm512_set1_epi32(step - 1)), high);
+            let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(pivot, values);
+            at = _mm512_mask_add_epi32(at, below, at, _mm512_set1_epi32(step));
+        }
+        at = _mm512_sll_epi32(at, _mm_cvtsi32_si128(bins.steps as i32));
+        let mut step = 1 << bins.steps >> 1;
+        while step > 0 {
+            // `at` is a multiple of `2 * step` below `padded.len()`, itself one: `at + step - 1` is below it too.
+            let index = _mm512_add_epi32(at, _mm512_set1_epi32(step - 1));
+            let threshold = _mm512_i32gather_ps::<4>(index, bins.padded.as_ptr());
+            let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(threshold, values);
+            at = _mm512_mask_add_epi32(at, below, at, _mm512_set1_epi32(step));
+            step >>= 1;
+        }
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+        at = _mm512_mask_mov_epi32(at, nan, _mm512_set1_epi32(nan_code as i32));
+        if let Some(zero_code) = zero_code {
+            at = _mm512_mask_mov_epi32(at, tiny, _mm512_set1_epi32(zero_code as i32));
+        }
+        _mm512_storeu_si512(codes.as_mut_ptr().cast(), at);
     }
 }

@@ -1,28 +1,30 @@
-//! From leaf planes to leaf values, in plain Rust.
+//! The inner operations that differ between the forms, and their plain Rust.
 
-/// What the forms do differently.
+/// What the forms do differently; the defaults are plain Rust, which the compiler vectorizes as far as it may.
 pub(super) trait Ops {
+    /// Whether comparing bytes beats setting one bit a row.
+    const COMPARES_BYTES: bool;
+
     /// Where the sum of row `row` (0 to 63) of a word is kept.
-    fn position(row: usize) -> usize;
-
-    /// Adds to `sums` the values of 64 rows whose leaf index has these bits.
-    fn add(index: [u64; 6], values: &[f64; 64], byte_planes: &[[u8; 64]; 8], sums: &mut [f64; 64]);
-
-    /// Transposes 64 x 64 bits: bit `c` of word `r` becomes bit `r` of word `c`.
-    fn transpose(bits: &mut [u64; 64]);
-}
-
-/// Plain Rust, in natural row order; the compiler vectorizes it as far as the enabled instructions allow.
-pub(super) struct Plain;
-
-impl Ops for Plain {
     #[inline(always)]
     fn position(row: usize) -> usize {
         row
     }
 
+    /// The plane of `bins <= limit`.
+    fn at_most(bins: &[u8; 64], limit: u8) -> u64;
+
+    /// Bins of at most 64 codes. Every bin is below 256, every code below `bin_of_code.len()`.
     #[inline(always)]
-    fn add(index: [u64; 6], values: &[f64; 64], _: &[[u8; 64]; 8], sums: &mut [f64; 64]) {
+    fn bins(codes: &[u32], bin_of_code: &[u16], bins: &mut [u8; 64]) {
+        for (bin, &code) in bins.iter_mut().zip(codes) {
+            *bin = bin_of_code[code as usize] as u8;
+        }
+    }
+
+    /// Adds to `sums` the values of 64 rows whose leaf index has these bits.
+    #[inline(always)]
+    fn add(index: [u64; 6], values: &[f64; 64], _byte_planes: &[[u8; 64]; 8], sums: &mut [f64; 64]) {
         for (octet, sums) in sums.as_chunks_mut::<8>().0.iter_mut().enumerate() {
             let leaves = spread_octet(&index, octet).to_le_bytes();
             for (sum, leaf) in sums.iter_mut().zip(leaves) {
@@ -31,6 +33,7 @@ impl Ops for Plain {
         }
     }
 
+    /// Transposes 64 x 64 bits: bit `c` of word `r` becomes bit `r` of word `c`.
     #[inline(always)]
     fn transpose(bits: &mut [u64; 64]) {
         let mut mask = 0x0000_0000_ffff_ffff_u64;
@@ -45,6 +48,41 @@ impl Ops for Plain {
             }
             half /= 2;
             mask ^= mask << half.max(1);
+        }
+    }
+}
+
+/// Nothing but plain Rust.
+pub(super) struct Plain;
+
+impl Ops for Plain {
+    const COMPARES_BYTES: bool = false;
+
+    #[inline(always)]
+    fn at_most(bins: &[u8; 64], limit: u8) -> u64 {
+        bins.iter().rev().fold(0, |plane, &bin| plane << 1 | u64::from(bin <= limit))
+    }
+}
+
+/// With 256-bit vectors.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct Avx2;
+
+#[cfg(target_arch = "x86_64")]
+impl Ops for Avx2 {
+    const COMPARES_BYTES: bool = true;
+
+    #[inline(always)]
+    fn at_most(bins: &[u8; 64], limit: u8) -> u64 {
+        use std::arch::x86_64::*;
+        // SAFETY: only inlined into functions compiled for, and run on, machines with AVX2 (`super::dispatch`); both loads are inside `bins`.
+        unsafe {
+            let limit = _mm256_set1_epi8(limit as i8);
+            let low = _mm256_loadu_si256(bins.as_ptr().cast());
+            let high = _mm256_loadu_si256(bins.as_ptr().add(32).cast());
+            let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(low, limit), limit)) as u32;
+            let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(high, limit), limit)) as u32;
+            u64::from(low) | u64::from(high) << 32
         }
     }
 }

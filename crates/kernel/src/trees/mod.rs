@@ -8,12 +8,14 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bins;
 mod forest;
 mod leaves;
 mod planes;
 
+pub use bins::{Bins, ZERO_THRESHOLD, lower_bound};
 pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
-pub use planes::{Words, category_planes, lower_bound, threshold_planes};
+pub use planes::{Words, category_planes, threshold_planes};
 
 /// 64-row words of a full block. At 256 rows the planes of 500 trees x 63 leaves fit a core's L2 cache.
 pub const BLOCK_WORDS: usize = 4;
@@ -76,7 +78,7 @@ macro_rules! dispatch {
         {
             #[target_feature(enable = "avx2,bmi1,bmi2")]
             fn avx2<const WORDS: usize>($($argument: $type),*) {
-                $name::<WORDS, super::leaves::Plain>($($argument),*);
+                $name::<WORDS, super::leaves::Avx2>($($argument),*);
             }
             #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,gfni")]
             fn avx512<const WORDS: usize>($($argument: $type),*) {

@@ -27,23 +27,6 @@ impl Words {
     }
 }
 
-/// How many of the ascending `thresholds` are below `value`: the first index `i` with `value <= thresholds[i]`.
-///
-/// NaN gives 0. Free of data-dependent branches, so that look-ups of many rows overlap.
-#[inline(always)]
-pub fn lower_bound(thresholds: &[f64], value: f64) -> u32 {
-    let mut base = 0;
-    let mut size = thresholds.len();
-    while size > 1 {
-        let half = size / 2;
-        // In range: `base + size <= len` holds all along.
-        base = if thresholds[base + half - 1] < value { base + half } else { base };
-        size -= half;
-    }
-    let last = size == 1 && thresholds[base] < value;
-    base as u32 + u32::from(last)
-}
-
 /// Makes the planes of predicates "bin <= i", i = 0, 1, 2 ...
 ///
 /// # Shapes
@@ -67,6 +50,19 @@ fn threshold_planes_inlined<const WORDS: usize, O: Ops>(
     planes: &mut [u64],
 ) {
     let planes = planes.as_chunks_mut::<WORDS>().0;
+    if O::COMPARES_BYTES && planes.len() <= 255 {
+        let mut bins = [[0; 64]; WORDS];
+        for (bins, codes) in bins.iter_mut().zip(codes.chunks(64)) {
+            O::bins(codes, bin_of_code, bins);
+        }
+        for (plane, limit) in planes.iter_mut().zip(0..) {
+            // A loop: intrinsics are not inlined through closures.
+            for (plane, bins) in plane.iter_mut().zip(&bins) {
+                *plane = O::at_most(bins, limit);
+            }
+        }
+        return;
+    }
     let equal = &mut equal.as_chunks_mut::<WORDS>().0[..planes.len()];
     for (word, codes) in codes.chunks(64).enumerate().take(WORDS) {
         for (bit, &code) in codes.iter().enumerate() {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use clickcast_kernel::trees::{Forest, Slot, Split, lower_bound};
+use clickcast_kernel::trees::{Bins, Forest, Slot, Split, lower_bound};
 
-use super::ensemble::{CategorySet, Child, Ensemble, Missing, Test, Tree, without_tiny};
+use super::ensemble::{CategorySet, Child, Ensemble, Missing, Test, Tree};
 
 /// Beyond this a model's tables no longer pay; it is scored by the oracle.
 const TABLE_BYTES_MAX: usize = 1 << 28;
@@ -26,8 +26,8 @@ pub(super) struct Column {
 
 #[derive(Debug)]
 pub(super) enum ColumnKind {
-    /// Codes: the number of thresholds below the value; then NaN; then, if `zero_is_apart`, zero.
-    Numeric { thresholds: Vec<f64>, zero_is_apart: bool, families: Vec<Family> },
+    /// Codes: those of the bins.
+    Numeric { bins: Bins, families: Vec<Family> },
     /// Codes: rows of `table`, which have one bit a category set. Row 0 is of the codes no set has.
     Categorical { row_of_category: Vec<u32>, table: Vec<u64>, words: usize, first_plane: usize },
 }
@@ -46,13 +46,7 @@ impl Column {
     #[inline]
     pub(super) fn code(&self, value: f64) -> u32 {
         match &self.kind {
-            ColumnKind::Numeric { thresholds, zero_is_apart, .. } => {
-                let value = without_tiny(value);
-                let bin = lower_bound(thresholds, value);
-                let nan = thresholds.len() as u32 + 1;
-                let bin = if value.is_nan() { nan } else { bin };
-                if *zero_is_apart && value == 0.0 { nan + 1 } else { bin }
-            }
+            ColumnKind::Numeric { bins, .. } => bins.code(value),
             ColumnKind::Categorical { row_of_category, .. } => {
                 if !(value > -1.0 && value < 4_294_967_296.0) {
                     return 0;
@@ -158,7 +152,10 @@ fn numeric_column(feature: u32, keys: &BTreeSet<NumericKey>, first_plane: usize)
         families.push(Family { first_plane: first_plane + done, planes: own.len(), bin_of_code });
         done += own.len();
     }
-    Some(Column { feature: feature as usize, kind: ColumnKind::Numeric { thresholds, zero_is_apart, families } })
+    Some(Column {
+        feature: feature as usize,
+        kind: ColumnKind::Numeric { bins: Bins::new(thresholds, zero_is_apart), families },
+    })
 }
 
 fn category_column(feature: u32, sets: &[&CategorySet], first_plane: usize) -> Option<Column> {

@@ -1,9 +1,8 @@
 //! The ensemble as it is after parsing, and the scalar oracle.
 
-use super::pandas::Category;
+use clickcast_kernel::trees::ZERO_THRESHOLD;
 
-/// At or below this magnitude LightGBM takes a value for zero. It is the *float* 1e-35.
-pub const ZERO_THRESHOLD: f64 = 1e-35_f32 as f64;
+use super::pandas::Category;
 
 /// A parsed binary-response ensemble. Every index in it is in range and every tree is a tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -269,6 +268,6 @@ impl CategorySet {
 }
 
 /// LightGBM's prediction turns values of tiny magnitude into +0.0 before anything else.
-pub(super) fn without_tiny(value: f64) -> f64 {
+fn without_tiny(value: f64) -> f64 {
     if value.abs() <= ZERO_THRESHOLD { 0.0 } else { value }
 }

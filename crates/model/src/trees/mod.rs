@@ -16,9 +16,7 @@ mod read_tree;
 mod section;
 
 pub use clickcast_kernel::trees::Form;
-pub use ensemble::{
-    CategorySet, Child, Ensemble, Feature, FeatureKind, LinearLeaf, Link, Missing, Node, Test, Tree, ZERO_THRESHOLD,
-};
+pub use ensemble::{CategorySet, Child, Ensemble, Feature, FeatureKind, LinearLeaf, Link, Missing, Node, Test, Tree};
 pub use error::{Kind, ParseError};
 pub use pandas::Category;
 pub use plan::{Plan, PlanError, Scratch, TreeColumn};

@@ -218,7 +218,7 @@ fn score_block<const WORDS: usize>(
     let mut codes = [0; 64 * BLOCK_WORDS];
     for (column, entries) in compiled.columns.iter().zip(&scratch.entries) {
         let codes = &mut codes[..out.len()];
-        fill_codes(column, columns[column.feature], entries, first, codes);
+        fill_codes(column, form, columns[column.feature], entries, first, codes);
         match &column.kind {
             ColumnKind::Numeric { families, .. } => {
                 for family in families {
@@ -235,20 +235,22 @@ fn score_block<const WORDS: usize>(
     compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
 }
 
-fn fill_codes(column: &Column, values: TreeColumn<'_>, entries: &[u32], first: usize, codes: &mut [u32]) {
+fn fill_codes(column: &Column, form: Form, values: TreeColumn<'_>, entries: &[u32], first: usize, codes: &mut [u32]) {
     let rows = first..first + codes.len();
-    match values {
-        TreeColumn::F32(values) => {
+    match (values, &column.kind) {
+        (TreeColumn::F32(values), ColumnKind::Numeric { bins, .. }) => bins.codes_f32(form, &values[rows], codes),
+        (TreeColumn::F64(values), ColumnKind::Numeric { bins, .. }) => bins.codes_f64(&values[rows], codes),
+        (TreeColumn::F32(values), ColumnKind::Categorical { .. }) => {
             for (code, &value) in codes.iter_mut().zip(&values[rows]) {
                 *code = column.code(f64::from(value));
             }
         }
-        TreeColumn::F64(values) => {
+        (TreeColumn::F64(values), ColumnKind::Categorical { .. }) => {
             for (code, &value) in codes.iter_mut().zip(&values[rows]) {
                 *code = column.code(value);
             }
         }
-        TreeColumn::Coded { codes: entry_of_row, values } => {
+        (TreeColumn::Coded { codes: entry_of_row, values }, _) => {
             for (code, &entry) in codes.iter_mut().zip(&entry_of_row[rows]) {
                 *code = match entries.get(entry as usize) {
                     Some(&code) => code,
@@ -256,6 +258,6 @@ fn fill_codes(column: &Column, values: TreeColumn<'_>, entries: &[u32], first: u
                 };
             }
         }
-        TreeColumn::Constant(value) => codes.fill(column.code(value)),
+        (TreeColumn::Constant(value), _) => codes.fill(column.code(value)),
     }
 }

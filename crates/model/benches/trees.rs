@@ -1,0 +1,114 @@
+//! Rows per second of the tree oracle and of every form of the plan, on one thread, best of several runs.
+//!
+//! ```text
+//! python crates/model/benches/trees.py DIR          # trains the model, prints LightGBM's own rows/s
+//! CLICKCAST_TREES=DIR cargo bench -p clickcast-model --bench trees
+//! ```
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clickcast_model::trees::{Ensemble, Form, Plan, Scratch, TreeColumn};
+
+/// Rows of one call, about a Parquet batch.
+const BATCH_ROWS: usize = 8192;
+const RUNS: usize = 7;
+
+fn main() {
+    let Some(folder) = std::env::var_os("CLICKCAST_TREES").map(PathBuf::from) else {
+        println!("skipped: CLICKCAST_TREES names no folder made by benches/trees.py");
+        return;
+    };
+    let text = std::fs::read(folder.join("model.txt")).unwrap();
+    let start = Instant::now();
+    let ensemble = Ensemble::parse(&text).unwrap();
+    println!("parse: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    let features = ensemble.features().len();
+    let bytes = std::fs::read(folder.join("inputs")).unwrap();
+    let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let columns: Vec<Vec<f32>> =
+        (0..features).map(|feature| values.iter().skip(feature).step_by(features).copied().collect()).collect();
+    let rows = columns[0].len() / BATCH_ROWS * BATCH_ROWS;
+
+    let oracle_rows = 3000;
+    let row_major: Vec<f64> = values[..oracle_rows * features].iter().map(|&value| f64::from(value)).collect();
+    let expected: Vec<f64> = row_major.chunks(features).map(|row| ensemble.raw_score(row)).collect();
+    report("oracle", oracle_rows, || row_major.chunks(features).map(|row| ensemble.raw_score(row)).sum());
+
+    let dictionaries: Vec<(Vec<u32>, Vec<f64>)> = columns.iter().map(|column| dictionary(column, rows)).collect();
+    for form in Form::ALL {
+        let start = Instant::now();
+        let plan = Plan::with_form(&ensemble, form);
+        let compile_ms = start.elapsed().as_secs_f64() * 1e3;
+        let mut scratch = Scratch::default();
+        let mut out = vec![0.0; rows];
+        for (name, batch_rows) in
+            [("", BATCH_ROWS), (", 256 rows a call", 256), (", 50 rows a call", 50), (", 1 row a call", 1)]
+        {
+            let total = rows.min(batch_rows * 500) / batch_rows * batch_rows;
+            report(&format!("{form:?}, f32{name}"), total, || {
+                score(
+                    &plan,
+                    &columns.iter().map(|column| Source::F32(column)).collect::<Vec<_>>(),
+                    batch_rows,
+                    &mut scratch,
+                    &mut out[..total],
+                )
+            });
+            assert!(total < oracle_rows || out[..oracle_rows] == expected);
+        }
+        // Dictionaries cut to what a batch holds, as a reader's would be.
+        let coded: Vec<Source<'_>> = dictionaries.iter().map(|(codes, values)| Source::Coded(codes, values)).collect();
+        report(&format!("{form:?}, coded"), rows, || score(&plan, &coded, BATCH_ROWS, &mut scratch, &mut out));
+        println!("{form:?}: compiled in {compile_ms:.1} ms");
+    }
+}
+
+enum Source<'a> {
+    F32(&'a [f32]),
+    Coded(&'a [u32], &'a [f64]),
+}
+
+fn score(plan: &Plan, sources: &[Source<'_>], batch_rows: usize, scratch: &mut Scratch, out: &mut [f64]) -> f64 {
+    for (index, out) in out.chunks_mut(batch_rows).enumerate() {
+        let at = index * batch_rows;
+        let columns: Vec<TreeColumn<'_>> = sources
+            .iter()
+            .map(|source| match source {
+                Source::F32(values) => TreeColumn::F32(&values[at..]),
+                Source::Coded(codes, values) => TreeColumn::Coded { codes: &codes[at..], values },
+            })
+            .collect();
+        plan.score(&columns, out.len(), scratch, out).unwrap();
+    }
+    out.iter().sum()
+}
+
+/// Codes of a column rounded so that it has at most 1000 values, and those values.
+fn dictionary(column: &[f32], rows: usize) -> (Vec<u32>, Vec<f64>) {
+    let mut values = Vec::new();
+    let mut index = HashMap::new();
+    let codes = column[..rows]
+        .iter()
+        .map(|&value| {
+            let value = (f64::from(value) * 16.0).round().min(800.0) / 16.0;
+            *index.entry(value.to_bits()).or_insert_with(|| {
+                values.push(value);
+                values.len() as u32 - 1
+            })
+        })
+        .collect();
+    (codes, values)
+}
+
+fn report(name: &str, rows: usize, mut run: impl FnMut() -> f64) {
+    let mut best = f64::INFINITY;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        std::hint::black_box(run());
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    println!("{name}: {:.1} k rows/s, {:.0} ns a row", rows as f64 / best / 1e3, best / rows as f64 * 1e9);
+}
