@@ -45,13 +45,19 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  clickcast synth --rows 1000000 --out day/impressions.parquet")]
     Synth(SynthArguments),
     /// Guess a schema from data, to be edited
-    #[command(after_help = "Example:\n  clickcast schema --data impressions.csv.gz --label click --id user_id,ad_id --out features.toml")]
+    #[command(
+        after_help = "Example:\n  clickcast schema --data impressions.csv.gz --label click --id user_id,ad_id --out features.toml"
+    )]
     Schema(SchemaArguments),
     /// Learn a model from labelled impressions
-    #[command(after_help = "Example:\n  clickcast train --data impressions/ --schema features.toml --family ffm --out model/")]
+    #[command(
+        after_help = "Example:\n  clickcast train --data impressions/ --schema features.toml --family ffm --out model/"
+    )]
     Train(TrainArguments),
     /// Take a model that another system learned
-    #[command(after_help = "Example:\n  clickcast import --from lightgbm model.txt --schema features.toml --out model/")]
+    #[command(
+        after_help = "Example:\n  clickcast import --from lightgbm model.txt --schema features.toml --out model/"
+    )]
     Import(ImportArguments),
     /// Measure a model on labelled impressions
     #[command(after_help = "Example:\n  clickcast evaluate --model model/ --data tomorrow.parquet --by device")]
@@ -107,6 +113,9 @@ pub(crate) struct SchemaArguments {
     /// Columns to carry to the predictions
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) id: Vec<String>,
+    /// Columns to leave out
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) drop: Vec<String>,
     /// Where to write the schema [default: stdout]
     #[arg(long, value_name = "F")]
     pub(crate) out: Option<PathBuf>,

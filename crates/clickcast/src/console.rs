@@ -48,7 +48,7 @@ pub(crate) fn result(object: &Value, json: bool) -> Result<(), Failure> {
 /// Draws a table.
 pub(crate) fn table(header: Option<Vec<&str>>, rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(header) = header {
         table.set_header(header);
     }

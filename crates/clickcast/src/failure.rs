@@ -37,6 +37,14 @@ impl Failure {
         Self { sentence, transient }
     }
 
+    /// The same failure, said of some data where the sentence doesn't name it yet.
+    pub(crate) fn about(mut self, data: &str) -> Self {
+        if !self.sentence.starts_with('`') {
+            self.sentence = format!("`{data}`: {}", self.sentence);
+        }
+        self
+    }
+
     /// The process's exit code: 1 may be retried, 2 is wrong.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(if self.transient { 1 } else { 2 })

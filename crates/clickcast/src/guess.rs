@@ -36,10 +36,16 @@ struct Guess {
 ///
 /// # Errors
 /// Where the label or an id is missing, the label is not 0/1, or no column is left to learn from.
-pub(crate) fn guess(sample: &RecordBatch, label: &str, ids: &[String]) -> Result<(String, Vec<String>), Error> {
+pub(crate) fn guess(
+    sample: &RecordBatch,
+    label: &str,
+    ids: &[String],
+    dropped: &[String],
+) -> Result<(String, Vec<String>), Error> {
     let file = sample.schema();
     let present = || file.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
-    for column in std::iter::once(label).chain(ids.iter().map(String::as_str)) {
+    let named = ids.iter().chain(dropped).map(String::as_str);
+    for column in std::iter::once(label).chain(named) {
         if file.column_with_name(column).is_none() {
             return Err(Error::MissingColumn { column: column.to_owned(), present: present() });
         }
@@ -48,7 +54,7 @@ pub(crate) fn guess(sample: &RecordBatch, label: &str, ids: &[String]) -> Result
     let mut candidates = Vec::new();
     let mut unread = Vec::new();
     for field in file.fields() {
-        if field.name() == label || Some(field.name()) == time.as_ref() {
+        if field.name() == label || Some(field.name()) == time.as_ref() || dropped.contains(field.name()) {
             continue;
         }
         match kind_of(field.name(), field.data_type()) {
@@ -138,10 +144,10 @@ fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Gu
         Column::Numeric(values) => {
             let values: Vec<f64> = (0..rows).map(|row| values.get(row)).collect();
             (distinct, missing) = (count_distinct(values.iter().map(|v| v.to_bits())), share(&values, |v| v.is_nan()));
-            let (low, high) =
-                values.iter().filter(|v| !v.is_nan()).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
-                    (low.min(value), high.max(value))
-                });
+            let (low, high) = values
+                .iter()
+                .filter(|v| !v.is_nan())
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)));
             guess.seen = format!("{distinct} values from {low} to {high}");
             scores = ranks(&values);
         }
@@ -314,14 +320,16 @@ mod tests {
         let rows = 400;
         let clicked = |row: i32| row % 7 == 0;
         let ints = |value: fn(i32) -> i32| Arc::new((0..rows).map(value).collect::<Int32Array>()) as ArrayRef;
-        let texts = |value: &dyn Fn(i32) -> String| {
-            Arc::new(StringArray::from_iter_values((0..rows).map(value))) as ArrayRef
-        };
+        let texts =
+            |value: &dyn Fn(i32) -> String| Arc::new(StringArray::from_iter_values((0..rows).map(value))) as ArrayRef;
         RecordBatch::try_from_iter([
             ("click", ints(|row| i32::from(row % 7 == 0))),
             ("user_id", ints(|row| row)),
             ("device_type", ints(|row| row % 4)),
-            ("price", Arc::new((0..rows).map(|row| Some(f64::from(row * 37 % 11))).collect::<Float64Array>()) as ArrayRef),
+            (
+                "price",
+                Arc::new((0..rows).map(|row| Some(f64::from(row * 37 % 11))).collect::<Float64Array>()) as ArrayRef,
+            ),
             ("country", texts(&|row| format!("C{}", row % 5))),
             ("genres", texts(&|row| format!("a{}|b{}", row % 3, row % 5))),
             ("always", texts(&|_| "x".to_owned())),
@@ -333,7 +341,7 @@ mod tests {
 
     #[test]
     fn kinds_roles_and_objections_are_guessed() {
-        let (text, warnings) = guess(&sample(), "click", &["user_id".to_owned()]).unwrap();
+        let (text, warnings) = guess(&sample(), "click", &["user_id".to_owned()], &[]).unwrap();
         let schema = Schema::from_toml(&text).unwrap();
         let kinds: Vec<(&str, Kind, Side)> =
             schema.features().iter().map(|feature| (feature.name.as_str(), feature.kind, feature.side)).collect();
@@ -358,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_missing_label_is_named() {
-        let error = guess(&sample(), "clicks", &[]).unwrap_err().to_string();
+        let error = guess(&sample(), "clicks", &[], &[]).unwrap_err().to_string();
         assert!(error.contains("`clicks` is missing") && error.contains("country"), "{error}");
     }
 }

@@ -17,9 +17,10 @@ pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
     if !Path::new(FILE).exists() {
         return Ok(command);
     }
-    let text = std::fs::read_to_string(FILE).map_err(|error| Failure::input(format!("settings file `{FILE}`: {error}")))?;
-    let table: toml::Table =
-        toml::from_str(&text).map_err(|error| Failure::input(format!("settings file `{FILE}`: {}", error.to_string().trim_end())))?;
+    let text =
+        std::fs::read_to_string(FILE).map_err(|error| Failure::input(format!("settings file `{FILE}`: {error}")))?;
+    let table: toml::Table = toml::from_str(&text)
+        .map_err(|error| Failure::input(format!("settings file `{FILE}`: {}", error.to_string().trim_end())))?;
     with_file(command, &table)
 }
 
@@ -44,7 +45,11 @@ fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failu
             let text = match value {
                 toml::Value::String(text) => text.clone(),
                 toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
-                _ => return Err(Failure::input(format!("settings file `{FILE}`: `{flag}` must be a string, number or boolean"))),
+                _ => {
+                    return Err(Failure::input(format!(
+                        "settings file `{FILE}`: `{flag}` must be a string, number or boolean"
+                    )));
+                }
             };
             let mut known = false;
             let mut with_default = |argument: clap::Arg| {

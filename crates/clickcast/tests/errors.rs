@@ -32,7 +32,11 @@ fn world() -> World {
 fn refused(world: &World, arguments: &str, said: &[&str]) {
     let ended = world.run(arguments);
     assert_eq!(ended.code, 2, "{arguments}: {}{}", ended.stdout, ended.stderr);
-    assert!(ended.stderr.lines().filter(|line| line.starts_with("error: ")).count() == 1, "{arguments}: {}", ended.stderr);
+    assert!(
+        ended.stderr.lines().filter(|line| line.starts_with("error: ")).count() == 1,
+        "{arguments}: {}",
+        ended.stderr
+    );
     for part in said {
         assert!(ended.stderr.contains(part), "{arguments}: wanted `{part}` in: {}", ended.stderr);
     }
@@ -94,10 +98,13 @@ fn labels_and_weights_are_checked_row_by_row() {
         world.write(&format!("{name}.csv"), text);
         refused(&world, &format!("train --data {name}.csv --schema weighted.toml --family lr --out out"), said);
     }
-    let one_class: String = impressions().lines().map(|line| {
-        let kept = line.rsplit_once(',').unwrap().0;
-        if line.ends_with("click") { format!("{line}\n") } else { format!("{kept},0\n") }
-    }).collect();
+    let one_class: String = impressions()
+        .lines()
+        .map(|line| {
+            let kept = line.rsplit_once(',').unwrap().0;
+            if line.ends_with("click") { format!("{line}\n") } else { format!("{kept},0\n") }
+        })
+        .collect();
     world.write("one.csv", one_class);
     refused(&world, "train --data one.csv --schema features.toml --family lr --out out", &["one.csv", "click"]);
     world.write("header.csv", "id,age,os,click\n");

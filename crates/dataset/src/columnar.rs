@@ -114,7 +114,8 @@ impl GroupReader {
     pub(crate) fn next(&mut self, file: &str) -> Option<Result<RecordBatch, Error>> {
         let next = self.reader.next()?;
         Some(next.map_err(|error| match error {
-            arrow_schema::ArrowError::ExternalError(source) => match source.downcast::<parquet::errors::ParquetError>() {
+            arrow_schema::ArrowError::ExternalError(source) => match source.downcast::<parquet::errors::ParquetError>()
+            {
                 Ok(inner) => Error::parquet(file, *inner),
                 Err(other) => Error::file(file, other),
             },

@@ -73,7 +73,8 @@ pub async fn discover(uri: &str) -> Result<Vec<Input>, Error> {
         }
     }
     if inputs.is_empty() {
-        let problem = "no data here; give a .parquet, .csv or .tsv file (also .gz, .zst), or a folder or prefix of such files";
+        let problem =
+            "no data here; give a .parquet, .csv or .tsv file (also .gz, .zst), or a folder or prefix of such files";
         return Err(Error::file(uri, problem));
     }
     Ok(inputs)

@@ -73,13 +73,7 @@ impl Opened {
         }
     }
 
-    pub(crate) fn read(
-        &self,
-        part: usize,
-        handle: &Handle,
-        schema: &Schema,
-        need: &Need,
-    ) -> Result<PartReader, Error> {
+    pub(crate) fn read(&self, part: usize, handle: &Handle, schema: &Schema, need: &Need) -> Result<PartReader, Error> {
         let (reader, next_row) = match &self.file {
             File::Parquet(file) => (Reader::Parquet(file.read(part, &self.columns)?), file.row_groups()[part]),
             File::Text(file) => (Reader::Text(file.read(handle, schema, need, &self.columns)?), 0),

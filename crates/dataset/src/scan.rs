@@ -152,6 +152,10 @@ impl<R: Send> Shared<'_, R> {
         match work {
             Work::Open => {
                 let mut state = self.lock();
+                // Another worker took the same last input to open.
+                if state.input_next >= inputs.len() {
+                    return state;
+                }
                 // Under the lock: the order of parts is the order of inputs, and a footer takes little.
                 match Opened::new(&inputs[state.input_next], handle, schema, need) {
                     Ok(opened) => {

@@ -76,9 +76,8 @@ impl TextFile {
         }
         let delimiter = sniff(&head, input.format == discover::Format::Tsv);
         let format = Format::default().with_header(true).with_delimiter(delimiter);
-        let (head, _) = format
-            .infer_schema(head.as_slice(), Some(TYPED_ROWS))
-            .map_err(|error| Error::arrow(&name, error))?;
+        let (head, _) =
+            format.infer_schema(head.as_slice(), Some(TYPED_ROWS)).map_err(|error| Error::arrow(&name, error))?;
         if let Some(twice) = head.fields().iter().enumerate().find_map(|(index, field)| {
             let earlier = head.fields()[..index].iter().any(|other| other.name() == field.name());
             earlier.then_some(field.name())
@@ -185,7 +184,9 @@ fn convert(cells: &StringArray, role: Role) -> Result<ArrayRef, (usize, &'static
         Role::Unchanged => Ok(Arc::new(cells.clone())),
         Role::Text => match cells.iter().any(|cell| cell.is_some_and(is_missing)) {
             false => Ok(Arc::new(cells.clone())),
-            true => Ok(Arc::new(cells.iter().map(|cell| cell.filter(|cell| !is_missing(cell))).collect::<StringArray>())),
+            true => {
+                Ok(Arc::new(cells.iter().map(|cell| cell.filter(|cell| !is_missing(cell))).collect::<StringArray>()))
+            }
         },
         Role::Number => {
             let mut numbers = Float64Builder::with_capacity(cells.len());
@@ -208,7 +209,9 @@ fn convert(cells: &StringArray, role: Role) -> Result<ArrayRef, (usize, &'static
             let target = DataType::Timestamp(TimeUnit::Millisecond, None);
             let times = arrow_cast::cast(cells, &target).map_err(|_| (0, "a date or time"))?;
             // A cast makes null of what it can't read.
-            match (0..cells.len()).find(|&row| times.is_null(row) && cells.is_valid(row) && !is_missing(cells.value(row))) {
+            match (0..cells.len())
+                .find(|&row| times.is_null(row) && cells.is_valid(row) && !is_missing(cells.value(row)))
+            {
                 Some(row) => Err((row, "a date or time")),
                 None => Ok(times),
             }
@@ -265,8 +268,12 @@ fn stream(input: &Input, handle: &Handle) -> Result<Box<dyn BufRead + Send>, Err
 
 fn unreadable(name: &str, input: &Input, error: std::io::Error) -> Error {
     match (Error::stream(name, error), input.compression) {
-        (Error::File { file, problem }, Compression::Gzip) => Error::File { file, problem: format!("not readable as gzip: {problem}") },
-        (Error::File { file, problem }, Compression::Zstd) => Error::File { file, problem: format!("not readable as zstd: {problem}") },
+        (Error::File { file, problem }, Compression::Gzip) => {
+            Error::File { file, problem: format!("not readable as gzip: {problem}") }
+        }
+        (Error::File { file, problem }, Compression::Zstd) => {
+            Error::File { file, problem: format!("not readable as zstd: {problem}") }
+        }
         (other, _) => other,
     }
 }

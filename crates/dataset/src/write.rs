@@ -105,7 +105,11 @@ fn plain_text(array: &ArrayRef) -> ArrayRef {
 ///
 /// # Errors
 /// Where there is a file that can't be read as Parquet.
-pub fn prediction_metadata(store: &Store, key: &str, handle: &Handle) -> Result<Option<BTreeMap<String, String>>, Error> {
+pub fn prediction_metadata(
+    store: &Store,
+    key: &str,
+    handle: &Handle,
+) -> Result<Option<BTreeMap<String, String>>, Error> {
     let object = match handle.block_on(store.head(key)) {
         Ok(object) => object,
         Err(error) if error.is_not_found() => return Ok(None),
@@ -217,7 +221,8 @@ fn flat(file: &str, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         let array: ArrayRef = match field.data_type() {
             DataType::List(_) => {
                 let lists = array.as_list::<i32>();
-                let items = arrow_cast::cast(lists.values(), &DataType::Utf8).map_err(|error| Error::arrow(file, error))?;
+                let items =
+                    arrow_cast::cast(lists.values(), &DataType::Utf8).map_err(|error| Error::arrow(file, error))?;
                 let items = items.as_string::<i32>();
                 let list = |row: usize| {
                     let range = lists.offsets()[row] as usize..lists.offsets()[row + 1] as usize;

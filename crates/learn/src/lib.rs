@@ -1,1 +1,45 @@
-//! placeholder
+//! How a model comes to be: logistic regression, FM and FFM learned from labelled batches.
+//!
+//! [`train`] looks at the data once to learn its values ([`profile`]), then learns weights pass by
+//! pass ([`optimizer`]) until rows held out stop improving, and fits a calibration on those rows.
+//! Where rows are few it tries some settings first.
+
+mod barrier;
+mod blocks;
+mod calibrate;
+mod fit;
+mod optimizer;
+mod profile;
+mod random;
+mod train;
+
+pub use clickcast_model::factors::Family;
+pub use train::{Phase, Settings, Source, Trained, train};
+
+/// Why nothing was learned.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is nothing to learn from.
+    #[error("there are no rows to learn from")]
+    NoRows,
+    /// Batches came without labels.
+    #[error("the batches have no labels")]
+    NoLabels,
+    /// All labels are the same.
+    #[error("all {rows} rows {}; a model needs both kinds", if *.clicked { "were clicked" } else { "were not clicked" })]
+    OneClass {
+        /// How many rows.
+        rows: u64,
+        /// Which label they have.
+        clicked: bool,
+    },
+    /// Every row weighs nothing, or the weights leave one class without any.
+    #[error("the sample weights leave no weight to one of the classes")]
+    NoWeight,
+    /// Numbers ran away.
+    #[error("learning diverged to infinite weights; check the numeric columns and the sample weights")]
+    Diverged,
+    /// The model that would come of it is impossible.
+    #[error(transparent)]
+    Model(#[from] clickcast_model::Error),
+}

@@ -156,7 +156,9 @@ impl Artifact {
                 return Err(Error::Damaged(format!("payload `{name}` is missing")));
             };
             if bytes.len() as u64 != expected.bytes || sha256(bytes) != expected.sha256 {
-                return Err(Error::Damaged(format!("payload `{name}` is not the one that was written (SHA-256 differs)")));
+                return Err(Error::Damaged(format!(
+                    "payload `{name}` is not the one that was written (SHA-256 differs)"
+                )));
             }
         }
         Ok(Self { manifest, payloads })

@@ -91,17 +91,19 @@ fn values<'a>(
         _ if feature.kind == FeatureKind::Unused => Values::Missing,
         Column::Numeric(Numeric::F32(values)) => Values::F32(values),
         Column::Numeric(Numeric::F64(values)) => Values::F64(values),
-        Column::Categorical(Categorical::Coded { codes, categories }) => Values::Coded {
-            codes,
-            values: std::iter::once(f64::NAN).chain(entries(categories).map(number)).collect(),
-        },
+        Column::Categorical(Categorical::Coded { codes, categories }) => {
+            Values::Coded { codes, values: std::iter::once(f64::NAN).chain(entries(categories).map(number)).collect() }
+        }
         Column::Categorical(values @ Categorical::Integers { .. }) => {
             let mut converted = Vec::new();
             values.map_into(&mut converted, |category| category.map_or(f64::NAN, number));
             Values::Converted(converted)
         }
         Column::Multi(_) => {
-            return Err(Error::Unfit(format!("feature `{}` is a list, which a LightGBM model can't take", feature.name)));
+            return Err(Error::Unfit(format!(
+                "feature `{}` is a list, which a LightGBM model can't take",
+                feature.name
+            )));
         }
     })
 }

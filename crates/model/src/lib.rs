@@ -2,9 +2,15 @@
 
 pub mod artifact;
 pub mod calibration;
+pub mod encode;
+pub mod factors;
+mod forest;
 pub mod metrics;
+mod model;
 pub mod tensor;
 pub mod trees;
+
+pub use model::{Model, Scratch};
 
 /// Why a model can't be read or used. Repeating the request won't help.
 #[derive(Debug, thiserror::Error)]

@@ -10,8 +10,8 @@ use crate::artifact::{Artifact, Manifest, Training};
 use crate::calibration::Calibration;
 use crate::encode::{Encoded, Encoder};
 use crate::factors::{Factors, Family};
-use crate::tensor;
 use crate::forest::{Forest, ForestScratch};
+use crate::tensor;
 use crate::trees::{Ensemble, FeatureKind};
 
 /// Payload of factor models.
@@ -187,7 +187,8 @@ fn lightgbm_schema(ensemble: &Ensemble) -> Result<Schema, Error> {
         _ => Kind::Numeric,
     };
     let features = ensemble.features().iter();
-    let features = features.map(|feature| Feature { name: feature.name.clone(), kind: kind(feature), side: Side::Context });
+    let features =
+        features.map(|feature| Feature { name: feature.name.clone(), kind: kind(feature), side: Side::Context });
     Schema::new(features.collect()).map_err(|error| Error::Unfit(error.to_string()))
 }
 
@@ -206,9 +207,11 @@ fn adopt(own: &Schema, given: &Schema, ensemble: &Ensemble) -> Result<Schema, Er
         let kind = if unused.contains(&feature.name.as_str()) { found.kind } else { feature.kind };
         features.push(Feature { name: feature.name.clone(), kind, side: found.side });
     }
-    if let Some(extra) = given.features().iter().find(|feature| {
-        !own.features().iter().any(|own| own.name == feature.name.replace(' ', "_"))
-    }) {
+    if let Some(extra) = given
+        .features()
+        .iter()
+        .find(|feature| !own.features().iter().any(|own| own.name == feature.name.replace(' ', "_")))
+    {
         return Err(Error::Unfit(format!("the schema's feature `{}` is not in the model; take it out", extra.name)));
     }
     let schema = Schema::new(features).and_then(|schema| {

@@ -29,7 +29,7 @@ fn model_names(folder: &Path) -> Vec<String> {
 fn cell(model: &Ensemble, column: usize, text: &str) -> f64 {
     match &model.features()[column].categories {
         Some(categories) => {
-            categories.iter().position(|category| category.matches(text)).map_or(f64::NAN, |code| code as f64)
+            categories.iter().position(|category| category.text() == text).map_or(f64::NAN, |code| code as f64)
         }
         None => text.parse().unwrap(),
     }

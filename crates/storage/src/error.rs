@@ -55,9 +55,10 @@ impl Error {
             E::NotFound { .. } => Kind::NotFound,
             E::AlreadyExists { .. } | E::Precondition { .. } => Kind::Conflict,
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => Kind::Denied,
-            E::InvalidPath { .. } | E::NotSupported { .. } | E::NotImplemented { .. } | E::UnknownConfigurationKey { .. } => {
-                Kind::Invalid
-            }
+            E::InvalidPath { .. }
+            | E::NotSupported { .. }
+            | E::NotImplemented { .. }
+            | E::UnknownConfigurationKey { .. } => Kind::Invalid,
             other => io_beneath(other).map_or(Kind::Unavailable, kind_of),
         };
         Self { kind, operation, object: object.to_owned(), source: Box::new(error) }

@@ -9,8 +9,8 @@ mod place;
 mod writer;
 
 pub use error::{Error, Kind};
-pub use place::same_place;
 use place::Place;
+pub use place::same_place;
 pub use writer::Writer;
 
 use std::ops::Range;

@@ -101,7 +101,9 @@ impl Place {
 
     pub(crate) fn path(&self, key: &str) -> Result<Path, Error> {
         let path = match self {
-            Self::Local { absolute, .. } => Path::from_absolute_path(if key.is_empty() { absolute.clone() } else { absolute.join(key) }),
+            Self::Local { absolute, .. } => {
+                Path::from_absolute_path(if key.is_empty() { absolute.clone() } else { absolute.join(key) })
+            }
             Self::Bucket { prefix, .. } => Path::parse(format!("{prefix}/{key}").trim_matches('/')),
         };
         path.map_err(|error| Error::invalid("open", &self.uri(key), &error.to_string()))

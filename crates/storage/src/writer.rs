@@ -25,7 +25,10 @@ enum Form {
     Local(Staged),
     /// Less than a part so far: perhaps one put is enough.
     Buffered(Vec<u8>),
-    Parts { upload: Box<dyn MultipartUpload>, buffer: Vec<u8> },
+    Parts {
+        upload: Box<dyn MultipartUpload>,
+        buffer: Vec<u8>,
+    },
 }
 
 impl Writer {

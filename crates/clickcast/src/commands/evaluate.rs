@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use clickcast_dataset::Step;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need, Schema};
@@ -69,41 +70,50 @@ pub(super) fn measure(
     let mut slice_of: HashMap<String, usize> = HashMap::new();
     let score = |batch: Batch| {
         let mut scores = Vec::new();
-        model.score(&batch, &mut Scratch::default(), &mut scores).map(|()| (batch, scores))
+        let scored = model.score(&batch, &mut Scratch::default(), &mut scores);
+        // The features are done with: what waits to be handed over should be small.
+        scored.map(|()| Scored { scores, batch: Batch { features: Vec::new(), ..batch } })
     };
-    data.scan(context, &schema, &need, score, |_, scored| {
-        let (batch, scores) = scored.map_err(Failure::input)?;
-        let labels = batch.labels.as_deref().unwrap_or_default();
-        let weight = |row: usize| batch.weights.as_ref().map_or(1.0, |weights| weights[row]);
-        for (row, (&score, &label)) in scores.iter().zip(labels).enumerate() {
-            measured.all.add(score, label, weight(row));
-        }
-        if let Some((_, array)) = batch.carried.first() {
+    data.scan(context, &schema, &need, score, |step| {
+        let Step::Rows(scored) = step else { return Ok(()) };
+        let scored = scored.map_err(Failure::input)?;
+        scored.rows().for_each(|(_, score, label, weight)| measured.all.add(score, label, weight));
+        if let Some((column, array)) = scored.batch.carried.first() {
             let values = text_of(array)?;
-            for (row, (&score, &label)) in scores.iter().zip(labels).enumerate() {
+            for (row, score, label, weight) in scored.rows() {
                 let value = values(row);
                 let next = measured.slices.len();
-                let index = match slice_of.get(&value) {
-                    Some(&index) => index,
-                    None if next == SLICES_MAX => {
-                        let column = by.unwrap_or_default();
-                        return Err(Failure::input(format!(
-                            "column `{column}` has more than {SLICES_MAX} values; slice by one with fewer"
-                        )));
-                    }
-                    None => {
-                        measured.slices.push((value.clone(), Accumulator::new(SLICE_ROWS_EXACT_MAX)));
-                        slice_of.insert(value, next);
-                        next
-                    }
-                };
-                measured.slices[index].1.add(score, label, weight(row));
+                let index = *slice_of.entry(value.clone()).or_insert(next);
+                if index == SLICES_MAX {
+                    let sentence =
+                        format!("column `{column}` has more than {SLICES_MAX} values; slice by one with fewer");
+                    return Err(Failure::input(sentence));
+                }
+                if index == next {
+                    measured.slices.push((value, Accumulator::new(SLICE_ROWS_EXACT_MAX)));
+                }
+                measured.slices[index].1.add(score, label, weight);
             }
         }
-        progress.add(batch.rows as u64);
+        progress.add(scored.scores.len() as u64);
         Ok(())
     })?;
     Ok(measured)
+}
+
+/// A scored batch, without its features.
+struct Scored {
+    scores: Vec<f64>,
+    batch: Batch,
+}
+
+impl Scored {
+    /// Each row's number, score, label and weight.
+    fn rows(&self) -> impl Iterator<Item = (usize, f64, bool, f32)> {
+        let labels = self.batch.labels.as_deref().unwrap_or_default();
+        let weight = |row: usize| self.batch.weights.as_ref().map_or(1.0, |weights| weights[row]);
+        self.scores.iter().zip(labels).enumerate().map(move |(row, (&score, &label))| (row, score, label, weight(row)))
+    }
 }
 
 /// The keys that every evaluation has.

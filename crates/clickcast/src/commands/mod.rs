@@ -25,6 +25,8 @@ pub(crate) struct Context {
     runtime: Runtime,
     /// Threads that compute.
     threads: usize,
+    /// The same number of threads, for work that is cut by index.
+    pool: rayon::ThreadPool,
     json: bool,
     quiet: bool,
 }
@@ -48,16 +50,20 @@ impl Context {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // Two threads wait on the network and disks; more would only wait for each other.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::transient(format!("no threads for input and output: {error}")))?;
+        let runtime =
+            runtime.map_err(|error| Failure::transient(format!("no threads for input and output: {error}")))?;
         let threads = common.threads.map_or(cores, usize::from);
-        Ok(Self { runtime, threads, json: common.json, quiet: common.quiet })
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| Failure::transient(format!("no threads to compute with: {error}")))?;
+        Ok(Self { runtime, threads, pool, json: common.json, quiet: common.quiet })
     }
 }
 
 /// Reads a `features.toml`.
 fn read_schema(path: &Path) -> Result<Schema, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::input(format!("schema `{}`: {error}; `clickcast schema` guesses one", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::input(format!("schema `{}`: {error}; `clickcast schema` guesses one", path.display()))
+    })?;
     Schema::from_toml(&text).map_err(|error| Failure::input(format!("schema `{}`: {error}", path.display())))
 }
 
@@ -72,4 +78,8 @@ fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
+}
+
+fn storage_failure(error: &clickcast_storage::Error) -> Failure {
+    Failure::new(error, error.is_transient())
 }

@@ -6,7 +6,7 @@ use clickcast_dataset::TableWriter;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, data, pace};
+use super::{Context, pace};
 use crate::arguments::SynthArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ pub(super) fn synthesize(context: &Context, arguments: &SynthArguments) -> Resul
         ..defaults
     })
     .map_err(Failure::input)?;
-    let mut writer = TableWriter::create(context.io(), &arguments.out, generator.schema()).map_err(data::failure)?;
+    let mut writer = TableWriter::create(&arguments.out, context.runtime.handle(), generator.schema())?;
     let progress = Progress::new("synth", Some(arguments.rows), context.quiet);
     let mut truth = Truth::new();
     let blocks: Vec<u64> = (0..generator.blocks()).collect();
@@ -45,12 +45,12 @@ pub(super) fn synthesize(context: &Context, arguments: &SynthArguments) -> Resul
         });
         for made in made {
             let (batch, block_truth) = made.map_err(Failure::input)?;
-            writer.write(&batch).map_err(data::failure)?;
+            writer.write(&batch)?;
             truth.merge(&block_truth);
             progress.add(batch.num_rows() as u64);
         }
     }
-    let written = writer.finish().map_err(data::failure)?;
+    let written = writer.finish()?;
     drop(progress);
     if let Some(path) = &arguments.schema {
         std::fs::write(path, synth::features_toml())

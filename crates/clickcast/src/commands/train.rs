@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use clickcast_learn::{Family, Settings};
+use clickcast_dataset::Step;
+use clickcast_learn::{Family, Phase, Settings, Source};
 use clickcast_model::Model;
-use clickcast_record::Need;
+use clickcast_record::{Batch, Need, Schema};
 use serde_json::{Value, json};
 
-use super::data::{Data, Passes};
+use super::data::Data;
 use super::{Context, evaluate, models, pace, read_schema};
 use crate::arguments::{FamilyArgument, TrainArguments};
 use crate::console;
@@ -35,20 +36,19 @@ pub(super) fn train(context: &Context, arguments: &TrainArguments) -> Result<Val
         FamilyArgument::Fm => Family::Fm,
         FamilyArgument::Ffm => Family::Ffm,
     };
-    let settings = Settings {
-        family,
-        seed: arguments.seed,
-        threads: context.threads,
-        sample_negatives: arguments.sample_negatives,
-        ..Settings::default()
-    };
+    let sample_negatives = arguments.sample_negatives.unwrap_or(1.0);
+    let settings = Settings { family, seed: arguments.seed, threads: context.threads, sample_negatives };
     let need = Need { labels: true, times: schema.time().is_some(), carried: Vec::new() };
-    let progress = Progress::new("train", None, context.quiet);
-    let mut source = Passes::new(context, &data, &schema, &need, Some(&progress));
-    let mut valid_source = valid.as_ref().map(|data| Passes::new(context, data, &schema, &need, None));
-    let trained = clickcast_learn::train(&mut source, valid_source.as_mut(), &schema, &settings)?;
-    drop(progress);
-    let model = Model::from_trained(trained).map_err(Failure::input)?;
+    let mut source = Passes { context, data: &data, schema: &schema, need: &need, progress: None };
+    let valid_need = Need { times: false, ..need.clone() };
+    let mut valid_source =
+        valid.as_ref().map(|data| Passes { context, data, schema: &schema, need: &valid_need, progress: None });
+    let valid_source = valid_source.as_mut().map(|source| source as &mut dyn Source<Failure>);
+    let trained = clickcast_learn::train(&mut source, valid_source, &schema, &settings)
+        .map_err(|failure| failure.about(&arguments.data))?;
+    drop(source);
+    let clickcast_learn::Trained { encoder, factors, calibration, training } = trained;
+    let model = Model::from_factors(schema, encoder, factors, calibration, training).map_err(Failure::input)?;
     models::save(context, model.artifact(), &arguments.out)?;
     let measured = match (&valid, &model.artifact().manifest().training) {
         (Some(valid), _) => evaluate::measure(context, &model, valid, None, None)?.all.metrics(),
@@ -68,4 +68,47 @@ pub(super) fn train(context: &Context, arguments: &TrainArguments) -> Result<Val
         "notes": training.map(|training| &training.notes),
         "peak_memory_bytes": super::peak_memory_bytes(),
     }))
+}
+
+/// Goes through the files again and again.
+struct Passes<'a> {
+    context: &'a Context,
+    data: &'a Data,
+    schema: &'a Schema,
+    need: &'a Need,
+    progress: Option<Progress>,
+}
+
+impl Source<Failure> for Passes<'_> {
+    fn begin(&mut self, phase: Phase) {
+        let task = match phase {
+            Phase::Profile => "profile",
+            Phase::Encode => "encode",
+            Phase::Learn(_) => "learn",
+        };
+        self.progress = Some(Progress::new(task, self.data.rows_total(), self.context.quiet));
+    }
+
+    fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), Failure>) -> Result<(), Failure> {
+        let progress = &self.progress;
+        self.data.scan(
+            self.context,
+            self.schema,
+            self.need,
+            |batch| batch,
+            |step| {
+                let Step::Rows(batch) = step else { return Ok(()) };
+                let rows = batch.rows as u64;
+                each(batch)?;
+                progress.iter().for_each(|progress| progress.add(rows));
+                Ok(())
+            },
+        )
+    }
+}
+
+impl From<clickcast_learn::Error> for Failure {
+    fn from(error: clickcast_learn::Error) -> Self {
+        Self::new(&error, false)
+    }
 }

@@ -32,7 +32,7 @@ use columns::Texts;
 pub(crate) use columns::features_toml;
 use effects::Effects;
 use random::{Field, Stream};
-pub(crate) use truth::{Optimum, Truth};
+pub(crate) use truth::Truth;
 use world::{Ad, User, World};
 
 /// Rows of a block; the last one may have fewer.

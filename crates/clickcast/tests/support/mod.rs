@@ -64,8 +64,7 @@ impl World {
         collect(&self.path(folder), &mut files);
         let root = self.path(folder);
         let relative = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
-        let mut files: Vec<_> =
-            files.iter().map(|path| (relative(path), std::fs::read(path).unwrap())).collect();
+        let mut files: Vec<_> = files.iter().map(|path| (relative(path), std::fs::read(path).unwrap())).collect();
         files.sort();
         files
     }

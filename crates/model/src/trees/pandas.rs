@@ -19,16 +19,13 @@ pub enum Category {
 }
 
 impl Category {
-    /// Whether a cell's text means this value. Numbers compare by value, truth values by any capitalization.
-    pub fn matches(&self, text: &str) -> bool {
+    /// The value as a cell of a text file spells it: numbers in their shortest form, `true`, `false`.
+    pub fn text(&self) -> String {
         match self {
-            Category::Text(value) => value == text,
-            Category::Integer(value) => match text.parse::<i64>() {
-                Ok(number) => number == *value,
-                Err(_) => text.parse::<f64>().is_ok_and(|number| number == *value as f64),
-            },
-            Category::Float(value) => text.parse::<f64>().is_ok_and(|number| number == *value),
-            Category::Boolean(value) => text.eq_ignore_ascii_case(if *value { "true" } else { "false" }),
+            Category::Text(value) => value.clone(),
+            Category::Integer(value) => value.to_string(),
+            Category::Float(value) => value.to_string(),
+            Category::Boolean(value) => value.to_string(),
         }
     }
 }

@@ -1,0 +1,336 @@
+//! Hot loops of the factor models: logistic regression, FM and FFM.
+//!
+//! Every loop is plain Rust over fixed lanes, compiled once for each instruction set and chosen by
+//! what the CPU can do. Lanes are summed in one fixed order and nothing is fused, so all versions
+//! give the same bits: a model trained on one machine is the model trained on another.
+
+const LANES: usize = 16;
+
+/// Defines a public function that runs `$body` compiled for the widest vectors the CPU has.
+macro_rules! dispatched {
+    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        pub fn $name($($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl")]
+                fn avx512($($arg: $ty),*) $(-> $ret)? {
+                    $body($($arg),*)
+                }
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $ty),*) $(-> $ret)? {
+                    $body($($arg),*)
+                }
+                if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+                    // SAFETY: the features were detected on the line above.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if is_x86_feature_detected!("avx2") {
+                    // SAFETY: the feature was detected on the line above.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            $body($($arg),*)
+        }
+    };
+}
+
+dispatched! {
+    /// The inner product of two vectors of one length (the shorter counts).
+    fn dot(left: &[f32], right: &[f32]) -> f32 = dot_body
+}
+
+dispatched! {
+    /// Builds the directions of a row of a field-aware factorization machine: what each field's
+    /// vector is multiplied by, which is also its gradient's direction.
+    ///
+    /// # Shapes
+    /// `vectors`: `fields` slices of `fields * k`, of which block `j` meets field `j`; block `f` of
+    /// field `f` starts with its linear weight. `directions`: `[fields, fields * k]`, row-major.
+    /// # Panics
+    /// Where a slice is shorter.
+    /// # Source
+    /// Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016, eq. 4.
+    fn ffm_directions(vectors: &[&[f32]], k: usize, directions: &mut [f32]) = ffm_directions_body
+}
+
+dispatched! {
+    /// Builds the directions of a row of a factorization machine: the sum of the other fields'
+    /// vectors.
+    ///
+    /// # Shapes
+    /// `vectors`: `fields` slices of `1 + k`, the first number the linear weight; `sum`: `1 + k`;
+    /// `directions`: `[fields, 1 + k]`, row-major.
+    /// # Panics
+    /// Where a slice is shorter.
+    /// # Source
+    /// Rendle, "Factorization Machines", ICDM 2010, eq. 1 and lemma 3.1.
+    fn fm_directions(vectors: &[&[f32]], sum: &mut [f32], directions: &mut [f32]) = fm_directions_body
+}
+
+dispatched! {
+    /// One step of AdaGrad on a vector: `g = scale * direction + l2 * weight`,
+    /// `squares += g^2`, `weight -= rate * g / sqrt(squares)`.
+    ///
+    /// # Shapes
+    /// `weights`, `squares` (positive) and `direction` have one length (the shortest counts).
+    /// # Source
+    /// Duchi, Hazan, Singer, "Adaptive Subgradient Methods", JMLR 2011.
+    fn adagrad(weights: &mut [f32], squares: &mut [f32], direction: &[f32], scale: f32, rate: f32, l2: f32) = adagrad_body
+}
+
+#[inline(always)]
+fn dot_body(left: &[f32], right: &[f32]) -> f32 {
+    let length = left.len().min(right.len());
+    let (left, right) = (&left[..length], &right[..length]);
+    let mut lanes = [0.0f32; LANES];
+    let (left_chunks, left_rest) = left.as_chunks::<LANES>();
+    let (right_chunks, right_rest) = right.as_chunks::<LANES>();
+    for (l, r) in left_chunks.iter().zip(right_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += l[lane] * r[lane];
+        }
+    }
+    for (lane, (l, r)) in left_rest.iter().zip(right_rest).enumerate() {
+        lanes[lane] += l * r;
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn ffm_directions_body(vectors: &[&[f32]], k: usize, directions: &mut [f32]) {
+    match k {
+        4 => ffm_directions_of::<4>(vectors, directions),
+        8 => ffm_directions_of::<8>(vectors, directions),
+        _ => {
+            let stride = vectors.len() * k;
+            for (field, vector) in vectors.iter().enumerate() {
+                for (other, block) in vector[..stride].chunks_exact(k).enumerate() {
+                    directions[other * stride + field * k..][..k].copy_from_slice(block);
+                }
+            }
+        }
+    }
+    let stride = vectors.len() * k;
+    for field in 0..vectors.len() {
+        let own = &mut directions[field * stride + field * k..][..k];
+        own.fill(0.0);
+        own[0] = 1.0;
+    }
+}
+
+#[inline(always)]
+fn ffm_directions_of<const K: usize>(vectors: &[&[f32]], directions: &mut [f32]) {
+    let fields = vectors.len();
+    let (blocks, _) = directions.as_chunks_mut::<K>();
+    for (field, vector) in vectors.iter().enumerate() {
+        let (vector, _) = vector.as_chunks::<K>();
+        let column = blocks[field..].iter_mut().step_by(fields);
+        for (to, from) in column.zip(&vector[..fields]) {
+            *to = *from;
+        }
+    }
+}
+
+#[inline(always)]
+fn fm_directions_body(vectors: &[&[f32]], sum: &mut [f32], directions: &mut [f32]) {
+    let stride = sum.len();
+    sum.fill(0.0);
+    for vector in vectors {
+        for (total, value) in sum.iter_mut().zip(&vector[..stride]) {
+            *total += value;
+        }
+    }
+    for (vector, direction) in vectors.iter().zip(directions.chunks_exact_mut(stride)) {
+        for ((to, total), value) in direction.iter_mut().zip(&*sum).zip(&vector[..stride]) {
+            *to = total - value;
+        }
+        direction[0] = 1.0;
+    }
+}
+
+#[inline(always)]
+fn adagrad_body(weights: &mut [f32], squares: &mut [f32], direction: &[f32], scale: f32, rate: f32, l2: f32) {
+    let length = weights.len().min(squares.len()).min(direction.len());
+    let (weights, squares) = (&mut weights[..length], &mut squares[..length]);
+    for ((weight, square), direction) in weights.iter_mut().zip(squares).zip(&direction[..length]) {
+        let gradient = scale * direction + l2 * *weight;
+        *square += gradient * gradient;
+        *weight -= rate * gradient / square.sqrt();
+    }
+}
+
+/// What one coordinate of FTRL-Proximal remembers.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[repr(C)]
+pub struct Ftrl {
+    /// The weight, as the other two and the constants give it.
+    pub weight: f32,
+    /// The sum of gradients less the proximal terms (`z` in the paper).
+    pub z: f32,
+    /// The root of the sum of squared gradients (`sqrt(n)` in the paper).
+    pub root: f32,
+}
+
+/// The constants of FTRL-Proximal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FtrlConstants {
+    /// Learning rate.
+    pub alpha: f32,
+    /// Softens the first steps.
+    pub beta: f32,
+    /// Weights that stay below this are exactly zero.
+    pub l1: f32,
+    /// Pulls weights to zero.
+    pub l2: f32,
+}
+
+impl Ftrl {
+    /// One step by the gradient of one coordinate.
+    ///
+    /// # Source
+    /// McMahan et al., "Ad Click Prediction: a View from the Trenches", KDD 2013, algorithm 1.
+    #[inline(always)]
+    pub fn step(&mut self, gradient: f32, constants: &FtrlConstants) {
+        let root = (self.root * self.root + gradient * gradient).sqrt();
+        let sigma = (root - self.root) / constants.alpha;
+        self.z += gradient - sigma * self.weight;
+        self.root = root;
+        let excess = self.z.abs() - constants.l1;
+        self.weight = if excess <= 0.0 {
+            0.0
+        } else {
+            let curvature = (constants.beta + root) / constants.alpha + constants.l2;
+            -excess.copysign(self.z) / curvature
+        };
+    }
+}
+
+/// Adds the weight of each row's slot: `out[row] += states[slots[row] - first].weight`.
+///
+/// # Panics
+/// Where a slot lies outside `first..first + states.len()`.
+pub fn ftrl_gather(states: &[Ftrl], first: u32, slots: &[u32], out: &mut [f32]) {
+    for (&slot, out) in slots.iter().zip(out) {
+        *out += states[(slot - first) as usize].weight;
+    }
+}
+
+/// Steps the state of each row's slot by that row's gradient, in row order.
+///
+/// # Panics
+/// Where a slot lies outside `first..first + states.len()`.
+pub fn ftrl_scatter(states: &mut [Ftrl], first: u32, slots: &[u32], gradients: &[f32], constants: &FtrlConstants) {
+    for (&slot, &gradient) in slots.iter().zip(gradients) {
+        states[(slot - first) as usize].step(gradient, constants);
+    }
+}
+
+/// Asks for a slice's memory ahead of its use.
+#[inline]
+pub fn prefetch(slice: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in slice.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: prefetching never faults, and the address is that of a live slice.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = slice;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in -1..1 that look random, by SplitMix64.
+    fn numbers(seed: u64, count: usize) -> Vec<f32> {
+        (0..count as u64)
+            .map(|index| {
+                let mut bits = (seed << 32).wrapping_add(index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+                ((bits >> 40) as f32 / 8_388_608.0) - 1.0
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_scalar_bits() {
+        for length in [0, 1, 3, 4, 15, 16, 17, 31, 32, 33, 156, 1000] {
+            let (left, right) = (numbers(1, length), numbers(2, length));
+            assert_eq!(dot(&left, &right).to_bits(), dot_body(&left, &right).to_bits());
+            let exact: f64 = left.iter().zip(&right).map(|(&l, &r)| f64::from(l) * f64::from(r)).sum();
+            assert!((f64::from(dot(&left, &right)) - exact).abs() < 1e-4);
+
+            let mut one = (left.clone(), vec![0.5; length]);
+            let mut two = one.clone();
+            adagrad(&mut one.0, &mut one.1, &right, 0.3, 0.1, 1e-3);
+            adagrad_body(&mut two.0, &mut two.1, &right, 0.3, 0.1, 1e-3);
+            assert_eq!(one, two);
+        }
+    }
+
+    #[test]
+    fn ffm_directions_transpose_the_blocks() {
+        for (fields, k) in [(1, 4), (2, 4), (5, 4), (3, 8), (4, 3), (39, 4)] {
+            let stride = fields * k;
+            let owned: Vec<Vec<f32>> = (0..fields as u64).map(|f| numbers(f, stride)).collect();
+            let vectors: Vec<&[f32]> = owned.iter().map(Vec::as_slice).collect();
+            let mut directions = vec![f32::NAN; fields * stride];
+            ffm_directions(&vectors, k, &mut directions);
+            for field in 0..fields {
+                for other in 0..fields {
+                    let block = &directions[field * stride + other * k..][..k];
+                    if field == other {
+                        assert_eq!(block[0], 1.0);
+                        assert!(block[1..].iter().all(|&value| value == 0.0));
+                    } else {
+                        assert_eq!(block, &owned[other][field * k..][..k]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fm_directions_sum_the_other_fields() {
+        let owned: Vec<Vec<f32>> = (0..5).map(|f| numbers(f, 9)).collect();
+        let vectors: Vec<&[f32]> = owned.iter().map(Vec::as_slice).collect();
+        let (mut sum, mut directions) = ([0.0; 9], [0.0; 45]);
+        fm_directions(&vectors, &mut sum, &mut directions);
+        for field in 0..5 {
+            assert_eq!(directions[field * 9], 1.0);
+            for index in 1..9 {
+                let others = (0..5).filter(|&other| other != field);
+                let expected: f32 = others.map(|other| owned[other][index]).sum();
+                assert!((directions[field * 9 + index] - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn ftrl_keeps_small_weights_at_zero_and_follows_the_paper() {
+        let constants = FtrlConstants { alpha: 0.1, beta: 1.0, l1: 0.5, l2: 2.0 };
+        let mut states = vec![Ftrl::default(); 2];
+        ftrl_scatter(&mut states, 10, &[10, 11, 11], &[0.4, -1.0, -2.0], &constants);
+        assert_eq!(states[0].weight, 0.0);
+        // By hand: n = 1, then 5; the first weight is 0.5 / (2 / 0.1 + 2).
+        let first = 0.5 / 22.0;
+        let sigma = (5f32.sqrt() - 1.0) / 0.1;
+        let z = -3.0 - sigma * first;
+        let weight = (-z - 0.5) / ((1.0 + 5f32.sqrt()) / 0.1 + 2.0);
+        assert!((states[1].weight - weight).abs() < 1e-6);
+        let mut out = [1.0, 1.0];
+        ftrl_gather(&states, 10, &[11, 10], &mut out);
+        assert_eq!(out, [1.0 + states[1].weight, 1.0]);
+    }
+}

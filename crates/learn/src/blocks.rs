@@ -1,0 +1,130 @@
+//! Encoded rows, parted into those to learn from and those held out.
+
+use clickcast_model::encode::{Encoded, Encoder, Slots};
+use clickcast_record::Batch;
+
+use crate::Error;
+use crate::optimizer::Block;
+use crate::random::{hash, uniform};
+
+/// Rows per fold to learn from and to hold out: which fold a row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Split {
+    /// Every row is learned from; the held-out rows are other data.
+    None,
+    /// Rows from this time on are fold 0; all others are never held out.
+    Time(i64),
+    /// Rows fall into folds evenly, by a hash of their number; a fold is `1 / folds` of them.
+    Folds(u64),
+}
+
+impl Split {
+    /// Whether a row is held out in a fold.
+    fn holds_out(self, fold: u64, seed: u64, row: u64, time: Option<i64>) -> bool {
+        match self {
+            Self::None => false,
+            Self::Time(from) => time.is_some_and(|time| time >= from),
+            Self::Folds(folds) => hash(seed ^ 0xF01D, row) % folds == fold,
+        }
+    }
+}
+
+/// What part of the data becomes which block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Selection {
+    pub(crate) split: Split,
+    pub(crate) fold: u64,
+    pub(crate) seed: u64,
+    /// Share of the unclicked rows to learn from.
+    pub(crate) negatives: f64,
+}
+
+/// One batch's rows by what they are for.
+#[derive(Debug, Default)]
+pub(crate) struct Parted {
+    /// To learn from.
+    pub(crate) learn: Block,
+    /// To measure on.
+    pub(crate) held: Block,
+    /// Those of the held-out rows that would be learned from.
+    pub(crate) held_learn: Block,
+}
+
+impl Selection {
+    /// Encodes and parts a batch whose first row is the data's `first_row`-th.
+    pub(crate) fn part(&self, encoder: &Encoder, batch: &Batch, first_row: u64) -> Result<Parted, Error> {
+        let labels = batch.labels.as_ref().ok_or(Error::NoLabels)?;
+        let mut encoded = Encoded::default();
+        encoder.encode(batch, &mut encoded)?;
+        let all = Block {
+            encoded,
+            labels: labels.iter().map(|&label| f32::from(u8::from(label))).collect(),
+            weights: batch.weights.clone(),
+        };
+        let (mut learn, mut held, mut held_learn) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, &label) in labels.iter().enumerate() {
+            let number = first_row + row as u64;
+            let time = batch.times.as_ref().map(|times| times[row]);
+            let kept = label || self.negatives >= 1.0 || uniform(self.seed ^ 0x5A3B, number) < self.negatives;
+            if self.split.holds_out(self.fold, self.seed, number, time) {
+                held.push(row);
+                if kept {
+                    held_learn.push(row);
+                }
+            } else if kept {
+                learn.push(row);
+            }
+        }
+        if learn.len() == batch.rows {
+            return Ok(Parted { learn: all, ..Parted::default() });
+        }
+        Ok(Parted { learn: all.select(&learn), held: all.select(&held), held_learn: all.select(&held_learn) })
+    }
+}
+
+impl Block {
+    /// Some rows, in the order given.
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        let columns = self.encoded.columns.iter().map(|column| match column {
+            Slots::One(slots) => Slots::One(rows.iter().map(|&row| slots[row]).collect()),
+            Slots::Many { .. } => {
+                let (mut offsets, mut slots) = (vec![0], Vec::new());
+                for &row in rows {
+                    slots.extend_from_slice(column.row(row));
+                    offsets.push(slots.len() as u32);
+                }
+                Slots::Many { offsets, slots }
+            }
+        });
+        Self {
+            encoded: Encoded { rows: rows.len(), columns: columns.collect() },
+            labels: rows.iter().map(|&row| self.labels[row]).collect(),
+            weights: self.weights.as_ref().map(|weights| rows.iter().map(|&row| weights[row]).collect()),
+        }
+    }
+
+    /// A number that follows from the rows and their order, to tell data apart.
+    pub(crate) fn data_hash(&self, first_row: u64) -> u64 {
+        let keys: Vec<u64> = (0..self.encoded.rows as u64).map(|row| hash(17, first_row + row) | 1).collect();
+        let mut sum = 0u64;
+        for (field, column) in self.encoded.columns.iter().enumerate() {
+            let mut field_sum = 0u64;
+            match column {
+                Slots::One(slots) => {
+                    for (&slot, &key) in slots.iter().zip(&keys) {
+                        field_sum = field_sum.wrapping_add(u64::from(slot + 1).wrapping_mul(key));
+                    }
+                }
+                Slots::Many { .. } => {
+                    for (row, &key) in keys.iter().enumerate() {
+                        let of_row = column.row(row).iter().fold(0, |sum: u64, &slot| hash(sum, u64::from(slot)));
+                        field_sum = field_sum.wrapping_add(of_row.wrapping_mul(key));
+                    }
+                }
+            }
+            sum = sum.wrapping_add(hash(field as u64, field_sum));
+        }
+        let labels = self.labels.iter().zip(&keys);
+        labels.fold(sum, |sum, (&label, &key)| sum.wrapping_add(if label > 0.5 { key.rotate_left(32) } else { 0 }))
+    }
+}

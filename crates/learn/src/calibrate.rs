@@ -1,0 +1,151 @@
+//! A calibration fitted on held-out rows, and taken only where evidence says it helps.
+
+use clickcast_model::calibration::{Calibration, logistic};
+use clickcast_model::metrics::logloss;
+
+/// A held-out row: its log-odds, label and weight.
+pub(crate) type Row = (f64, bool, f64);
+
+/// Parts of the rows, of which each is judged by a fit on the others.
+const PARTS: usize = 5;
+/// A calibration must win this much log loss over none, relatively: less is noise.
+const GAIN_MIN: f64 = 2e-4;
+/// Fewer clicks than this can't carry two parameters.
+const POSITIVES_MIN: usize = 100;
+/// Fewer clicks than this can't carry a staircase.
+const POSITIVES_ISOTONIC_MIN: usize = 2000;
+const NEWTON_STEPS: usize = 50;
+
+/// Fits no, Platt's or isotonic calibration, whichever has the least cross-fitted log loss; with a
+/// sentence on the choice.
+pub(crate) fn fit(rows: &[Row]) -> (Calibration, String) {
+    let positives = rows.iter().filter(|row| row.1).count();
+    if positives < POSITIVES_MIN || rows.len() - positives < POSITIVES_MIN {
+        return (Calibration::Identity, format!("calibration: none, for want of clicks held out ({positives})"));
+    }
+    let mut best = (cross_fitted(rows, |_| Calibration::Identity), Calibration::Identity, "none");
+    let none = best.0;
+    type Fit = fn(&[Row]) -> Calibration;
+    let methods: [(Fit, &str, usize); 2] = [(platt, "Platt", 0), (isotonic, "isotonic", POSITIVES_ISOTONIC_MIN)];
+    for (method, name, positives_min) in methods {
+        let loss = if positives < positives_min { f64::INFINITY } else { cross_fitted(rows, method) };
+        if loss < best.0 && loss < none * (1.0 - GAIN_MIN) {
+            best = (loss, method(rows), name);
+        }
+    }
+    let sentence = format!("calibration: {} (held-out log loss {:.5}, uncalibrated {none:.5})", best.2, best.0);
+    (best.1, sentence)
+}
+
+/// The mean log loss of each part under a fit on the others.
+fn cross_fitted(rows: &[Row], method: impl Fn(&[Row]) -> Calibration) -> f64 {
+    let (mut loss, mut weight) = (0.0, 0.0);
+    for part in 0..PARTS {
+        let of = |wanted: bool| {
+            let chosen = rows.iter().enumerate().filter(move |(index, _)| (index % PARTS == part) == wanted);
+            chosen.map(|(_, &row)| row)
+        };
+        let fitted = method(&of(false).collect::<Vec<_>>());
+        for (log_odds, label, row_weight) in of(true) {
+            loss += row_weight * logloss(fitted.probability(log_odds), label);
+            weight += row_weight;
+        }
+    }
+    loss / weight
+}
+
+/// Platt's slope and intercept by Newton's method on the log loss.
+fn platt(rows: &[Row]) -> Calibration {
+    let (mut slope, mut intercept) = (1.0, 0.0);
+    for _ in 0..NEWTON_STEPS {
+        let (mut g, mut h) = ([0.0; 2], [1e-9, 0.0, 1e-9]);
+        for &(log_odds, label, weight) in rows {
+            let p = logistic(slope * log_odds + intercept);
+            let (error, curvature) = (weight * (p - f64::from(u8::from(label))), weight * p * (1.0 - p));
+            g[0] += error * log_odds;
+            g[1] += error;
+            h[0] += curvature * log_odds * log_odds;
+            h[1] += curvature * log_odds;
+            h[2] += curvature;
+        }
+        let determinant = h[0] * h[2] - h[1] * h[1];
+        let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
+        (slope, intercept) = (slope - step[0], intercept - step[1]);
+        if step[0].abs() + step[1].abs() < 1e-10 {
+            break;
+        }
+    }
+    let sound = slope > 0.0 && slope.is_finite() && intercept.is_finite();
+    if sound { Calibration::Platt { slope, intercept } } else { Calibration::Identity }
+}
+
+/// The monotone staircase of least squares by pooling adjacent violators, its steps' centres as knots.
+fn isotonic(rows: &[Row]) -> Calibration {
+    let mut sorted = rows.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // (weight, weighted log-odds, weighted clicks) of each pool.
+    let mut pools: Vec<[f64; 3]> = Vec::new();
+    for (log_odds, label, weight) in sorted {
+        pools.push([weight, weight * log_odds, weight * f64::from(u8::from(label))]);
+        while let [.., below, above] = pools.as_slice() {
+            if below[2] * above[0] < above[2] * below[0] {
+                break;
+            }
+            let merged = std::array::from_fn(|index| below[index] + above[index]);
+            pools.truncate(pools.len() - 2);
+            pools.push(merged);
+        }
+    }
+    let mut log_odds = Vec::new();
+    let mut probabilities = Vec::new();
+    for [weight, weighted, clicks] in pools.into_iter().filter(|pool| pool[0] > 0.0) {
+        let knot = weighted / weight;
+        if log_odds.last().is_none_or(|&last| knot > last) {
+            log_odds.push(knot);
+            // A pool without clicks, or of clicks alone, is not certainty: at least half a row either way.
+            let margin = 0.5 / (weight + 1.0);
+            probabilities.push((clicks / weight).clamp(margin, 1.0 - margin));
+        }
+    }
+    for index in 1..probabilities.len() {
+        probabilities[index] = f64::max(probabilities[index], probabilities[index - 1]);
+    }
+    let fitted = Calibration::Isotonic { log_odds, probabilities };
+    if fitted.check().is_ok() { fitted } else { Calibration::Identity }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::uniform;
+
+    /// Rows whose click probability is a function of their log-odds.
+    fn rows(count: u64, truth: impl Fn(f64) -> f64) -> Vec<Row> {
+        let row = |index| {
+            let log_odds = 8.0 * uniform(3, index) - 5.0;
+            (log_odds, uniform(4, index) < truth(log_odds), 1.0)
+        };
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn the_method_follows_the_evidence() {
+        for (name, chosen, truth) in [
+            ("already right", "none", (|z| logistic(z)) as fn(f64) -> f64),
+            ("too bold", "Platt", |z| logistic(0.5 * z - 1.0)),
+            ("a staircase", "isotonic", |z| if z < -1.0 { 0.1 } else { 0.6 }),
+        ] {
+            let (calibration, sentence) = fit(&rows(40_000, truth));
+            assert!(sentence.contains(chosen), "{name}: {sentence}");
+            let error: f64 =
+                (-40..20).map(|z| f64::from(z) / 10.0).map(|z| (calibration.probability(z) - truth(z)).abs()).sum();
+            assert!(error / 60.0 < 0.03, "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn few_clicks_are_not_calibrated() {
+        let (calibration, _) = fit(&rows(200, |_| 0.1));
+        assert_eq!(calibration, Calibration::Identity);
+    }
+}

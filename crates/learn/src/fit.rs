@@ -1,0 +1,123 @@
+//! Passes over the rows until those held out stop improving.
+
+use clickcast_model::encode::Encoder;
+use clickcast_model::factors::{Family, Shape};
+
+use crate::optimizer::{Block, Loss, Optimizer, Rates};
+
+/// A pass must better the held-out log loss by this much, relatively, to be followed by another.
+const GAIN_MIN: f64 = 1e-4;
+
+/// What is tried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) family: Family,
+    pub(crate) k: usize,
+    pub(crate) bins: usize,
+    pub(crate) count_min: u32,
+    pub(crate) rates: Rates,
+}
+
+impl Candidate {
+    pub(crate) fn shape(&self, encoder: &Encoder) -> Shape {
+        let k = if self.family == Family::Lr { 0 } else { self.k };
+        Shape { family: self.family, k, fields: encoder.fields() }
+    }
+}
+
+/// Mean log losses of one pass.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Epoch {
+    /// Of the rows learned from, each before it was learned.
+    pub(crate) learned: f64,
+    /// Of the rows held out, after the pass.
+    pub(crate) held_out: f64,
+}
+
+/// Learns pass by pass while the held-out log loss falls, and goes back to the best pass.
+///
+/// `pass` learns every row once; it calls its argument now and then, which says whether to go on.
+pub(crate) fn until_it_stops_improving<E>(
+    optimizer: &mut Optimizer,
+    held: &[Block],
+    epochs_max: usize,
+    mut pass: impl FnMut(&Optimizer, &mut dyn FnMut() -> bool) -> Result<Loss, E>,
+) -> Result<Vec<Epoch>, E> {
+    let mut history: Vec<Epoch> = Vec::new();
+    let mut best: Option<(f64, crate::optimizer::Snapshot)> = None;
+    for _ in 0..epochs_max {
+        let best_loss = best.as_ref().map(|(loss, _)| *loss);
+        let mut worse = false;
+        let learned = pass(optimizer, &mut || {
+            // A pass that makes things worse does so early on; the rest of it is saved.
+            worse = best_loss.is_some_and(|best_loss| score(optimizer, held) > best_loss * (1.0 + GAIN_MIN));
+            !worse
+        })?;
+        if worse {
+            break;
+        }
+        let held_out = score(optimizer, held);
+        history.push(Epoch { learned: learned.mean(), held_out });
+        if best_loss.is_some_and(|best_loss| held_out >= best_loss) {
+            history.pop();
+            break;
+        }
+        let enough = best_loss.is_some_and(|best_loss| held_out > best_loss * (1.0 - GAIN_MIN));
+        best = Some((held_out, optimizer.snapshot()));
+        if enough {
+            break;
+        }
+    }
+    if let Some((_, snapshot)) = best {
+        optimizer.restore(snapshot);
+    }
+    Ok(history)
+}
+
+/// The mean log loss of held-out rows.
+pub(crate) fn score(optimizer: &Optimizer, held: &[Block]) -> f64 {
+    let mut loss = Loss::default();
+    for block in held {
+        loss.add(optimizer.score(block));
+    }
+    loss.mean()
+}
+
+/// The settings that hold where rows are many, and from which a search starts where they are few.
+pub(crate) fn default_candidate(family: Family) -> Candidate {
+    let rates = Rates { rate: 0.1, rate_linear: 0.1, l1: 0.0, l2: 0.0, l2_linear: 0.0, init: 0.1, square: 1.0 };
+    match family {
+        Family::Lr => {
+            Candidate { family, k: 0, bins: 64, count_min: 2, rates: Rates { rate: 0.08, l1: 0.0, l2: 2.0, ..rates } }
+        }
+        Family::Fm => {
+            Candidate { family, k: 8, bins: 64, count_min: 4, rates: Rates { rate: 0.06, l2: 1e-5, ..rates } }
+        }
+        Family::Ffm => {
+            Candidate { family, k: 4, bins: 64, count_min: 4, rates: Rates { rate: 0.1, l2: 1e-5, ..rates } }
+        }
+    }
+}
+
+/// What to try from a candidate, one coordinate after another.
+pub(crate) fn coordinates(family: Family) -> Vec<Vec<fn(&mut Candidate)>> {
+    let count_min: Vec<fn(&mut Candidate)> = vec![|c| c.count_min = 1, |c| c.count_min = 3, |c| c.count_min = 10];
+    let bins: Vec<fn(&mut Candidate)> = vec![|c| c.bins = 8, |c| c.bins = 24, |c| c.bins = 128];
+    match family {
+        Family::Lr => vec![
+            vec![|c| c.rates.l2 = 0.5, |c| c.rates.l2 = 8.0, |c| c.rates.l2 = 24.0],
+            vec![|c| c.rates.rate = 0.03, |c| c.rates.rate = 0.2],
+            bins,
+            count_min,
+            vec![|c| c.rates.l1 = 0.3, |c| c.rates.l1 = 1.0],
+        ],
+        Family::Fm | Family::Ffm => vec![
+            vec![|c| c.rates.l2 = 1e-4, |c| c.rates.l2 = 1e-3, |c| c.rates.l2 = 4e-3],
+            vec![|c| c.rates.rate = 0.03, |c| c.rates.rate = 0.2],
+            vec![|c| c.rates.l2_linear = 1e-4, |c| c.rates.l2_linear = 1e-3],
+            bins,
+            count_min,
+            vec![|c| c.k = 2, |c| c.k = if c.family == Family::Fm { 16 } else { 8 }],
+        ],
+    }
+}

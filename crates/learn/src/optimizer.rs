@@ -1,0 +1,464 @@
+//! Learning weights by stochastic gradient descent, on any number of threads to the same bits.
+//!
+//! Rows are taken a few at a time. First the threads share the rows: with all weights readable,
+//! each finds its rows' errors and gradients' directions. Then they share the fields: each updates
+//! the slots of its own fields, row after row. Neither step depends on how many threads there are,
+//! and no two threads ever write the same slot.
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use clickcast_kernel::factors::{Ftrl, FtrlConstants, adagrad, ftrl_gather, ftrl_scatter, prefetch};
+use clickcast_model::encode::{Encoded, Encoder, Slots, value_of};
+use clickcast_model::factors::{Factors, Family, Shape, sum_slots};
+
+use crate::Error;
+use crate::barrier::Barrier;
+use crate::random::{hash, uniform};
+
+/// Rows taken together; their gradients see the same weights. Few for an FFM, whose directions
+/// (24 KB a row of 39 fields) should stay in the cache.
+const ROWS_LR: usize = 64;
+const ROWS_FM: usize = 16;
+const ROWS_FFM: usize = 8;
+/// The intercept starts at the data's log-odds and has little left to learn.
+const INTERCEPT_RATE: f32 = 0.02;
+
+/// Encoded rows with their labels.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Block {
+    pub(crate) encoded: Encoded,
+    /// 0 or 1.
+    pub(crate) labels: Vec<f32>,
+    /// All 1 where absent.
+    pub(crate) weights: Option<Vec<f32>>,
+}
+
+/// What learning is told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rates {
+    /// Learning rate of factors, or FTRL's alpha.
+    pub(crate) rate: f32,
+    /// Learning rate of an FM's or FFM's linear weights.
+    pub(crate) rate_linear: f32,
+    /// For FTRL only.
+    pub(crate) l1: f32,
+    /// Pulls factors (FTRL: weights) to zero; for AdaGrad at every visit.
+    pub(crate) l2: f32,
+    /// As `l2`, for an FM's or FFM's linear weights.
+    pub(crate) l2_linear: f32,
+    /// Factors start evenly within plus or minus this over the root of k.
+    pub(crate) init: f32,
+    /// What sums of squared gradients start at.
+    pub(crate) square: f32,
+}
+
+/// Sums over the rows of one pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Loss {
+    /// Weighted sum of the rows' log losses, each before the row was learned.
+    pub(crate) sum: f64,
+    pub(crate) weight: f64,
+}
+
+impl Loss {
+    pub(crate) fn mean(self) -> f64 {
+        self.sum / self.weight
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.weight += other.weight;
+    }
+}
+
+/// Weights under way.
+pub(crate) struct Optimizer {
+    shape: Shape,
+    rates: Rates,
+    /// Added to log-odds when scoring, not when learning: the correction for sampled negatives.
+    shift: f32,
+    regions: Vec<RwLock<Region>>,
+    /// Each field's region.
+    region_of: Vec<usize>,
+    intercept: RwLock<Intercept>,
+}
+
+/// The states of some neighbouring fields' slots.
+#[derive(Clone)]
+struct Region {
+    fields: std::ops::Range<usize>,
+    first_slot: u32,
+    state: State,
+}
+
+#[derive(Clone)]
+enum State {
+    Ftrl(Vec<Ftrl>),
+    /// `[slots, 2, stride]`: weights, then their sums of squared gradients.
+    AdaGrad(Vec<f32>),
+}
+
+#[derive(Clone, Copy)]
+struct Intercept {
+    weight: f32,
+    square: f32,
+}
+
+/// Everything that learning changes, to go back to.
+pub(crate) struct Snapshot {
+    states: Vec<State>,
+    intercept: Intercept,
+}
+
+/// One thread's rows of those taken together.
+#[derive(Default)]
+struct Chunk {
+    rows: std::ops::Range<usize>,
+    gradients: Vec<f32>,
+    losses: Vec<f64>,
+    directions: Vec<f32>,
+}
+
+impl Optimizer {
+    pub(crate) fn new(
+        encoder: &Encoder,
+        shape: Shape,
+        rates: Rates,
+        intercept: f32,
+        shift: f32,
+        seed: u64,
+        threads: usize,
+    ) -> Self {
+        let fields = encoder.fields();
+        let regions_count = threads.clamp(1, fields.max(1));
+        let mut region_of = vec![0; fields];
+        let regions = (0..regions_count).map(|index| {
+            let range = index * fields / regions_count..(index + 1) * fields / regions_count;
+            region_of[range.clone()].fill(index);
+            let (first, end) = (encoder.first_slot(range.start), encoder.first_slot(range.end));
+            let state = match shape.family {
+                Family::Lr => State::Ftrl(vec![Ftrl::default(); (end - first) as usize]),
+                Family::Fm | Family::Ffm => {
+                    let mut numbers = Vec::with_capacity((end - first) as usize * 2 * shape.stride());
+                    for field in range.clone() {
+                        for slot in encoder.first_slot(field)..encoder.first_slot(field + 1) {
+                            start_slot(&mut numbers, shape, field, rates, hash(seed, u64::from(slot)));
+                        }
+                    }
+                    State::AdaGrad(numbers)
+                }
+            };
+            RwLock::new(Region { fields: range, first_slot: first, state })
+        });
+        let regions = regions.collect();
+        let intercept = RwLock::new(Intercept { weight: intercept, square: 1.0 });
+        Self { shape, rates, shift, regions, region_of, intercept }
+    }
+
+    /// Learns every row once, in order.
+    pub(crate) fn learn(&self, block: &Block) -> Loss {
+        self.pass(block, true)
+    }
+
+    /// Scores every row.
+    pub(crate) fn score(&self, block: &Block) -> Loss {
+        self.pass(block, false)
+    }
+
+    fn pass(&self, block: &Block, learns: bool) -> Loss {
+        let threads = self.regions.len();
+        let barrier = Barrier::new(threads);
+        let chunks: Vec<RwLock<Chunk>> = (0..threads).map(|_| RwLock::default()).collect();
+        let total = RwLock::new(Loss::default());
+        let work = |thread: usize| {
+            let rows_together = match self.shape.family {
+                Family::Lr => ROWS_LR,
+                Family::Fm => ROWS_FM,
+                Family::Ffm => ROWS_FFM,
+            };
+            let mut scratch = Vec::new();
+            for first in (0..block.encoded.rows).step_by(rows_together) {
+                let count = rows_together.min(block.encoded.rows - first);
+                {
+                    let mut chunk = write(&chunks[thread]);
+                    chunk.rows = first + thread * count / threads..first + (thread + 1) * count / threads;
+                    self.find_errors(block, &mut chunk, learns);
+                }
+                barrier.wait();
+                let chunks: Vec<_> = chunks.iter().map(read).collect();
+                if thread == 0 {
+                    self.finish(block, &chunks, learns, &mut write(&total));
+                }
+                if learns {
+                    let mut region = write(&self.regions[thread]);
+                    match self.shape.family {
+                        Family::Lr => self.update_linear(&mut region, block, &chunks),
+                        _ => self.update_factors(&mut region, block, &chunks, &mut scratch),
+                    }
+                }
+                drop(chunks);
+                barrier.wait();
+            }
+        };
+        std::thread::scope(|scope| {
+            for thread in 1..threads {
+                let work = &work;
+                scope.spawn(move || work(thread));
+            }
+            work(0);
+        });
+        *read(&total)
+    }
+
+    /// The first step: the chunk's rows' losses, gradients and directions.
+    fn find_errors(&self, block: &Block, chunk: &mut Chunk, learns: bool) {
+        let regions: Vec<_> = self.regions.iter().map(read).collect();
+        let shift = if learns { 0.0 } else { self.shift };
+        let intercept = read(&self.intercept).weight + shift;
+        let rows = chunk.rows.clone();
+        chunk.gradients.clear();
+        chunk.gradients.resize(rows.len(), intercept);
+        match self.shape.family {
+            Family::Lr => self.add_linear(&regions, block, rows.clone(), &mut chunk.gradients),
+            _ => self.add_factors(&regions, block, chunk),
+        }
+        chunk.losses.clear();
+        for (row, value) in rows.zip(&mut chunk.gradients) {
+            let weight = block.weights.as_ref().map_or(1.0, |weights| weights[row]);
+            let (loss, gradient) = logistic_loss(*value, block.labels[row]);
+            chunk.losses.push(f64::from(loss * weight));
+            *value = gradient * weight;
+        }
+    }
+
+    fn add_linear(
+        &self,
+        regions: &[RwLockReadGuard<'_, Region>],
+        block: &Block,
+        rows: std::ops::Range<usize>,
+        sums: &mut [f32],
+    ) {
+        for (column, &region) in block.encoded.columns.iter().zip(&self.region_of) {
+            let region = &regions[region];
+            let State::Ftrl(states) = &region.state else { continue };
+            match column {
+                Slots::One(slots) => ftrl_gather(states, region.first_slot, &slots[rows.clone()], sums),
+                Slots::Many { .. } => {
+                    for (row, sum) in rows.clone().zip(&mut *sums) {
+                        let slots = column.row(row);
+                        let weight = |&slot: &u32| states[(slot - region.first_slot) as usize].weight;
+                        *sum += value_of(slots.len()) * slots.iter().map(weight).sum::<f32>();
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_factors(&self, regions: &[RwLockReadGuard<'_, Region>], block: &Block, chunk: &mut Chunk) {
+        let (stride, fields) = (self.shape.stride(), self.shape.fields);
+        chunk.directions.resize(chunk.rows.len() * fields * stride, 0.0);
+        let lists = block.encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
+        let (mut summed, mut sum) = (vec![0.0; lists * stride], vec![0.0; stride]);
+        let vector = |field: usize, slot: u32| regions[self.region_of[field]].weights(slot, stride);
+        for (index, row) in chunk.rows.clone().enumerate() {
+            if row + 1 < block.encoded.rows {
+                for (field, column) in block.encoded.columns.iter().enumerate() {
+                    if let Slots::One(slots) = column {
+                        prefetch(vector(field, slots[row + 1]));
+                    }
+                }
+            }
+            let mut free = summed.chunks_exact_mut(stride);
+            let mut vectors: Vec<&[f32]> = Vec::with_capacity(fields);
+            for (field, column) in block.encoded.columns.iter().enumerate() {
+                match column.row(row) {
+                    [slot] => vectors.push(vector(field, *slot)),
+                    slots => {
+                        let Some(total) = free.next() else { continue };
+                        sum_slots(slots.iter().map(|&slot| vector(field, slot)), total);
+                        vectors.push(total);
+                    }
+                }
+            }
+            let directions = &mut chunk.directions[index * fields * stride..][..fields * stride];
+            chunk.gradients[index] += self.shape.directions(&vectors, &mut sum, directions);
+        }
+    }
+
+    /// What one thread does for all: sums the losses and moves the intercept.
+    fn finish(&self, block: &Block, chunks: &[RwLockReadGuard<'_, Chunk>], learns: bool, total: &mut Loss) {
+        let mut gradient = 0.0;
+        for chunk in chunks {
+            total.sum += chunk.losses.iter().sum::<f64>();
+            total.weight += match &block.weights {
+                None => chunk.rows.len() as f64,
+                Some(weights) => weights[chunk.rows.clone()].iter().map(|&weight| f64::from(weight)).sum(),
+            };
+            gradient += chunk.gradients.iter().map(|&value| f64::from(value)).sum::<f64>();
+        }
+        if learns {
+            let gradient = gradient as f32;
+            let mut intercept = write(&self.intercept);
+            intercept.square += gradient * gradient;
+            intercept.weight -= INTERCEPT_RATE * gradient / intercept.square.sqrt();
+        }
+    }
+
+    /// The second step for logistic regression.
+    fn update_linear(&self, region: &mut Region, block: &Block, chunks: &[RwLockReadGuard<'_, Chunk>]) {
+        let Rates { rate: alpha, l1, l2, .. } = self.rates;
+        let constants = FtrlConstants { alpha, beta: 1.0, l1, l2 };
+        let State::Ftrl(states) = &mut region.state else { return };
+        for field in region.fields.clone() {
+            let column = &block.encoded.columns[field];
+            for chunk in chunks {
+                match column {
+                    Slots::One(slots) => {
+                        let slots = &slots[chunk.rows.clone()];
+                        ftrl_scatter(states, region.first_slot, slots, &chunk.gradients, &constants);
+                    }
+                    Slots::Many { .. } => {
+                        for (row, gradient) in chunk.rows.clone().zip(&chunk.gradients) {
+                            let slots = column.row(row);
+                            let gradient = gradient * value_of(slots.len());
+                            for &slot in slots {
+                                states[(slot - region.first_slot) as usize].step(gradient, &constants);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The second step for factorization machines.
+    fn update_factors(
+        &self,
+        region: &mut Region,
+        block: &Block,
+        chunks: &[RwLockReadGuard<'_, Chunk>],
+        slots_of: &mut Vec<u32>,
+    ) {
+        let (stride, fields) = (self.shape.stride(), self.shape.fields);
+        let Rates { rate, rate_linear, l2, l2_linear, .. } = self.rates;
+        for chunk in chunks {
+            for (index, row) in chunk.rows.clone().enumerate() {
+                let directions = &chunk.directions[index * fields * stride..][..fields * stride];
+                for field in region.fields.clone() {
+                    let direction = &directions[field * stride..][..stride];
+                    slots_of.clear();
+                    slots_of.extend_from_slice(block.encoded.columns[field].row(row));
+                    let scale = chunk.gradients[index] * value_of(slots_of.len());
+                    let linear = self.shape.linear(field);
+                    for &slot in &*slots_of {
+                        let (weights, squares) = region.slot_mut(slot, stride);
+                        let (mut weight, mut square) = ([weights[linear]], [squares[linear]]);
+                        adagrad(weights, squares, direction, scale, rate, l2);
+                        adagrad(&mut weight, &mut square, &[1.0], scale, rate_linear, l2_linear);
+                        (weights[linear], squares[linear]) = (weight[0], square[0]);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            states: self.regions.iter().map(|region| read(region).state.clone()).collect(),
+            intercept: *read(&self.intercept),
+        }
+    }
+
+    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+        for (region, state) in self.regions.iter().zip(snapshot.states) {
+            write(region).state = state;
+        }
+        *write(&self.intercept) = snapshot.intercept;
+    }
+
+    /// The model as it is now. A slot that no row touched adds nothing.
+    pub(crate) fn factors(&self, encoder: &Encoder) -> Result<Factors, Error> {
+        let stride = self.shape.stride();
+        let mut weights = Vec::with_capacity(encoder.slots() as usize * stride);
+        for region in &self.regions {
+            let region = read(region);
+            match &region.state {
+                State::Ftrl(states) => weights.extend(states.iter().map(|state| state.weight)),
+                State::AdaGrad(numbers) => {
+                    let mut rows = numbers.chunks_exact(2 * stride);
+                    for field in region.fields.clone() {
+                        let slots = encoder.first_slot(field)..encoder.first_slot(field + 1);
+                        for row in rows.by_ref().take(slots.len()) {
+                            let untouched = row[stride + self.shape.linear(field)] == self.rates.square;
+                            if untouched {
+                                weights.resize(weights.len() + stride, 0.0);
+                            } else {
+                                weights.extend_from_slice(&row[..stride]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let intercept = read(&self.intercept).weight;
+        let mut factors = Factors::new(self.shape, intercept, weights, encoder).map_err(|_| Error::Diverged)?;
+        factors.shift(self.shift);
+        Ok(factors)
+    }
+}
+
+impl Region {
+    #[inline]
+    fn weights(&self, slot: u32, stride: usize) -> &[f32] {
+        match &self.state {
+            State::AdaGrad(numbers) => &numbers[(slot - self.first_slot) as usize * 2 * stride..][..stride],
+            State::Ftrl(_) => &[],
+        }
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, slot: u32, stride: usize) -> (&mut [f32], &mut [f32]) {
+        match &mut self.state {
+            State::AdaGrad(numbers) => {
+                numbers[(slot - self.first_slot) as usize * 2 * stride..][..2 * stride].split_at_mut(stride)
+            }
+            State::Ftrl(_) => (&mut [], &mut []),
+        }
+    }
+}
+
+/// Appends a slot's starting state: factors at random, the linear weight zero.
+fn start_slot(numbers: &mut Vec<f32>, shape: Shape, field: usize, rates: Rates, seed: u64) {
+    let stride = shape.stride();
+    let linear = shape.linear(field);
+    let own = match shape.family {
+        Family::Ffm => linear..linear + shape.k,
+        Family::Lr | Family::Fm => linear..linear + 1,
+    };
+    let width = rates.init / (shape.k.max(1) as f32).sqrt();
+    for index in 0..stride {
+        let random = 2.0 * uniform(seed, index as u64) as f32 - 1.0;
+        numbers.push(if own.contains(&index) { 0.0 } else { width * random });
+    }
+    numbers.resize(numbers.len() + stride, rates.square);
+}
+
+/// The log loss of log-odds, and its derivative.
+#[inline]
+fn logistic_loss(log_odds: f32, label: f32) -> (f32, f32) {
+    let margin = if label > 0.5 { log_odds } else { -log_odds };
+    // ln(1 + exp(-margin)), without overflow.
+    let small = (-margin.abs()).exp();
+    let loss = small.ln_1p() + (-margin).max(0.0);
+    let wrong = if margin >= 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) };
+    (loss, if label > 0.5 { -wrong } else { wrong })
+}
+
+// A lock is poisoned only where a thread panicked, which the scope passes on.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,326 @@
+//! The first pass: what values each feature takes, and how often.
+
+use clickcast_model::encode::{BINS_MAX, Coding, Encoder};
+use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric};
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::random::hash;
+
+/// Rows whose numbers are kept to find quantiles: their error is below 1 / sqrt(2^15), half a percent.
+const SAMPLE_ROWS_MAX: usize = 1 << 15;
+/// Distinct values counted over all features together; beyond it the rarest are forgotten. Each
+/// takes at most 48 bytes (tables are a quarter to half full), so 200 MB.
+const VALUES_MAX: usize = 1 << 22;
+
+/// What the first pass found.
+pub(crate) struct Profile {
+    pub(crate) rows: u64,
+    pub(crate) positives: u64,
+    pub(crate) weight: f64,
+    pub(crate) positive_weight: f64,
+    pub(crate) time_range: Option<(i64, i64)>,
+    fields: Vec<Field>,
+    sample: Sample,
+}
+
+struct Field {
+    feature: Feature,
+    values: Values,
+}
+
+enum Values {
+    /// Numbers of the sampled rows.
+    Numbers(Vec<f64>),
+    Counts(Counts),
+}
+
+/// An even sample of rows: those whose hash is lowest.
+struct Sample {
+    /// Rows are taken where their hash is at most this.
+    hash_max: u64,
+    hashes: Vec<u64>,
+    times: Vec<i64>,
+    seed: u64,
+}
+
+/// How often each hash occurred: an open-addressing table at most half full.
+#[derive(Default)]
+struct Counts {
+    entries: Vec<(u64, u32)>,
+    used: usize,
+}
+
+impl Profile {
+    pub(crate) fn new(features: &[Feature], seed: u64) -> Self {
+        let field = |feature: &Feature| Field {
+            feature: feature.clone(),
+            values: match feature.kind {
+                Kind::Numeric => Values::Numbers(Vec::new()),
+                Kind::Categorical | Kind::Multi => Values::Counts(Counts::default()),
+            },
+        };
+        Self {
+            rows: 0,
+            positives: 0,
+            weight: 0.0,
+            positive_weight: 0.0,
+            time_range: None,
+            fields: features.iter().map(field).collect(),
+            sample: Sample { hash_max: u64::MAX, hashes: Vec::new(), times: Vec::new(), seed },
+        }
+    }
+
+    /// Takes a batch, whose first row is the data's `self.rows`-th.
+    pub(crate) fn add(&mut self, batch: &Batch) -> Result<(), Error> {
+        let labels = batch.labels.as_ref().ok_or(Error::NoLabels)?;
+        self.positives += labels.iter().filter(|&&label| label).count() as u64;
+        for (row, &label) in labels.iter().enumerate() {
+            let weight = batch.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
+            self.weight += weight;
+            self.positive_weight += if label { weight } else { 0.0 };
+        }
+        for &time in batch.times.iter().flatten() {
+            let (low, high) = self.time_range.unwrap_or((time, time));
+            self.time_range = Some((low.min(time), high.max(time)));
+        }
+        let taken = self.sample.take(self.rows, batch);
+        self.fields.par_iter_mut().zip(&batch.features).for_each(|(field, column)| field.values.add(column, &taken));
+        self.rows += batch.rows as u64;
+        self.thin_sample();
+        self.forget_rare();
+        Ok(())
+    }
+
+    fn thin_sample(&mut self) {
+        while self.sample.hashes.len() > SAMPLE_ROWS_MAX {
+            self.sample.hash_max /= 2;
+            let keep: Vec<bool> = self.sample.hashes.iter().map(|&hash| hash <= self.sample.hash_max).collect();
+            for field in &mut self.fields {
+                if let Values::Numbers(numbers) = &mut field.values {
+                    retain(numbers, &keep);
+                }
+            }
+            retain(&mut self.sample.hashes, &keep);
+            retain(&mut self.sample.times, &keep);
+        }
+    }
+
+    fn forget_rare(&mut self) {
+        let used = |field: &Field| if let Values::Counts(counts) = &field.values { counts.used } else { 0 };
+        let mut count_min = 2;
+        while self.fields.iter().map(used).sum::<usize>() > VALUES_MAX {
+            for field in &mut self.fields {
+                if let Values::Counts(counts) = &mut field.values {
+                    counts.forget(count_min);
+                }
+            }
+            count_min *= 2;
+        }
+    }
+
+    /// The time at which a share of the rows lies behind; none without times.
+    pub(crate) fn time_quantile(&self, share: f64) -> Option<i64> {
+        let mut times = self.sample.times.clone();
+        times.sort_unstable();
+        times.get((times.len() as f64 * share) as usize).copied()
+    }
+
+    /// The encoder with about `bins` bins a numeric field, a slot for each value seen at least
+    /// `count_min` times, and at most about `slots_max` slots: values must be more frequent where
+    /// there are more.
+    pub(crate) fn encoder(&self, bins: usize, count_min: u32, slots_max: usize) -> Result<Encoder, Error> {
+        let mut count_min = count_min;
+        loop {
+            let codings = self.fields.par_iter().map(|field| {
+                let coding = match (&field.values, field.feature.kind) {
+                    (Values::Numbers(numbers), _) => Coding::Bins { edges: edges(numbers, bins) },
+                    (Values::Counts(counts), Kind::Multi) => Coding::Lists { hashes: counts.frequent(count_min) },
+                    (Values::Counts(counts), _) => Coding::Categories { hashes: counts.frequent(count_min) },
+                };
+                (field.feature.name.clone(), coding)
+            });
+            let codings: Vec<_> = codings.collect();
+            let slots: u64 = codings.iter().map(|(_, coding)| coding.slots()).sum();
+            if slots <= slots_max as u64 || count_min >= 1 << 30 {
+                return Ok(Encoder::new(codings)?);
+            }
+            count_min += count_min.div_ceil(2);
+        }
+    }
+}
+
+impl Sample {
+    /// The batch's rows to keep, recorded.
+    fn take(&mut self, first_row: u64, batch: &Batch) -> Vec<usize> {
+        let mut taken = Vec::new();
+        for row in 0..batch.rows {
+            let hash = hash(self.seed, first_row + row as u64);
+            if hash <= self.hash_max {
+                taken.push(row);
+                self.hashes.push(hash);
+                self.times.extend(batch.times.as_ref().map(|times| times[row]));
+            }
+        }
+        taken
+    }
+}
+
+impl Values {
+    fn add(&mut self, column: &Column, taken: &[usize]) {
+        match (self, column) {
+            (Self::Numbers(numbers), Column::Numeric(values)) => {
+                numbers.extend(taken.iter().map(|&row| Numeric::get(values, row)));
+            }
+            (Self::Counts(counts), Column::Categorical(values)) => counts.add_all(values),
+            (Self::Counts(counts), Column::Multi(lists)) => counts.add_all(&lists.values),
+            // A column of another kind is refused when it is encoded.
+            _ => {}
+        }
+    }
+}
+
+impl Counts {
+    fn add_all(&mut self, values: &Categorical) {
+        match values {
+            Categorical::Coded { codes, categories } => {
+                let mut counts = vec![0u32; categories.len() + 1];
+                for &code in codes {
+                    counts[code as usize] += 1;
+                }
+                for (code, &count) in counts.iter().enumerate().skip(1) {
+                    if count > 0 {
+                        self.add(categories.get(code - 1).hash(), count);
+                    }
+                }
+            }
+            Categorical::Integers { values: integers, nulls: None } => {
+                for &value in integers {
+                    self.add(clickcast_record::hash::integer(value), 1);
+                }
+            }
+            Categorical::Integers { values: integers, nulls: Some(nulls) } => {
+                for (&value, present) in integers.iter().zip(nulls) {
+                    if present {
+                        self.add(clickcast_record::hash::integer(value), 1);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, hash: u64, count: u32) {
+        if self.used * 2 >= self.entries.len() {
+            self.rebuild((self.entries.len() * 2).max(64), 1);
+        }
+        let mask = self.entries.len() - 1;
+        let mut index = hash as usize & mask;
+        loop {
+            let entry = &mut self.entries[index];
+            if entry.1 == 0 {
+                *entry = (hash, count);
+                self.used += 1;
+                return;
+            }
+            if entry.0 == hash {
+                entry.1 = entry.1.saturating_add(count);
+                return;
+            }
+            index = (index + 1) & mask;
+        }
+    }
+
+    fn rebuild(&mut self, size: usize, count_min: u32) {
+        let old = std::mem::replace(&mut self.entries, vec![(0, 0); size]);
+        self.used = 0;
+        for (hash, count) in old {
+            if count >= count_min {
+                self.add(hash, count);
+            }
+        }
+    }
+
+    fn forget(&mut self, count_min: u32) {
+        self.rebuild(self.entries.len().max(64), count_min);
+    }
+
+    fn frequent(&self, count_min: u32) -> Vec<u64> {
+        let kept = self.entries.iter().filter(|(_, count)| *count >= count_min.max(1));
+        let mut hashes: Vec<u64> = kept.map(|(hash, _)| *hash).collect();
+        hashes.sort_unstable();
+        hashes
+    }
+}
+
+/// Edges of about `bins` bins of equal count, half-way between neighbouring values. A value more
+/// frequent than a bin gets a bin of its own.
+fn edges(numbers: &[f64], bins: usize) -> Vec<f64> {
+    let mut sorted: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let bins = bins.min(BINS_MAX);
+    let mut edges = Vec::new();
+    let per_bin = sorted.len() as f64 / bins as f64;
+    let (mut start, mut index) = (0usize, 0usize);
+    while index < sorted.len() {
+        let value = sorted[index];
+        let end = index + sorted[index..].partition_point(|&other| other <= value);
+        // Close the open bin before a value that overfills it more than it is short without.
+        let (without, with) = ((index - start) as f64, (end - start) as f64);
+        if index > start && with > per_bin && with - per_bin > per_bin - without {
+            edges.extend(midpoint(sorted[index - 1], value));
+            start = index;
+        }
+        if (end - start) as f64 >= per_bin && end < sorted.len() {
+            edges.extend(midpoint(value, sorted[end]));
+            start = end;
+        }
+        index = end;
+    }
+    edges.dedup();
+    edges.truncate(BINS_MAX - 1);
+    edges
+}
+
+fn midpoint(below: f64, above: f64) -> Option<f64> {
+    let middle = below / 2.0 + above / 2.0;
+    let edge = if middle > below { middle } else { above };
+    edge.is_finite().then_some(edge)
+}
+
+fn retain<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
+    let mut kept = keep.iter();
+    values.retain(|_| kept.next().copied().unwrap_or(false));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn bins_are_of_equal_count_and_never_split_a_value() {
+        let even: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(edges(&even, 4), [24.5, 49.5, 74.5]);
+        let few = [1.0, 1.0, 1.0, 2.0, 2.0, 9.0];
+        assert_eq!(edges(&few, 50), [1.5, 5.5]);
+        let heavy: Vec<f64> = [0.0; 90].into_iter().chain((1..=10).map(f64::from)).collect();
+        assert_eq!(edges(&heavy, 10)[0], 0.5);
+        for odd in [&[][..], &[f64::NAN], &[3.0], &[f64::NEG_INFINITY, f64::INFINITY]] {
+            assert!(edges(odd, 8).iter().all(|edge| edge.is_finite()), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn counts_are_exact_and_the_rare_are_forgotten() {
+        let mut counts = Counts::default();
+        for round in 0..3u64 {
+            for value in 0..1000 * (round + 1) {
+                counts.add(hash(7, value), 1);
+            }
+        }
+        assert_eq!((counts.frequent(1).len(), counts.frequent(2).len(), counts.frequent(3).len()), (3000, 2000, 1000));
+        counts.forget(2);
+        assert_eq!(counts.used, 2000);
+    }
+}

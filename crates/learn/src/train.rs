@@ -1,0 +1,433 @@
+//! From labelled batches to a calibrated model.
+
+use std::sync::Mutex;
+
+use clickcast_model::artifact::Training;
+use clickcast_model::calibration::Calibration;
+use clickcast_model::encode::Encoder;
+use clickcast_model::factors::{Factors, Family};
+use clickcast_model::metrics::Accumulator;
+use clickcast_record::{Batch, Schema};
+
+use crate::Error;
+use crate::blocks::{Selection, Split};
+use crate::calibrate::{self, Row};
+use crate::fit::{Candidate, coordinates, default_candidate, until_it_stops_improving};
+use crate::optimizer::{Block, Loss, Optimizer};
+use crate::profile::Profile;
+
+/// Up to so many rows settings are searched for; above, one fit takes longer than they are worth.
+const ROWS_FEW_MAX: u64 = 200_000;
+/// Parts of few rows, each held out once.
+const FOLDS: u64 = 3;
+/// Share of the rows held out where they are many, and where they are few but have times.
+const HELD_SHARE: f64 = 0.1;
+const HELD_SHARE_FEW: f64 = 0.2;
+/// Rows held out at most: enough to see 0.0005 of log loss, and 160 MB of 40 features.
+const HELD_ROWS_MAX: f64 = 1e6;
+/// Encoded rows are kept between passes up to this; beyond it they are read and encoded anew.
+const KEPT_BYTES_MAX: u64 = 512 << 20;
+/// Slots of a factor model at most: its weights and their squares then take no more than this.
+const WEIGHTS_BYTES_MAX: usize = 1 << 30;
+const EPOCHS_MAX: usize = 20;
+
+/// Labelled rows that can be gone through again and again, in one order.
+pub trait Source<E> {
+    /// Goes through all rows once, batch by batch.
+    ///
+    /// # Errors
+    /// Of reading, and of `each`.
+    fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), E>) -> Result<(), E>;
+
+    /// Told what the next pass is for.
+    fn begin(&mut self, _phase: Phase) {}
+}
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// To see what values there are.
+    Profile,
+    /// To encode the rows.
+    Encode,
+    /// To learn, for the so-manieth time from 1.
+    Learn(usize),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// The family to learn.
+    pub family: Family,
+    /// The same data, seed and settings give the same bytes.
+    pub seed: u64,
+    /// Threads to learn with; the result doesn't depend on them.
+    pub threads: usize,
+    /// Share of the unclicked rows to learn from, above 0 and up to 1; log-odds are corrected exactly.
+    pub sample_negatives: f64,
+}
+
+/// A model and how it came to be.
+#[derive(Debug)]
+pub struct Trained {
+    /// From batches to slots.
+    pub encoder: Encoder,
+    /// The weights.
+    pub factors: Factors,
+    /// Fitted on rows held out.
+    pub calibration: Calibration,
+    /// For the artifact.
+    pub training: Training,
+}
+
+/// The result of one fit, on rows of its own.
+struct Fit {
+    epochs: usize,
+    held: Vec<Row>,
+    loss: f64,
+}
+
+/// Learns a model.
+///
+/// `valid`, where given, is what passes are stopped and the calibration fitted by. Otherwise it is
+/// the newest rows where batches have times, else rows taken evenly.
+///
+/// # Errors
+/// [`Error`] as `E`, and whatever the sources fail with.
+pub fn train<E: From<Error> + Send>(
+    source: &mut dyn Source<E>,
+    valid: Option<&mut dyn Source<E>>,
+    schema: &Schema,
+    settings: &Settings,
+) -> Result<Trained, E> {
+    let mut profile = Profile::new(schema.features(), settings.seed);
+    let mut kept: Option<Vec<Batch>> = Some(Vec::new());
+    source.begin(Phase::Profile);
+    source.pass(&mut |batch| {
+        profile.add(&batch)?;
+        match &mut kept {
+            Some(batches) if profile.rows <= ROWS_FEW_MAX => batches.push(batch),
+            _ => kept = None,
+        }
+        Ok(())
+    })?;
+    check(&profile)?;
+    let mut valid_batches = Vec::new();
+    if let Some(valid) = valid {
+        valid.begin(Phase::Encode);
+        let mut rows = 0.0;
+        valid.pass(&mut |batch| {
+            rows += batch.rows as f64;
+            if rows <= HELD_ROWS_MAX {
+                valid_batches.push(batch);
+            }
+            Ok(())
+        })?;
+    }
+    let trainer = Trainer { schema, settings, profile: &profile, valid: &valid_batches };
+    match kept {
+        Some(batches) => Ok(trainer.few(&batches)?),
+        None => trainer.many(source),
+    }
+}
+
+fn check(profile: &Profile) -> Result<(), Error> {
+    if profile.rows == 0 {
+        return Err(Error::NoRows);
+    }
+    if profile.positives == 0 || profile.positives == profile.rows {
+        return Err(Error::OneClass { rows: profile.rows, clicked: profile.positives > 0 });
+    }
+    if profile.positive_weight <= 0.0 || profile.positive_weight >= profile.weight {
+        return Err(Error::NoWeight);
+    }
+    Ok(())
+}
+
+struct Trainer<'a> {
+    schema: &'a Schema,
+    settings: &'a Settings,
+    profile: &'a Profile,
+    valid: &'a [Batch],
+}
+
+impl Trainer<'_> {
+    /// Few rows: tries settings on rows held out, then learns all rows by the best.
+    fn few(&self, batches: &[Batch]) -> Result<Trained, Error> {
+        let split = self.split(HELD_SHARE_FEW);
+        let folds = if matches!(split, Split::Folds(_)) { FOLDS } else { 1 };
+        let mut best = default_candidate(self.settings.family);
+        let mut fits = self.cross_fit(&[best], batches, split, folds)?.remove(0);
+        let mut tried = 1;
+        for coordinate in coordinates(self.settings.family) {
+            let changed = coordinate.iter().map(|change| {
+                let mut candidate = best;
+                change(&mut candidate);
+                candidate
+            });
+            let candidates: Vec<Candidate> = changed.filter(|candidate| *candidate != best).collect();
+            tried += candidates.len();
+            for (candidate, found) in candidates.iter().zip(self.cross_fit(&candidates, batches, split, folds)?) {
+                if mean_loss(&found) < mean_loss(&fits) {
+                    (best, fits) = (*candidate, found);
+                }
+            }
+        }
+        let rows: Vec<Row> = fits.iter().flat_map(|fit| fit.held.iter().copied()).collect();
+        let mut notes = vec![format!(
+            "few rows: tried {tried} settings, took {} with held-out log loss {:.5}",
+            describe(&best),
+            mean_loss(&fits)
+        )];
+        let encoder = self.encoder(&best)?;
+        let epochs = fits.iter().map(|fit| fit.epochs).sum::<usize>().div_ceil(fits.len()).max(1);
+        let all = Selection { split: Split::None, fold: 0, ..self.selection(split, 0) };
+        let (learn, _, data_hash) = encode_all(&all, &encoder, batches)?;
+        let optimizer = self.optimizer(&encoder, &best, self.settings.threads);
+        for _ in 0..epochs {
+            for block in &learn {
+                optimizer.learn(block);
+            }
+        }
+        notes.push(format!("learned all rows in {epochs} passes"));
+        self.finish(encoder, &optimizer, &rows, data_hash, notes)
+    }
+
+    /// Many rows: one fit by settings that hold there, then the rows held out are learned too.
+    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>) -> Result<Trained, E> {
+        let share = HELD_SHARE.min(HELD_ROWS_MAX / self.profile.rows as f64);
+        let split = self.split(share);
+        let selection = self.selection(split, 0);
+        let candidate = default_candidate(self.settings.family);
+        let encoder = self.encoder(&candidate)?;
+        let bytes = self.profile.rows * encoder.fields() as u64 * 4;
+        let mut kept: Option<Vec<Block>> = (bytes <= KEPT_BYTES_MAX).then(Vec::new);
+        let (mut held, mut held_learn, mut data_hash, mut first_row) = (Vec::new(), Vec::new(), 0u64, 0);
+        source.begin(Phase::Encode);
+        source.pass(&mut |batch| {
+            let parted = selection.part(&encoder, &batch, first_row)?;
+            for block in [&parted.learn, &parted.held_learn] {
+                data_hash = data_hash.wrapping_add(block.data_hash(first_row));
+            }
+            first_row += batch.rows as u64;
+            if let Some(kept) = &mut kept {
+                kept.push(parted.learn);
+            }
+            held.push(parted.held);
+            held_learn.push(parted.held_learn);
+            Ok(())
+        })?;
+        for (batch, first_row) in with_first_rows(self.valid) {
+            let all = Selection { split: Split::None, negatives: 1.0, ..selection };
+            held.push(all.part(&encoder, batch, first_row)?.learn);
+        }
+        held.retain(|block| block.encoded.rows > 0);
+        let mut optimizer = self.optimizer(&encoder, &candidate, self.settings.threads);
+        let mut number = 0;
+        let history = until_it_stops_improving(&mut optimizer, &held, EPOCHS_MAX, |optimizer, go_on| {
+            number += 1;
+            source.begin(Phase::Learn(number));
+            let mut loss = Loss::default();
+            match &kept {
+                Some(blocks) => {
+                    for (index, block) in blocks.iter().enumerate() {
+                        loss.add(optimizer.learn(block));
+                        // A look at the held-out rows costs a tenth of a pass; one, at a quarter.
+                        if index == blocks.len() / 4 && !go_on() {
+                            break;
+                        }
+                    }
+                }
+                None => {
+                    let mut first_row = 0;
+                    source.pass(&mut |batch| {
+                        let parted = selection.part(&encoder, &batch, first_row)?;
+                        first_row += batch.rows as u64;
+                        loss.add(optimizer.learn(&parted.learn));
+                        Ok(())
+                    })?;
+                }
+            }
+            Ok::<_, E>(loss)
+        })?;
+        let rows = held_rows(&optimizer.factors(&encoder)?, &held);
+        for block in &held_learn {
+            optimizer.learn(block);
+        }
+        let held_out = history.last().map_or(f64::NAN, |epoch| epoch.held_out);
+        let notes = vec![format!(
+            "many rows: took {}; {} passes, held-out log loss {held_out:.5}",
+            describe(&candidate),
+            history.len()
+        )];
+        Ok(self.finish(encoder, &optimizer, &rows, data_hash, notes)?)
+    }
+
+    /// Fits each candidate on each fold, several at a time; each fit on one thread.
+    fn cross_fit(
+        &self,
+        candidates: &[Candidate],
+        batches: &[Batch],
+        split: Split,
+        folds: u64,
+    ) -> Result<Vec<Vec<Fit>>, Error> {
+        let tasks: Vec<(usize, u64)> =
+            (0..candidates.len()).flat_map(|candidate| (0..folds).map(move |fold| (candidate, fold))).collect();
+        let next = Mutex::new(0);
+        let results: Vec<Mutex<Option<Result<Fit, Error>>>> = tasks.iter().map(|_| Mutex::default()).collect();
+        let lock = |mutex: &Mutex<usize>| {
+            let mut next = mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *next += 1;
+            *next - 1
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.settings.threads.min(tasks.len()) {
+                scope.spawn(|| {
+                    while let Some(&(candidate, fold)) = tasks.get(lock(&next)).as_ref() {
+                        let fit = self.fit(&candidates[*candidate], batches, split, *fold);
+                        let index = candidate * folds as usize + *fold as usize;
+                        *results[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(fit);
+                    }
+                });
+            }
+        });
+        let results = results.into_iter().map(|result| {
+            result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).unwrap_or(Err(Error::NoRows))
+        });
+        let fits: Vec<Fit> = results.collect::<Result<_, _>>()?;
+        let mut fits = fits.into_iter();
+        Ok(candidates.iter().map(|_| fits.by_ref().take(folds as usize).collect()).collect())
+    }
+
+    /// One fit on the rows of a fold, measured on those held out.
+    fn fit(&self, candidate: &Candidate, batches: &[Batch], split: Split, fold: u64) -> Result<Fit, Error> {
+        let encoder = self.encoder(candidate)?;
+        let selection = self.selection(split, fold);
+        let (learn, mut held, _) = encode_all(&selection, &encoder, batches)?;
+        for (batch, first_row) in with_first_rows(self.valid) {
+            let all = Selection { split: Split::None, negatives: 1.0, ..selection };
+            held.push(all.part(&encoder, batch, first_row)?.learn);
+        }
+        let mut optimizer = self.optimizer(&encoder, candidate, 1);
+        let history = until_it_stops_improving(&mut optimizer, &held, EPOCHS_MAX, |optimizer, _| {
+            let mut loss = Loss::default();
+            learn.iter().for_each(|block| loss.add(optimizer.learn(block)));
+            Ok::<_, Error>(loss)
+        })?;
+        let loss = history.last().map_or(f64::INFINITY, |epoch| epoch.held_out);
+        let held = held_rows(&optimizer.factors(&encoder)?, &held);
+        Ok(Fit { epochs: history.len(), held, loss })
+    }
+
+    fn split(&self, share: f64) -> Split {
+        if !self.valid.is_empty() {
+            return Split::None;
+        }
+        let (first, last) = self.profile.time_range.unwrap_or_default();
+        match self.profile.time_quantile(1.0 - share) {
+            // Without spread there is no newer and older; all newest rows could be all rows.
+            Some(from) if first < last && from > first => Split::Time(from),
+            _ if self.profile.rows <= ROWS_FEW_MAX => Split::Folds(FOLDS),
+            _ => Split::Folds((1.0 / share).round() as u64),
+        }
+    }
+
+    fn selection(&self, split: Split, fold: u64) -> Selection {
+        Selection { split, fold, seed: self.settings.seed, negatives: self.settings.sample_negatives }
+    }
+
+    fn encoder(&self, candidate: &Candidate) -> Result<Encoder, Error> {
+        let fields = self.schema.features().len();
+        let numbers = match candidate.family {
+            Family::Lr => 3,
+            Family::Fm => 2 * (candidate.k + 1),
+            Family::Ffm => 2 * candidate.k * fields,
+        };
+        self.profile.encoder(candidate.bins, candidate.count_min, WEIGHTS_BYTES_MAX / (4 * numbers))
+    }
+
+    fn optimizer(&self, encoder: &Encoder, candidate: &Candidate, threads: usize) -> Optimizer {
+        let Settings { seed, sample_negatives, .. } = *self.settings;
+        let negative_weight = (self.profile.weight - self.profile.positive_weight) * sample_negatives;
+        let intercept = (self.profile.positive_weight / negative_weight).ln() as f32;
+        let shift = sample_negatives.ln() as f32;
+        let shape = candidate.shape(encoder);
+        Optimizer::new(encoder, shape, candidate.rates, intercept, shift, seed, threads)
+    }
+
+    fn finish(
+        &self,
+        encoder: Encoder,
+        optimizer: &Optimizer,
+        held: &[Row],
+        data_hash: u64,
+        mut notes: Vec<String>,
+    ) -> Result<Trained, Error> {
+        let factors = optimizer.factors(&encoder)?;
+        let (calibration, note) = calibrate::fit(held);
+        notes.push(note);
+        let mut measured = Accumulator::new(held.len());
+        for &(log_odds, label, weight) in held {
+            measured.add(calibration.probability(log_odds), label, weight as f32);
+        }
+        let training = Training {
+            rows: self.profile.rows,
+            positives: self.profile.positives,
+            times: self.profile.time_range,
+            data_hash: format!("{data_hash:016x}"),
+            held_out: measured.metrics(),
+            notes,
+        };
+        Ok(Trained { encoder, factors, calibration, training })
+    }
+}
+
+/// Blocks to learn from, blocks held out, and the data's hash.
+fn encode_all(
+    selection: &Selection,
+    encoder: &Encoder,
+    batches: &[Batch],
+) -> Result<(Vec<Block>, Vec<Block>, u64), Error> {
+    let (mut learn, mut held, mut data_hash) = (Vec::new(), Vec::new(), 0u64);
+    for (batch, first_row) in with_first_rows(batches) {
+        let parted = selection.part(encoder, batch, first_row)?;
+        data_hash = data_hash.wrapping_add(parted.learn.data_hash(first_row));
+        learn.push(parted.learn);
+        held.push(parted.held);
+    }
+    held.retain(|block| block.encoded.rows > 0);
+    Ok((learn, held, data_hash))
+}
+
+/// Batches with their first rows' places in the whole data.
+fn with_first_rows(batches: &[Batch]) -> impl Iterator<Item = (&Batch, u64)> {
+    batches.iter().scan(0, |next, batch| {
+        let first = *next;
+        *next += batch.rows as u64;
+        Some((batch, first))
+    })
+}
+
+fn held_rows(factors: &Factors, held: &[Block]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut log_odds = Vec::new();
+    for block in held {
+        factors.logits(&block.encoded, &mut log_odds);
+        let weight = |row: usize| block.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
+        rows.extend(log_odds.iter().enumerate().map(|(row, &z)| (z, block.labels[row] > 0.5, weight(row))));
+    }
+    rows
+}
+
+fn mean_loss(fits: &[Fit]) -> f64 {
+    fits.iter().map(|fit| fit.loss).sum::<f64>() / fits.len() as f64
+}
+
+fn describe(candidate: &Candidate) -> String {
+    let Candidate { family, k, bins, count_min, rates } = candidate;
+    let common = format!("{bins} bins, values seen {count_min} times");
+    match family {
+        Family::Lr => format!("alpha {}, l1 {}, l2 {}, {common}", rates.rate, rates.l1, rates.l2),
+        _ => format!("k {k}, rate {}, l2 {:e}, linear l2 {:e}, {common}", rates.rate, rates.l2, rates.l2_linear),
+    }
+}

@@ -1,0 +1,260 @@
+//! Factor models: logistic regression, factorization machines and field-aware ones.
+
+use clickcast_kernel::factors::{dot, ffm_directions, fm_directions};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::encode::{Encoded, Encoder, Slots, value_of};
+use crate::tensor::{Tensor, Values};
+
+const WEIGHTS: &str = "factors.weights";
+
+/// What interacts with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Logistic regression: a weight a slot.
+    Lr,
+    /// Factorization machine: a weight and a vector a slot; each pair of fields adds an inner product.
+    Fm,
+    /// Field-aware factorization machine: a weight, and a vector for each other field.
+    Ffm,
+}
+
+/// The shape of a factor model's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// The family.
+    pub family: Family,
+    /// Length of a vector; 0 for logistic regression.
+    pub k: usize,
+    /// Number of fields.
+    pub fields: usize,
+}
+
+/// A factor model's weights.
+///
+/// # Source
+/// Rendle, "Factorization Machines", ICDM 2010; Juan et al., "Field-aware Factorization Machines for
+/// CTR Prediction", RecSys 2016. Two slots of one field (a list's items) do not interact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Factors {
+    shape: Shape,
+    intercept: f32,
+    /// `[slots, stride]`, row-major.
+    weights: Vec<f32>,
+}
+
+impl Shape {
+    /// Numbers a slot.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        match self.family {
+            Family::Lr => 1,
+            Family::Fm => 1 + self.k,
+            Family::Ffm => self.fields * self.k,
+        }
+    }
+
+    /// Where in a slot of `field` its linear weight lies; in an FFM it takes the place of the vector
+    /// that would meet the field itself.
+    #[must_use]
+    pub fn linear(&self, field: usize) -> usize {
+        match self.family {
+            Family::Lr | Family::Fm => 0,
+            Family::Ffm => field * self.k,
+        }
+    }
+
+    /// Builds what each field's vector is multiplied by, and gives the row's log-odds without the
+    /// intercept.
+    ///
+    /// # Shapes
+    /// `vectors`: `fields` slices of `stride`; `sum`: `stride`; `directions`: `[fields, stride]`.
+    pub fn directions(&self, vectors: &[&[f32]], sum: &mut [f32], directions: &mut [f32]) -> f32 {
+        match self.family {
+            Family::Lr => directions.fill(1.0),
+            Family::Fm => fm_directions(vectors, sum, directions),
+            Family::Ffm => ffm_directions(vectors, self.k, directions),
+        }
+        // Each pair is met twice, each linear weight once.
+        let mut twice = 0.0;
+        for (field, (vector, direction)) in vectors.iter().zip(directions.chunks_exact(self.stride())).enumerate() {
+            twice += dot(vector, direction) + vector[self.linear(field)];
+        }
+        0.5 * twice
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let sound = match self.family {
+            Family::Lr => self.k == 0,
+            Family::Fm | Family::Ffm => (1..=256).contains(&self.k),
+        };
+        sound.then_some(()).ok_or_else(|| format!("vectors of length {} do not fit {:?}", self.k, self.family))
+    }
+}
+
+/// Sums a row's slots of one field into one vector, each by its value.
+pub fn sum_slots<'a>(slots: impl ExactSizeIterator<Item = &'a [f32]>, sum: &mut [f32]) {
+    let value = value_of(slots.len());
+    sum.fill(0.0);
+    for slot in slots {
+        for (total, weight) in sum.iter_mut().zip(slot) {
+            *total += value * weight;
+        }
+    }
+}
+
+impl Factors {
+    /// A model of `[slots, stride]` weights, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the weights are not of the encoder's shape or not finite.
+    pub fn new(shape: Shape, intercept: f32, weights: Vec<f32>, encoder: &Encoder) -> Result<Self, Error> {
+        shape.check().map_err(Error::Damaged)?;
+        let expected = (encoder.slots() as usize).checked_mul(shape.stride());
+        if shape.fields != encoder.fields() || Some(weights.len()) != expected {
+            return Err(Error::Damaged("the weights are not of the encoder's shape".to_owned()));
+        }
+        if !intercept.is_finite() || !weights.iter().all(|weight| weight.is_finite()) {
+            return Err(Error::Damaged("a weight is not finite".to_owned()));
+        }
+        Ok(Self { shape, intercept, weights })
+    }
+
+    /// The shape.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Adds to the log-odds of every record, as undoing a sampling of negatives does.
+    pub fn shift(&mut self, log_odds: f32) {
+        self.intercept += log_odds;
+    }
+
+    /// The weights of one slot.
+    #[must_use]
+    pub fn slot(&self, slot: u32) -> &[f32] {
+        let stride = self.shape.stride();
+        &self.weights[slot as usize * stride..][..stride]
+    }
+
+    /// Log-odds of every row, uncalibrated, in `out`.
+    ///
+    /// # Panics
+    /// Where `encoded` is of another encoder.
+    pub fn logits(&self, encoded: &Encoded, out: &mut Vec<f64>) {
+        out.clear();
+        if self.shape.family == Family::Lr {
+            let mut sums = vec![self.intercept; encoded.rows];
+            for column in &encoded.columns {
+                self.add_linear(column, &mut sums);
+            }
+            out.extend(sums.iter().map(|&sum| f64::from(sum)));
+            return;
+        }
+        out.reserve(encoded.rows);
+        self.each_row(encoded, |_, _, logit| out.push(f64::from(logit)));
+    }
+
+    /// How telling each field is over these rows: the standard deviation of what it adds to the
+    /// log-odds; an inner product counts half for either field.
+    ///
+    /// # Panics
+    /// Where `encoded` is of another encoder.
+    #[must_use]
+    pub fn importance(&self, encoded: &Encoded) -> Vec<f64> {
+        let stride = self.shape.stride();
+        let mut moments = vec![(0.0f64, 0.0f64); self.shape.fields];
+        self.each_row(encoded, |vectors, directions, _| {
+            let rows = vectors.iter().zip(directions.chunks_exact(stride));
+            for (field, (vector, direction)) in rows.enumerate() {
+                let part = f64::from(0.5 * (dot(vector, direction) + vector[self.shape.linear(field)]));
+                moments[field].0 += part;
+                moments[field].1 += part * part;
+            }
+        });
+        let rows = encoded.rows.max(1) as f64;
+        moments.iter().map(|(sum, squares)| (squares / rows - (sum / rows).powi(2)).max(0.0).sqrt()).collect()
+    }
+
+    fn add_linear(&self, column: &Slots, sums: &mut [f32]) {
+        match column {
+            Slots::One(slots) => {
+                for (sum, &slot) in sums.iter_mut().zip(slots) {
+                    *sum += self.weights[slot as usize];
+                }
+            }
+            Slots::Many { .. } => {
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let slots = column.row(row);
+                    let total: f32 = slots.iter().map(|&slot| self.weights[slot as usize]).sum();
+                    *sum += total * value_of(slots.len());
+                }
+            }
+        }
+    }
+
+    /// Calls `each(vectors, directions, log-odds)` for every row.
+    fn each_row(&self, encoded: &Encoded, mut each: impl FnMut(&[&[f32]], &[f32], f32)) {
+        let (stride, fields) = (self.shape.stride(), self.shape.fields);
+        let mut directions = vec![0.0; fields * stride];
+        let mut sum = vec![0.0; stride];
+        let lists = encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
+        let mut summed = vec![0.0; lists * stride];
+        for row in 0..encoded.rows {
+            let mut free = summed.chunks_exact_mut(stride);
+            let mut vectors: Vec<&[f32]> = Vec::with_capacity(fields);
+            for column in &encoded.columns {
+                let slots = column.row(row);
+                match (slots, column) {
+                    ([slot], _) => vectors.push(self.slot(*slot)),
+                    _ => {
+                        let Some(vector) = free.next() else { continue };
+                        sum_slots(slots.iter().map(|&slot| self.slot(slot)), vector);
+                        vectors.push(vector);
+                    }
+                }
+            }
+            let logit = self.intercept + self.shape.directions(&vectors, &mut sum, &mut directions);
+            each(&vectors, &directions, logit);
+        }
+    }
+}
+
+/// What `to_parts` puts in the model's description.
+#[derive(Debug, Serialize, Deserialize)]
+struct Part {
+    family: Family,
+    k: usize,
+    intercept: f32,
+}
+
+impl Factors {
+    /// The model as a JSON description and tensors, for the artifact.
+    #[must_use]
+    pub fn to_parts(&self) -> (serde_json::Value, Vec<Tensor>) {
+        let part = Part { family: self.shape.family, k: self.shape.k, intercept: self.intercept };
+        let weights = Tensor { name: WEIGHTS.to_owned(), values: Values::F32(self.weights.clone()) };
+        (serde_json::json!(part), vec![weights])
+    }
+
+    /// Reads what [`Factors::to_parts`] gave.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for anything else, and for a model of another encoder's shape.
+    pub fn from_parts(description: &serde_json::Value, tensors: Vec<Tensor>, encoder: &Encoder) -> Result<Self, Error> {
+        let part: Part = Deserialize::deserialize(description)
+            .map_err(|error| Error::Damaged(format!("the factors are not readable: {error}")))?;
+        let weights = tensors.into_iter().find(|tensor| tensor.name == WEIGHTS).map(|tensor| tensor.values);
+        let Some(Values::F32(weights)) = weights else {
+            return Err(Error::Damaged("the factors lack their weights".to_owned()));
+        };
+        let shape = Shape { family: part.family, k: part.k, fields: encoder.fields() };
+        Self::new(shape, part.intercept, weights, encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests;
