@@ -96,6 +96,12 @@ pub(crate) struct SynthArguments {
     /// Seed: the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Also write every user, with the features of that side, here
+    #[arg(long, value_name = "URI")]
+    pub(crate) users_out: Option<String>,
+    /// Also write every ad, with the features of that side, here
+    #[arg(long, value_name = "URI")]
+    pub(crate) ads_out: Option<String>,
     /// Also write the matching features.toml here
     #[arg(long, value_name = "F")]
     pub(crate) schema: Option<PathBuf>,

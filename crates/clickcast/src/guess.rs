@@ -138,6 +138,7 @@ fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Gu
         warning: None,
     };
     let scores;
+    let mut judged_labels = labels.to_vec();
     let (distinct, missing);
     let mut prose = false;
     match column {
@@ -160,7 +161,8 @@ fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Gu
                 guess.kind = Kind::Multi;
             }
             guess.seen = format!("{distinct} values");
-            scores = left_out_rates(&keys, labels);
+            scores = rates(&keys, labels);
+            judged_labels = labels.iter().copied().skip(1).step_by(2).collect();
         }
         Column::Multi(lists) => {
             let keys = keys(&lists.values);
@@ -175,7 +177,7 @@ fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Gu
     if missing > 0.0 {
         let _ = write!(guess.seen, ", {:.1} % missing", missing * 100.0);
     }
-    let auc = auc(&scores, labels);
+    let auc = auc(&scores, &judged_labels);
     let judged = rows >= JUDGED_ROWS_MIN;
     let tells_rows_apart = guess.kind == Kind::Categorical && distinct as f64 > ID_SHARE * rows as f64;
     guess.objection = if distinct <= 1 {
@@ -255,20 +257,20 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Each row's click rate of its category, the row itself left out.
-fn left_out_rates(keys: &[u64], labels: &[bool]) -> Vec<f64> {
+/// Each odd row's click rate of its category among the even rows: a rate that has not seen its row.
+fn rates(keys: &[u64], labels: &[bool]) -> Vec<f64> {
     let mut counts: HashMap<u64, (f64, f64)> = HashMap::new();
-    for (&key, &label) in keys.iter().zip(labels) {
+    for (&key, &label) in keys.iter().zip(labels).step_by(2) {
         let entry = counts.entry(key).or_default();
         entry.0 += 1.0;
         entry.1 += f64::from(u8::from(label));
     }
     let prior = share(labels, |&label| label);
-    let rate = |(&key, &label): (&u64, &bool)| {
-        let (rows, clicks) = counts[&key];
-        (clicks - f64::from(u8::from(label)) + prior) / rows
+    let rate = |key: &u64| {
+        let (rows, clicks) = counts.get(key).copied().unwrap_or_default();
+        (clicks + prior) / (rows + 1.0)
     };
-    keys.iter().zip(labels).map(rate).collect()
+    keys.iter().skip(1).step_by(2).map(rate).collect()
 }
 
 /// How well the scores order clicks, in either direction.

@@ -105,16 +105,16 @@ pub(crate) fn coordinates(family: Family) -> Vec<Vec<fn(&mut Candidate)>> {
     let bins: Vec<fn(&mut Candidate)> = vec![|c| c.bins = 8, |c| c.bins = 24, |c| c.bins = 128];
     match family {
         Family::Lr => vec![
-            vec![|c| c.rates.l2 = 0.5, |c| c.rates.l2 = 8.0, |c| c.rates.l2 = 24.0],
+            vec![|c| c.rates.l2 = 0.5, |c| c.rates.l2 = 8.0, |c| c.rates.l2 = 24.0, |c| c.rates.l2 = 80.0],
             vec![|c| c.rates.rate = 0.03, |c| c.rates.rate = 0.2],
             bins,
             count_min,
             vec![|c| c.rates.l1 = 0.3, |c| c.rates.l1 = 1.0],
         ],
         Family::Fm | Family::Ffm => vec![
-            vec![|c| c.rates.l2 = 1e-4, |c| c.rates.l2 = 1e-3, |c| c.rates.l2 = 4e-3],
+            vec![|c| c.rates.l2 = 1e-4, |c| c.rates.l2 = 1e-3, |c| c.rates.l2 = 4e-3, |c| c.rates.l2 = 1.6e-2],
             vec![|c| c.rates.rate = 0.03, |c| c.rates.rate = 0.2],
-            vec![|c| c.rates.l2_linear = 1e-4, |c| c.rates.l2_linear = 1e-3],
+            vec![|c| c.rates.l2_linear = 1e-4, |c| c.rates.l2_linear = 1e-3, |c| c.rates.l2_linear = 5e-3],
             bins,
             count_min,
             vec![|c| c.k = 2, |c| c.k = if c.family == Family::Fm { 16 } else { 8 }],

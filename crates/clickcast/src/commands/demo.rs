@@ -1,7 +1,245 @@
-//! placeholder
-use super::Context;
-use crate::arguments::DemoArguments;
+//! `clickcast demo`: a whole day on this machine, with a report one can look at.
+
+use std::path::Path;
+use std::time::Instant;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use clickcast_dataset::Step;
+use clickcast_model::metrics::{Accumulator, Metrics};
+use clickcast_model::{Model, Scratch};
+use clickcast_record::{Batch, Need};
+use clickcast_report::plot::{self, CalibrationBin, ScoreHistogram, Series};
+use clickcast_report::{Page, Verdict};
+use jiff::ToSpan;
+use serde_json::{Value, json};
+
+use super::data::Data;
+use super::synth::{self, Destination};
+use super::{Context, models, pace, predict, train};
+use crate::arguments::{DemoArguments, FamilyArgument, PrecisionArgument, PredictArguments, TrainArguments};
+use crate::console::{self, grouped};
 use crate::failure::Failure;
-pub(super) fn run(_: &Context, _: &DemoArguments) -> Result<(), Failure> {
-    Ok(())
+use crate::synth::{Generator, Settings};
+
+/// Enough for an FFM to beat logistic regression clearly, and for two cores to be done in a minute.
+const ROWS: u64 = 900_000;
+/// Days to learn from; the next is measured on, the one after is booked.
+const DAYS_LEARNED: i64 = 5;
+const FAMILIES: [(FamilyArgument, &str, &str); 2] =
+    [(FamilyArgument::Lr, "lr", "Logistic regression"), (FamilyArgument::Ffm, "ffm", "Field-aware FM")];
+/// Groups of equal size in the calibration plot.
+const CALIBRATION_BINS: usize = 20;
+const ROC_POINTS: usize = 200;
+/// Features in the plot of what tells most.
+const FEATURES_SHOWN: usize = 15;
+
+/// What was measured on the next day.
+struct Measured {
+    name: &'static str,
+    metrics: Metrics,
+    accumulator: Accumulator,
+    scores: ScoreHistogram,
+}
+
+pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Failure> {
+    let start = Instant::now();
+    let dir = &arguments.dir;
+    let path = |name: &str| dir.join(name).display().to_string();
+    let note = |text: &str| console::note(text, context.quiet);
+    std::fs::create_dir_all(dir).map_err(|error| Failure::input(format!("`{}`: {error}", dir.display())))?;
+
+    note(&format!("1/5 inventing {} impressions of a week, whose true CTR is known", grouped(ROWS)));
+    let generator = Generator::new(Settings::for_rows(ROWS)).map_err(Failure::input)?;
+    let first = generator.settings().first_day;
+    let day = |offset: i64| first.saturating_add(offset.days()).to_string();
+    let (next_day, booked_day) = (day(DAYS_LEARNED), day(DAYS_LEARNED + 1));
+    synth::write(context, &generator, |date| {
+        let (folder, without): (_, &'static [&'static str]) = match date {
+            date if date == next_day => ("next-day", &[]),
+            date if *date >= *booked_day => ("bookings", &["click", "true_ctr"]),
+            _ => ("impressions", &[]),
+        };
+        Destination { uri: path(&format!("{folder}/dt={date}/part-0.parquet")), without }
+    })?;
+    synth::write_schema(&dir.join("features.toml"))?;
+
+    let mut measured = Vec::new();
+    let mut importance = Vec::new();
+    for (number, (family, short, name)) in (2..).zip(FAMILIES) {
+        note(&format!("{number}/5 learning from {DAYS_LEARNED} days: {name}"));
+        let out = path(&format!("model-{short}"));
+        let trained = train::train(
+            context,
+            &TrainArguments {
+                data: path("impressions"),
+                schema: dir.join("features.toml"),
+                family,
+                out: out.clone(),
+                valid: None,
+                sample_negatives: None,
+                seed: 1,
+            },
+        )?;
+        note(&format!("    {} rows in {:.1} s", trained["rows"], trained["seconds"].as_f64().unwrap_or(0.0)));
+        let model = models::load(context, &out)?;
+        let (own, truth, features) = measure(context, &model, name, &path("next-day"))?;
+        if measured.is_empty() {
+            measured.push(truth);
+        }
+        measured.push(own);
+        importance = features;
+    }
+
+    note(&format!("4/5 scoring the bookings of {booked_day}"));
+    let predicted = predict::predict(
+        context,
+        &PredictArguments {
+            model: path("model-ffm"),
+            data: path("bookings"),
+            out: path("predictions"),
+            precision: PrecisionArgument::F32,
+            keep: Vec::new(),
+        },
+    )?;
+    note("5/5 writing the report");
+    let report = dir.join("report.html");
+    std::fs::write(&report, page(&measured, &importance, &predicted, &next_day))
+        .map_err(|error| Failure::transient(format!("`{}`: {error}", report.display())))?;
+    print(context, dir, &report, &measured, &predicted, start)
+}
+
+/// Scores the next day by the model and by the truth.
+fn measure(
+    context: &Context,
+    model: &Model,
+    name: &'static str,
+    uri: &str,
+) -> Result<(Measured, Measured, Vec<(String, f64)>), Failure> {
+    const TRUTH: &str = "true_ctr";
+    let data = Data::open(context, uri)?;
+    let need = Need { labels: true, times: false, carried: vec![TRUTH.to_owned()] };
+    let new = |name| (name, Accumulator::new(1 << 20), ScoreHistogram::default());
+    let (mut own, mut truth) = (new(name), new("Best possible"));
+    let mut importance = None;
+    let score = |batch: Batch| {
+        let mut scores = Vec::new();
+        let scored = model.score(&batch, &mut Scratch::default(), &mut scores);
+        scored.map(|()| (batch, scores))
+    };
+    data.scan(context, model.schema(), &need, score, |step| {
+        let Step::Rows(scored) = step else { return Ok(()) };
+        let (batch, scores) = scored.map_err(Failure::input)?;
+        if importance.is_none() {
+            importance = Some(model.importance(&batch).map_err(Failure::input)?);
+        }
+        let known = batch.carried.first().and_then(|(_, column)| column.as_primitive_opt::<Float64Type>().cloned());
+        let known = known.ok_or_else(|| Failure::input(format!("`{uri}` has no true CTR")))?;
+        for ((&label, &score), &known) in batch.labels.iter().flatten().zip(&scores).zip(known.values()) {
+            own.1.add(score, label, 1.0);
+            own.2.add(score);
+            truth.1.add(known, label, 1.0);
+            truth.2.add(known);
+        }
+        Ok(())
+    })?;
+    let finish = |(name, accumulator, scores): (&'static str, Accumulator, ScoreHistogram)| {
+        let metrics = accumulator.metrics().ok_or_else(|| Failure::input(format!("`{uri}` has no rows")))?;
+        Ok::<_, Failure>(Measured { name, metrics, accumulator, scores })
+    };
+    Ok((finish(own)?, finish(truth)?, importance.unwrap_or_default()))
+}
+
+/// A rate's interval of 95 %.
+///
+/// # Source
+/// Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+fn wilson(rate: f64, rows: f64) -> (f64, f64) {
+    const Z: f64 = 1.96;
+    let centre = rate + Z * Z / (2.0 * rows);
+    let half = Z * (rate * (1.0 - rate) / rows + Z * Z / (4.0 * rows * rows)).sqrt();
+    let scale = 1.0 + Z * Z / rows;
+    ((centre - half).max(0.0) / scale, (centre + half) / scale)
+}
+
+fn page(measured: &[Measured], importance: &[(String, f64)], predicted: &Value, next_day: &str) -> String {
+    let [best, .., model] = measured else { return String::new() };
+    let mut page =
+        Page::new("Clickcast: a day", "Invented impressions, so the truth is known; everything else is real.");
+    let calibration = model.metrics.calibration.unwrap_or(f64::NAN);
+    let verdict = if (0.95..=1.05).contains(&calibration) { Verdict::Good } else { Verdict::Warn };
+    page.verdict(verdict, &format!("On {next_day} the model expected {calibration:.3} clicks for each that came."));
+    page.facts(&[
+        ("Next day's rows", grouped(model.metrics.rows)),
+        ("AUC", number(model.metrics.auc)),
+        ("Best possible AUC", number(best.metrics.auc)),
+        ("Log loss", format!("{:.4}", model.metrics.logloss)),
+        ("Best possible log loss", format!("{:.4}", best.metrics.logloss)),
+        ("Bookings scored", grouped(predicted["rows"].as_u64().unwrap_or(0))),
+    ]);
+    page.section("How good the predictions are", "Measured on the day after those learned from.");
+    page.table(&["", "AUC", "Log loss", "Normalized entropy", "Calibration"], &rows(measured));
+    let bins: Vec<CalibrationBin> = model
+        .accumulator
+        .bins(CALIBRATION_BINS)
+        .iter()
+        .map(|bin| {
+            let (low, high) = wilson(bin.observed, bin.weight);
+            CalibrationBin { predicted: bin.predicted, observed: bin.observed, low, high, rows: bin.weight as u64 }
+        })
+        .collect();
+    page.figure(plot::calibration(&bins), "Calibration: on the line, as many were clicked as were expected.");
+    let curves: Vec<(String, Vec<(f64, f64)>)> = measured
+        .iter()
+        .map(|one| (format!("{} ({})", one.name, number(one.metrics.auc)), one.accumulator.roc(ROC_POINTS)))
+        .collect();
+    let series: Vec<Series<'_>> = curves.iter().map(|(name, points)| Series { name, points }).collect();
+    page.figure(plot::roc(&series), "ROC: how many clicks are found among how many others.");
+    let scores: Vec<(&str, &ScoreHistogram)> = measured.iter().map(|one| (one.name, &one.scores)).collect();
+    page.figure(plot::score_distribution(&scores), "Predicted CTRs: how often each was predicted.");
+    let bars: Vec<(&str, f64)> =
+        importance.iter().take(FEATURES_SHOWN).map(|(name, moved)| (name.as_str(), *moved)).collect();
+    page.figure(plot::bars("Log-odds moved", &bars), "The most telling features of the field-aware model.");
+    page.render()
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
+}
+
+fn rows(measured: &[Measured]) -> Vec<Vec<String>> {
+    let row = |one: &Measured| {
+        let Metrics { auc, logloss, normalized_entropy, calibration, .. } = one.metrics;
+        vec![one.name.to_owned(), number(auc), format!("{logloss:.5}"), number(normalized_entropy), number(calibration)]
+    };
+    measured.iter().map(row).collect()
+}
+
+fn print(
+    context: &Context,
+    dir: &Path,
+    report: &Path,
+    measured: &[Measured],
+    predicted: &Value,
+    start: Instant,
+) -> Result<(), Failure> {
+    let (seconds, _) = pace(start, 0);
+    if context.json {
+        let models: serde_json::Map<String, Value> =
+            measured.iter().map(|one| (one.name.to_owned(), json!(one.metrics))).collect();
+        let object = json!({"seconds": seconds, "report": report.display().to_string(), "measured": models, "predict": predicted});
+        return console::result(&object, true);
+    }
+    let header = vec!["On the next day", "AUC", "log loss", "normalized entropy", "calibration"];
+    let table = console::table(Some(header), rows(measured));
+    let dir = dir.display();
+    let bookings = grouped(predicted["rows"].as_u64().unwrap_or(0));
+    console::say(&format!(
+        "\n{table}\n\n{bookings} bookings scored in {:.1} s; all in {seconds:.0} s.\nReport: {}\n\nTry next:\n  \
+         clickcast evaluate --model {dir}/model-ffm --data {dir}/next-day --by format\n  \
+         clickcast predict --model {dir}/model-lr --data {dir}/bookings --out {dir}/predictions-lr\n  \
+         clickcast schema --data {dir}/next-day --label click --id user_id,ad_id",
+        predicted["seconds"].as_f64().unwrap_or(0.0),
+        report.display(),
+    ))
 }

@@ -1,8 +1,14 @@
 //! `clickcast synth`: makes impressions whose true CTR is known.
 
+use std::ops::Range;
 use std::time::Instant;
 
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -13,13 +19,32 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::synth::{self, Generator, Settings, Truth};
 
+const MS_PER_DAY: i64 = 86_400_000;
+/// Users or ads written at a time.
+const ENTITIES: u64 = 65_536;
+
+/// Where a day's impressions go.
+pub(super) struct Destination {
+    /// Days with the same one share a file.
+    pub(super) uri: String,
+    /// Columns to leave out.
+    pub(super) without: &'static [&'static str],
+}
+
+/// What was written, and how well it could be predicted at best.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) files: usize,
+    pub(super) bytes: u64,
+    pub(super) truth: Option<Truth>,
+}
+
 pub(super) fn run(context: &Context, arguments: &SynthArguments) -> Result<(), Failure> {
     let outcome = synthesize(context, arguments)?;
     console::result(&outcome, context.json)
 }
 
-/// Writes the impressions; what to report comes back.
-pub(super) fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Failure> {
+fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Failure> {
     let start = Instant::now();
     let defaults = Settings::for_rows(arguments.rows);
     let generator = Generator::new(Settings {
@@ -30,31 +55,23 @@ pub(super) fn synthesize(context: &Context, arguments: &SynthArguments) -> Resul
         ..defaults
     })
     .map_err(Failure::input)?;
-    let mut writer = TableWriter::create(&arguments.out, context.runtime.handle(), generator.schema())?;
-    let progress = Progress::new("synth", Some(arguments.rows), context.quiet);
-    let mut truth = Truth::new();
-    let blocks: Vec<u64> = (0..generator.blocks()).collect();
-    // Blocks of one chunk are made side by side, then written in order.
-    for chunk in blocks.chunks(context.threads * 2) {
-        let made: Vec<_> = context.pool.install(|| {
-            let block = |&index: &u64| {
-                let (batch, mut truth) = (generator.block(index), Truth::new());
-                truth.add(&batch).map(|()| (batch, truth))
-            };
-            chunk.par_iter().map(block).collect()
-        });
-        for made in made {
-            let (batch, block_truth) = made.map_err(Failure::input)?;
-            writer.write(&batch)?;
-            truth.merge(&block_truth);
-            progress.add(batch.num_rows() as u64);
-        }
+    let name = arguments.out.rsplit('/').next().unwrap_or_default();
+    let is_file = [".parquet", ".csv", ".csv.gz"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
+    let written = write(context, &generator, |date| {
+        let uri = match is_file {
+            true => arguments.out.clone(),
+            false => format!("{}/dt={date}/impressions.parquet", arguments.out.trim_end_matches('/')),
+        };
+        Destination { uri, without: &[] }
+    })?;
+    if let Some(uri) = &arguments.users_out {
+        write_entities(context, uri, generator.settings().users, |range| generator.users(range))?;
     }
-    let written = writer.finish()?;
-    drop(progress);
+    if let Some(uri) = &arguments.ads_out {
+        write_entities(context, uri, generator.settings().ads, |range| generator.ads(range))?;
+    }
     if let Some(path) = &arguments.schema {
-        std::fs::write(path, synth::features_toml())
-            .map_err(|error| Failure::input(format!("`{}`: {error}", path.display())))?;
+        write_schema(path)?;
     }
     let (seconds, rows_per_second) = pace(start, arguments.rows);
     let settings = generator.settings();
@@ -65,9 +82,112 @@ pub(super) fn synthesize(context: &Context, arguments: &SynthArguments) -> Resul
         "days": settings.days,
         "seed": settings.seed,
         "out": arguments.out,
-        "bytes": written,
+        "files": written.files,
+        "bytes": written.bytes,
         "seconds": seconds,
         "rows_per_second": rows_per_second,
-        "optimum": truth.optimum(),
+        "optimum": written.truth.and_then(|truth| truth.optimum()),
     }))
+}
+
+/// Writes the schema that fits the impressions.
+pub(super) fn write_schema(path: &std::path::Path) -> Result<(), Failure> {
+    std::fs::write(path, synth::features_toml())
+        .map_err(|error| Failure::input(format!("`{}`: {error}", path.display())))
+}
+
+/// Writes all impressions, each day to where `destination` says.
+pub(super) fn write(
+    context: &Context,
+    generator: &Generator,
+    destination: impl Fn(&str) -> Destination,
+) -> Result<Written, Failure> {
+    let rows = generator.settings().rows;
+    let progress = Progress::new("synth", Some(rows), context.quiet);
+    let mut written = Written::default();
+    let mut open: Option<(String, TableWriter)> = None;
+    let mut truth = Truth::new();
+    let blocks: Vec<u64> = (0..generator.blocks()).collect();
+    // Blocks of one chunk are made side by side, then written in order.
+    for chunk in blocks.chunks(context.threads * 2) {
+        let block = |&index: &u64| {
+            let (batch, mut truth) = (generator.block(index), Truth::new());
+            truth.add(&batch).map(|()| (batch, truth))
+        };
+        let made: Vec<_> = context.pool.install(|| chunk.par_iter().map(block).collect());
+        for made in made {
+            let (batch, block_truth) = made.map_err(Failure::input)?;
+            truth.merge(&block_truth);
+            for (date, part) in days(&batch) {
+                let Destination { uri, without } = destination(&date);
+                let part = leave_out(&part, without)?;
+                if open.as_ref().is_none_or(|(current, _)| *current != uri) {
+                    finish(&mut written, open.take())?;
+                    open = Some((uri.clone(), TableWriter::create(&uri, context.runtime.handle(), part.schema())?));
+                }
+                if let Some((_, writer)) = &mut open {
+                    writer.write(&part)?;
+                }
+            }
+            progress.add(batch.num_rows() as u64);
+        }
+    }
+    if open.is_none() {
+        let Destination { uri, without } = destination(&generator.settings().first_day.to_string());
+        let empty = leave_out(&RecordBatch::new_empty(generator.schema()), without)?;
+        open = Some((uri.clone(), TableWriter::create(&uri, context.runtime.handle(), empty.schema())?));
+    }
+    finish(&mut written, open)?;
+    written.truth = Some(truth);
+    Ok(written)
+}
+
+fn finish(written: &mut Written, open: Option<(String, TableWriter)>) -> Result<(), Failure> {
+    if let Some((_, writer)) = open {
+        written.bytes += writer.finish()?;
+        written.files += 1;
+    }
+    Ok(())
+}
+
+/// Cuts a batch, whose rows are in the order of time, into its days.
+fn days(batch: &RecordBatch) -> Vec<(String, RecordBatch)> {
+    let Some(times) =
+        batch.column_by_name("ts").and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>())
+    else {
+        return Vec::new();
+    };
+    let times = times.values();
+    let mut days = Vec::new();
+    let mut first = 0;
+    while first < times.len() {
+        let day = times[first].div_euclid(MS_PER_DAY);
+        let end = first + times[first..].partition_point(|&time| time.div_euclid(MS_PER_DAY) <= day);
+        let date = Timestamp::from_millisecond(day * MS_PER_DAY).unwrap_or_default();
+        let date = date.to_zoned(TimeZone::UTC).date().to_string();
+        days.push((date, batch.slice(first, end - first)));
+        first = end;
+    }
+    days
+}
+
+fn leave_out(batch: &RecordBatch, without: &[&str]) -> Result<RecordBatch, Failure> {
+    let schema = batch.schema();
+    let kept: Vec<usize> =
+        (0..schema.fields().len()).filter(|&index| !without.contains(&schema.field(index).name().as_str())).collect();
+    batch.project(&kept).map_err(Failure::input)
+}
+
+fn write_entities(
+    context: &Context,
+    uri: &str,
+    count: u64,
+    make: impl Fn(Range<u64>) -> RecordBatch,
+) -> Result<(), Failure> {
+    let mut writer = TableWriter::create(uri, context.runtime.handle(), make(0..0).schema())?;
+    for first in (0..count).step_by(ENTITIES as usize) {
+        writer.write(&make(first..(first + ENTITIES).min(count)))?;
+    }
+    writer.finish()?;
+    Ok(())
 }
