@@ -8,6 +8,7 @@ use arrow_array::types::{Float64Type, Int8Type, Int32Type, Int64Type, TimestampM
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray};
 use arrow_schema::DataType;
 
+use super::truth::Optimum;
 use super::*;
 
 pub(super) fn generator(change: impl FnOnce(&mut Settings)) -> Generator {
