@@ -230,6 +230,11 @@ fn flat(file: &str, batch: &RecordBatch) -> Result<RecordBatch, Error> {
                 };
                 Arc::new((0..lists.len()).map(list).collect::<StringArray>())
             }
+            // Text files say no zone; what they say is UTC.
+            DataType::Timestamp(unit, Some(_)) => {
+                let plain = DataType::Timestamp(*unit, None);
+                arrow_cast::cast(array, &plain).map_err(|error| Error::arrow(file, error))?
+            }
             _ => plain_text(array),
         };
         Ok((field.name().clone(), array, true))
