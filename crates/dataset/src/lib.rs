@@ -5,6 +5,7 @@
 //! appear only when whole.
 
 mod blocks;
+mod carried;
 mod columnar;
 mod discover;
 mod error;
@@ -13,6 +14,7 @@ mod scan;
 mod text;
 mod write;
 
+pub use carried::text_of;
 pub use discover::{Input, discover};
 pub use error::Error;
 pub use input::{rows_of, sample};

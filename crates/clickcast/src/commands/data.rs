@@ -1,8 +1,6 @@
 //! Input files of a command, and how it goes through them.
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::RecordBatch;
 use clickcast_dataset::{Error, Input, Scan, Step};
 use clickcast_record::{Batch, Need, Schema};
 use clickcast_storage::Store;
@@ -87,16 +85,4 @@ pub(super) fn read_object(context: &Context, uri: &str) -> Result<Vec<u8>, Failu
     let (store, key) = Store::open_parent(uri).map_err(|error| storage_failure(&error))?;
     let bytes = context.runtime.block_on(store.get(&key)).map_err(|error| storage_failure(&error))?;
     Ok(bytes.to_vec())
-}
-
-/// Each row's value of a column, as text; empty where missing.
-pub(super) fn text_of(array: &ArrayRef) -> Result<impl Fn(usize) -> String + '_, Failure> {
-    let array = match array.data_type() {
-        DataType::Utf8 => array.clone(),
-        _ => arrow_cast::cast(array, &DataType::Utf8).map_err(Failure::input)?,
-    };
-    Ok(move |row: usize| {
-        let values = array.as_string::<i32>();
-        if values.is_valid(row) { values.value(row).to_owned() } else { String::new() }
-    })
 }

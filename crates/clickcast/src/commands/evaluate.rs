@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use arrow_array::Array;
 use clickcast_dataset::Step;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need, Schema};
 use serde_json::{Value, json};
 
-use super::data::{Data, text_of};
+use super::data::Data;
 use super::{Context, models, pace};
 use crate::arguments::EvaluateArguments;
 use crate::console;
@@ -79,9 +80,9 @@ pub(super) fn measure(
         let scored = scored.map_err(Failure::input)?;
         scored.rows().for_each(|(_, score, label, weight)| measured.all.add(score, label, weight));
         if let Some((column, array)) = scored.batch.carried.first() {
-            let values = text_of(array)?;
+            let values = clickcast_dataset::text_of(column, array)?;
             for (row, score, label, weight) in scored.rows() {
-                let value = values(row);
+                let value = if values.is_valid(row) { values.value(row) } else { "" }.to_owned();
                 let next = measured.slices.len();
                 let index = *slice_of.entry(value.clone()).or_insert(next);
                 if index == SLICES_MAX {
