@@ -295,10 +295,9 @@ fn write(guesses: &[Guess], label: &str, time: Option<&str>, ids: &[String], row
     for guess in guesses {
         let off = if guess.objection.is_some() { "# " } else { "" };
         let _ = writeln!(text, "\n# {}: {}", guess.name.replace(['\n', '\r'], " "), guess.seen);
-        for reason in [guess.objection.as_ref().map(|why| format!("left out, it {why}")), guess.warning.clone()] {
-            if let Some(reason) = reason {
-                let _ = writeln!(text, "# WARNING: {reason}");
-            }
+        let objection = guess.objection.as_ref().map(|why| format!("left out, it {why}"));
+        for reason in objection.iter().chain(&guess.warning) {
+            let _ = writeln!(text, "# WARNING: {reason}");
         }
         let (kind, side) = (format!("{:?}", guess.kind).to_lowercase(), format!("{:?}", guess.side).to_lowercase());
         let _ = writeln!(text, "{off}[[feature]]\n{off}name = {}\n{off}kind = \"{kind}\"", quote(&guess.name));

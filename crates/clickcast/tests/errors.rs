@@ -126,7 +126,8 @@ fn zero_rows_are_scored_to_zero_rows_and_extra_columns_do_not_matter() {
 fn models_that_differ_or_are_damaged_never_score() {
     let world = world();
     let files = world.files("model");
-    let copy = |name: &str, change: &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>| {
+    type Change = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
+    let copy = |name: &str, change: &Change| {
         for (file, bytes) in &files {
             if let Some(bytes) = change(file, bytes.clone()) {
                 world.write(&format!("{name}/{file}"), bytes);

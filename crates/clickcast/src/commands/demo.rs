@@ -34,6 +34,9 @@ const ROC_POINTS: usize = 200;
 /// Features in the plot of what tells most.
 const FEATURES_SHOWN: usize = 15;
 
+/// How much each feature moves the score, by name.
+type Importance = Vec<(String, f64)>;
+
 /// What was measured on the next day.
 struct Measured {
     name: &'static str,
@@ -65,7 +68,7 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     synth::write_schema(&dir.join("features.toml"))?;
 
     let mut measured = Vec::new();
-    let mut importance = Vec::new();
+    let mut importance: Importance = Vec::new();
     for (number, (family, short, name)) in (2..).zip(FAMILIES) {
         note(&format!("{number}/5 learning from {DAYS_LEARNED} days: {name}"));
         let out = path(&format!("model-{short}"));
@@ -115,7 +118,7 @@ fn measure(
     model: &Model,
     name: &'static str,
     uri: &str,
-) -> Result<(Measured, Measured, Vec<(String, f64)>), Failure> {
+) -> Result<(Measured, Measured, Importance), Failure> {
     const TRUTH: &str = "true_ctr";
     let data = Data::open(context, uri)?;
     let need = Need { labels: true, times: false, carried: vec![TRUTH.to_owned()] };
