@@ -85,16 +85,16 @@ pub(crate) fn score(optimizer: &Optimizer, held: &[Block]) -> f64 {
 
 /// The settings that hold where rows are many, and from which a search starts where they are few.
 pub(crate) fn default_candidate(family: Family) -> Candidate {
-    let rates = Rates { rate: 0.1, rate_linear: 0.1, l1: 0.0, l2: 0.0, l2_linear: 0.0, init: 0.1, square: 1.0 };
+    let rates = Rates { rate: 0.1, rate_linear: 0.03, l1: 0.0, l2: 2e-3, l2_linear: 0.0, init: 0.1, square: 1.0 };
     match family {
         Family::Lr => {
             Candidate { family, k: 0, bins: 64, count_min: 2, rates: Rates { rate: 0.08, l1: 0.0, l2: 2.0, ..rates } }
         }
         Family::Fm => {
-            Candidate { family, k: 8, bins: 64, count_min: 4, rates: Rates { rate: 0.06, l2: 1e-5, ..rates } }
+            Candidate { family, k: 16, bins: 64, count_min: 4, rates: Rates { rate: 0.02, ..rates } }
         }
         Family::Ffm => {
-            Candidate { family, k: 4, bins: 64, count_min: 4, rates: Rates { rate: 0.1, l2: 1e-5, ..rates } }
+            Candidate { family, k: 4, bins: 64, count_min: 4, rates: Rates { rate: 0.07, ..rates } }
         }
     }
 }
@@ -112,12 +112,12 @@ pub(crate) fn coordinates(family: Family) -> Vec<Vec<fn(&mut Candidate)>> {
             vec![|c| c.rates.l1 = 0.3, |c| c.rates.l1 = 1.0],
         ],
         Family::Fm | Family::Ffm => vec![
-            vec![|c| c.rates.l2 = 1e-4, |c| c.rates.l2 = 1e-3, |c| c.rates.l2 = 4e-3, |c| c.rates.l2 = 1.6e-2],
+            vec![|c| c.rates.l2 = 3e-4, |c| c.rates.l2 = 6e-3, |c| c.rates.l2 = 1.6e-2, |c| c.rates.l2 = 5e-2],
             vec![|c| c.rates.rate = 0.03, |c| c.rates.rate = 0.2],
             vec![|c| c.rates.l2_linear = 1e-4, |c| c.rates.l2_linear = 1e-3, |c| c.rates.l2_linear = 5e-3],
             bins,
             count_min,
-            vec![|c| c.k = 2, |c| c.k = if c.family == Family::Fm { 16 } else { 8 }],
+            vec![|c| c.k = 2, |c| c.k = 8],
         ],
     }
 }

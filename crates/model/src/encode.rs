@@ -8,6 +8,7 @@
 
 mod table;
 
+use clickcast_kernel::factors::{bins_f32, bins_f64};
 use clickcast_record::{Batch, Categorical, Column, Numeric};
 use serde::{Deserialize, Serialize};
 use table::Table;
@@ -60,7 +61,7 @@ struct Field {
 
 #[derive(Debug, Clone)]
 enum Finder {
-    /// Edges, padded by infinity to one less than a power of two, at least one.
+    /// Edges, padded by infinity as the search wants them.
     Bins(Vec<f64>),
     Values(Table),
 }
@@ -147,7 +148,7 @@ impl Coding {
         match self {
             Self::Bins { edges } => {
                 let mut padded = edges.clone();
-                padded.resize((edges.len() + 1).next_power_of_two().max(2) - 1, f64::INFINITY);
+                padded.resize(if edges.len() < 64 { 64 } else { BINS_MAX }, f64::INFINITY);
                 Finder::Bins(padded)
             }
             Self::Categories { hashes } | Self::Lists { hashes } => Finder::Values(Table::new(hashes)),
@@ -292,19 +293,18 @@ impl Slots {
 }
 
 fn encode_numbers(values: &Numeric, edges: &[f64], first: u32, last: u32, out: &mut Vec<u32>) {
-    let slot = |value: f64| {
-        // Branch-free: each step halves what is left; NaN compares false throughout and lands in bin 0.
-        let (mut bin, mut step) = (0, edges.len().div_ceil(2));
-        while step > 0 {
-            bin += if edges[bin + step - 1] <= value { step } else { 0 };
-            step /= 2;
-        }
-        // Infinity passes the padding as well.
-        if value.is_nan() { first } else { (first + 1 + bin as u32).min(last) }
-    };
+    out.resize(values.len(), 0);
+    // Infinity passes the padding as well, hence the minimum.
+    let slot = |bin: u32, missing: bool| if missing { first } else { (first + 1 + bin).min(last) };
     match values {
-        Numeric::F32(values) => out.extend(values.iter().map(|&value| slot(f64::from(value)))),
-        Numeric::F64(values) => out.extend(values.iter().map(|&value| slot(value))),
+        Numeric::F32(values) => {
+            bins_f32(values, edges, out);
+            out.iter_mut().zip(values.iter()).for_each(|(out, value)| *out = slot(*out, value.is_nan()));
+        }
+        Numeric::F64(values) => {
+            bins_f64(values, edges, out);
+            out.iter_mut().zip(values.iter()).for_each(|(out, value)| *out = slot(*out, value.is_nan()));
+        }
     }
 }
 
