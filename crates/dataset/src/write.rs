@@ -144,7 +144,7 @@ struct TextWriter {
 
 enum TextEncoder {
     Plain(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
 }
 
 impl TableWriter {
@@ -159,7 +159,7 @@ impl TableWriter {
             Form::Parquet(Box::new(ParquetWriter::new(&store, &key, handle, Some(schema))?))
         } else if lower.ends_with(".csv") || lower.ends_with(".csv.gz") {
             let encoder = match lower.ends_with(".gz") {
-                true => TextEncoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::fast())),
+                true => TextEncoder::Gzip(Box::new(GzEncoder::new(Vec::new(), flate2::Compression::fast()))),
                 false => TextEncoder::Plain(Vec::new()),
             };
             Form::Text(Box::new(TextWriter { encoder, out: Out::new(&store, &key, handle), header: true }))
@@ -182,7 +182,7 @@ impl TableWriter {
                 let builder = arrow_csv::WriterBuilder::new().with_header(header);
                 let written = match &mut text.encoder {
                     TextEncoder::Plain(bytes) => builder.build(bytes).write(&batch),
-                    TextEncoder::Gzip(encoder) => builder.build(encoder).write(&batch),
+                    TextEncoder::Gzip(encoder) => builder.build(encoder.as_mut()).write(&batch),
                 };
                 written.map_err(|error| Error::arrow(&self.name, error))?;
                 let bytes = match &mut text.encoder {

@@ -17,6 +17,7 @@ pub use writer::Writer;
 
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +42,29 @@ pub struct Object {
     pub etag: String,
     /// Its length in bytes.
     pub size: u64,
+}
+
+/// An open local object.
+#[derive(Debug)]
+pub struct LocalFile {
+    file: File,
+    uri: String,
+    size: u64,
+}
+
+impl LocalFile {
+    /// Reads from `position` into all of `out`, or as far as the object goes; how many bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where it was cut short in the meantime, or where the system can't read it.
+    pub fn read_at(&self, position: u64, out: &mut [u8]) -> Result<usize, Error> {
+        let length = self.size.saturating_sub(position).min(out.len() as u64) as usize;
+        match self.file.read_exact_at(&mut out[..length], position) {
+            Ok(()) => Ok(length),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Error::conflict("read", &self.uri)),
+            Err(error) => Err(Error::io("read", &self.uri, error)),
+        }
+    }
 }
 
 impl Store {
@@ -176,14 +200,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::Conflict`] where it is another by now, or where it can't be opened.
-    pub async fn open_local(&self, object: &Object) -> Result<Option<File>, Error> {
+    pub async fn open_local(&self, object: &Object) -> Result<Option<LocalFile>, Error> {
         let Some(path) = self.local_path(&object.key) else { return Ok(None) };
         let file = File::open(path).map_err(|error| Error::io("read", &self.uri(&object.key), error))?;
         // Looked at after it was opened: if it is the same now, it was the same then.
         if self.head(&object.key).await?.etag != object.etag {
             return Err(Error::conflict("read", &self.uri(&object.key)));
         }
-        Ok(Some(file))
+        Ok(Some(LocalFile { file, uri: self.uri(&object.key), size: object.size }))
     }
 
     /// Writes an object, in the place of any older one.
