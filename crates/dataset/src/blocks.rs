@@ -1,137 +1,163 @@
-//! Random and sequential reading of an object by blocks, with read-ahead.
+//! A remote object read by blocks, with read-ahead, in bounded memory.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::Read;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use clickcast_storage::Store;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::reader::{ChunkReader, Length};
+use clickcast_storage::{Error, Object, Store};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// One request's worth: large against a request's latency at 100 MB/s (10 ms).
-const BLOCK_BYTES: u64 = 1 << 20;
-/// Blocks kept for one file: a Parquet reader is within one block of each column, and reads the next
-/// ahead; 64 columns and their successors make 128 MiB. More columns than that only fetch twice.
-const BLOCKS_MAX: usize = 128;
+/// How an object is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// One request's worth.
+    pub(crate) block_bytes: u64,
+    /// Blocks kept, or on their way.
+    pub(crate) blocks_max: usize,
+    /// Blocks asked for before they are needed, after the one that is.
+    pub(crate) ahead: u64,
+    /// Where reading ahead makes sense.
+    pub(crate) wanted: Vec<Range<u64>>,
+}
 
-/// An object read by blocks. Cheap to clone; clones share their blocks.
-#[derive(Clone)]
+impl Plan {
+    /// Large against a request's latency at 100 MB/s (10 ms).
+    const BLOCK_BYTES_MAX: u64 = 1 << 20;
+    /// Below it, requests cost more than bytes.
+    const BLOCK_BYTES_MIN: u64 = 64 << 10;
+    /// Memory for one row group's columns: a few row groups at once stay far below a gigabyte.
+    const GROUP_BYTES: u64 = 64 << 20;
+
+    /// The end of a file, once.
+    pub(crate) fn footer() -> Self {
+        Self { block_bytes: Self::BLOCK_BYTES_MAX / 4, blocks_max: 16, ahead: 0, wanted: Vec::new() }
+    }
+
+    /// From the beginning to the end: four requests under way hide a latency of 40 ms.
+    pub(crate) fn sequential(size: u64) -> Self {
+        Self { block_bytes: Self::BLOCK_BYTES_MAX, blocks_max: 6, ahead: 4, wanted: std::iter::once(0..size).collect() }
+    }
+
+    /// Several stretches side by side: a block in use and the next for each of them.
+    pub(crate) fn side_by_side(wanted: Vec<Range<u64>>) -> Self {
+        let stretches = wanted.len().max(1) as u64;
+        let share = Self::GROUP_BYTES / (2 * stretches);
+        // A power of two, so that a page seldom straddles more blocks than it must.
+        let block_bytes = share.clamp(Self::BLOCK_BYTES_MIN, Self::BLOCK_BYTES_MAX);
+        let block_bytes = if block_bytes.is_power_of_two() { block_bytes } else { block_bytes.next_power_of_two() / 2 };
+        let blocks_max = (Self::GROUP_BYTES / block_bytes).max(2 * stretches + 2) as usize;
+        Self { block_bytes, blocks_max, ahead: 1, wanted }
+    }
+}
+
+/// An object read by blocks.
 pub(crate) struct Blocks {
     store: Store,
-    key: Arc<str>,
-    size: u64,
+    object: Object,
+    plan: Plan,
     handle: Handle,
-    cache: Arc<Mutex<Cache>>,
+    cache: Mutex<Cache>,
 }
+
+type Fetched = Result<Bytes, Error>;
 
 #[derive(Default)]
 struct Cache {
-    ready: HashMap<u64, Bytes>,
-    coming: HashMap<u64, JoinHandle<std::result::Result<Bytes, clickcast_storage::Error>>>,
-    /// Blocks in `ready`, the one fetched longest ago first.
-    order: VecDeque<u64>,
+    /// Each block with the time of its last use.
+    ready: HashMap<u64, (Bytes, u64)>,
+    coming: HashMap<u64, JoinHandle<Fetched>>,
+    uses: u64,
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.coming.values().for_each(JoinHandle::abort);
+    }
 }
 
 impl Blocks {
-    pub(crate) fn new(store: Store, key: &str, size: u64, handle: Handle) -> Self {
-        Self { store, key: key.into(), size, handle, cache: Arc::default() }
+    /// Begins to fetch the first block of each wanted stretch.
+    pub(crate) fn new(store: &Store, object: &Object, handle: &Handle, plan: Plan) -> Arc<Self> {
+        let (store, object, handle) = (store.clone(), object.clone(), handle.clone());
+        let blocks = Self { store, object, plan, handle, cache: Mutex::default() };
+        {
+            let mut cache = blocks.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            for range in &blocks.plan.wanted {
+                blocks.ask(&mut cache, range.start / blocks.plan.block_bytes);
+            }
+        }
+        Arc::new(blocks)
     }
 
-    fn range(&self, block: u64) -> Range<u64> {
-        block * BLOCK_BYTES..self.size.min((block + 1) * BLOCK_BYTES)
+    /// Reads from `position` into `out` as far as the block goes; how many bytes, 0 at the end.
+    pub(crate) fn read_at(&self, position: u64, out: &mut [u8]) -> Result<usize, Error> {
+        if position >= self.object.size || out.is_empty() {
+            return Ok(0);
+        }
+        let bytes = self.block(position / self.plan.block_bytes)?;
+        let available = bytes.get((position % self.plan.block_bytes) as usize..).unwrap_or_default();
+        let count = available.len().min(out.len());
+        out[..count].copy_from_slice(&available[..count]);
+        Ok(count)
     }
 
-    fn fetch(&self, block: u64) -> JoinHandle<std::result::Result<Bytes, clickcast_storage::Error>> {
-        let (store, key, range) = (self.store.clone(), self.key.clone(), self.range(block));
-        self.handle.spawn(async move { store.get_range(&key, range).await })
-    }
-
-    /// The block, waited for, while its successor is on the way.
-    fn block(&self, block: u64) -> std::result::Result<Bytes, clickcast_storage::Error> {
+    /// The block, waited for, while its successors are on the way.
+    fn block(&self, block: u64) -> Fetched {
         let lock = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let coming = {
             let mut cache = lock();
-            if let Some(bytes) = cache.ready.get(&block) {
-                return Ok(bytes.clone());
+            cache.uses += 1;
+            let now = cache.uses;
+            let ready = cache.ready.get_mut(&block).map(|(bytes, used)| {
+                *used = now;
+                bytes.clone()
+            });
+            let coming = if ready.is_none() { cache.coming.remove(&block) } else { None };
+            let coming = coming.or_else(|| ready.is_none().then(|| self.fetch(block)));
+            for next in block + 1..=block + self.plan.ahead {
+                self.ask(&mut cache, next);
             }
-            let next = block + 1;
-            let known = cache.ready.contains_key(&next) || cache.coming.contains_key(&next);
-            if next * BLOCK_BYTES < self.size && !known && cache.coming.len() < BLOCKS_MAX {
-                let fetched = self.fetch(next);
-                cache.coming.insert(next, fetched);
+            match (ready, coming) {
+                (Some(bytes), _) => return Ok(bytes),
+                (None, Some(coming)) => coming,
+                (None, None) => self.fetch(block),
             }
-            cache.coming.remove(&block)
         };
-        let fetching = coming.unwrap_or_else(|| self.fetch(block));
-        let bytes = match self.handle.block_on(fetching) {
+        let bytes = match self.handle.block_on(coming) {
             Ok(fetched) => fetched?,
             // The task died with its runtime: ask once more, in person.
-            Err(_) => self.handle.block_on(self.store.get_range(&self.key, self.range(block)))?,
+            Err(_) => self.handle.block_on(self.store.get_range(&self.object, self.range(block)))?,
         };
         let mut cache = lock();
-        if cache.ready.insert(block, bytes.clone()).is_none() {
-            cache.order.push_back(block);
-        }
-        if cache.order.len() > BLOCKS_MAX
-            && let Some(oldest) = cache.order.pop_front()
-        {
+        let now = cache.uses;
+        cache.ready.insert(block, (bytes.clone(), now));
+        while cache.ready.len() > 1 && cache.ready.len() + cache.coming.len() > self.plan.blocks_max {
+            let Some(oldest) = cache.ready.iter().min_by_key(|(_, (_, used))| *used).map(|(&block, _)| block) else {
+                break;
+            };
             cache.ready.remove(&oldest);
         }
         Ok(bytes)
     }
-}
 
-impl Length for Blocks {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Blocks {
-    type T = BlockReader;
-
-    fn get_read(&self, start: u64) -> Result<BlockReader> {
-        Ok(BlockReader { blocks: self.clone(), position: start })
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = vec![0; length];
-        let mut reader = BlockReader { blocks: self.clone(), position: start };
-        reader.read_exact(&mut bytes).map_err(|error| match error.into_inner() {
-            Some(inner) => ParquetError::External(inner),
-            None => ParquetError::EOF(format!("{length} bytes from {start} are beyond the file's end")),
-        })?;
-        Ok(bytes.into())
-    }
-}
-
-/// Reads on from a position.
-pub(crate) struct BlockReader {
-    blocks: Blocks,
-    position: u64,
-}
-
-impl BlockReader {
-    pub(crate) fn new(blocks: Blocks) -> Self {
-        Self { blocks, position: 0 }
-    }
-}
-
-impl Read for BlockReader {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if self.position >= self.blocks.size || out.is_empty() {
-            return Ok(0);
+    /// Asks for a block that will be needed, unless it is known, unwanted, or one too many.
+    fn ask(&self, cache: &mut Cache, block: u64) {
+        let range = block * self.plan.block_bytes..(block + 1) * self.plan.block_bytes;
+        let wanted = self.plan.wanted.iter().any(|wanted| wanted.start < range.end && range.start < wanted.end);
+        let known = cache.ready.contains_key(&block) || cache.coming.contains_key(&block);
+        if wanted && !known && range.start < self.object.size && cache.coming.len() < self.plan.blocks_max {
+            cache.coming.insert(block, self.fetch(block));
         }
-        let bytes = self.blocks.block(self.position / BLOCK_BYTES).map_err(std::io::Error::other)?;
-        let from = (self.position % BLOCK_BYTES) as usize;
-        let available = bytes.get(from..).unwrap_or_default();
-        let count = available.len().min(out.len());
-        out[..count].copy_from_slice(&available[..count]);
-        self.position += count as u64;
-        Ok(count)
+    }
+
+    fn range(&self, block: u64) -> Range<u64> {
+        block * self.plan.block_bytes..self.object.size.min((block + 1) * self.plan.block_bytes)
+    }
+
+    fn fetch(&self, block: u64) -> JoinHandle<Fetched> {
+        let (store, object, range) = (self.store.clone(), self.object.clone(), self.range(block));
+        self.handle.spawn(async move { store.get_range(&object, range).await })
     }
 }

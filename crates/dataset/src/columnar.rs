@@ -1,54 +1,35 @@
 //! Parquet files: row groups read side by side, dictionary pages kept as dictionaries.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::reader::ChunkReader;
 use tokio::runtime::Handle;
 
-use crate::blocks::Blocks;
+use crate::blocks::Plan;
 use crate::discover::Input;
-use crate::{BATCH_ROWS, Error};
+use crate::source::{Failure, Source};
+use crate::{Error, batch_rows};
 
 /// A Parquet file whose footer has been read.
-#[derive(Clone)]
 pub(crate) struct ParquetFile {
     name: String,
+    input: Input,
     source: Source,
     metadata: ArrowReaderMetadata,
-}
-
-#[derive(Clone)]
-enum Source {
-    /// Each reader opens it for itself: clones of an open file would share their position.
-    Local(PathBuf),
-    Remote(Blocks),
 }
 
 impl ParquetFile {
     pub(crate) fn open(input: &Input, handle: &Handle) -> Result<Self, Error> {
         let name = input.name();
-        let key = &input.object.key;
-        let (source, metadata) = match input.store.local_path(key) {
-            Some(path) => {
-                let file = File::open(&path).map_err(|error| Error::file(&name, error))?;
-                (Source::Local(path), load(&file))
-            }
-            None => {
-                let blocks = Blocks::new(input.store.clone(), key, input.object.size, handle.clone());
-                let metadata = load(&blocks);
-                (Source::Remote(blocks), metadata)
-            }
-        };
-        let metadata = metadata.map_err(|error| Error::parquet(&name, error))?;
-        Ok(Self { name, source, metadata })
+        let source = Source::open(input, handle, Plan::footer())?;
+        let metadata = load(&source).map_err(|error| source.failure().or(|| Error::parquet(&name, error)))?;
+        Ok(Self { name, input: input.clone(), source, metadata })
     }
 
     pub(crate) fn schema(&self) -> &SchemaRef {
@@ -76,66 +57,67 @@ impl ParquetFile {
     }
 
     /// Reads some columns of one row group.
-    pub(crate) fn read(&self, row_group: usize, columns: &[String]) -> Result<GroupReader, Error> {
+    pub(crate) fn read(&self, row_group: usize, columns: &[String], handle: &Handle) -> Result<GroupReader, Error> {
         let roots: Vec<usize> = (0..self.schema().fields().len())
             .filter(|&index| columns.iter().any(|column| column == self.schema().field(index).name()))
             .collect();
-        let reader = match &self.source {
-            Source::Local(path) => {
-                let file = File::open(path).map_err(|error| Error::file(&self.name, error))?;
-                self.build(file, row_group, roots)
-            }
-            Source::Remote(blocks) => self.build(blocks.clone(), row_group, roots),
-        };
-        reader.map_err(|error| Error::parquet(&self.name, error)).map(|reader| GroupReader { reader })
-    }
-
-    fn build<R: ChunkReader + 'static>(
-        &self,
-        reader: R,
-        row_group: usize,
-        roots: Vec<usize>,
-    ) -> parquet::errors::Result<ParquetRecordBatchReader> {
+        let rows = batch_rows(roots.len());
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
-        ParquetRecordBatchReaderBuilder::new_with_metadata(reader, self.metadata.clone())
+        let plan = Plan::side_by_side(self.stretches(row_group, &mask));
+        let source = self.source.again(&self.input, handle, plan);
+        let failure = source.failure();
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
             .with_row_groups(vec![row_group])
             .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
+            .with_batch_size(rows)
+            .build();
+        let reader = reader.map_err(|error| failure.or(|| Error::parquet(&self.name, error)))?;
+        Ok(GroupReader { reader, failure })
+    }
+
+    /// Where the columns lie in the file.
+    fn stretches(&self, row_group: usize, mask: &ProjectionMask) -> Vec<Range<u64>> {
+        let columns = self.metadata.metadata().row_group(row_group).columns().iter().enumerate();
+        let included = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
+        let ranges = included.map(|(_, column)| {
+            let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+            let start = u64::try_from(start).unwrap_or(0);
+            start..start.saturating_add(u64::try_from(column.compressed_size()).unwrap_or(0))
+        });
+        ranges.collect()
     }
 }
 
 /// Batches of one row group.
 pub(crate) struct GroupReader {
     reader: ParquetRecordBatchReader,
+    failure: Failure,
 }
 
 impl GroupReader {
     pub(crate) fn next(&mut self, file: &str) -> Option<Result<RecordBatch, Error>> {
         let next = self.reader.next()?;
-        Some(next.map_err(|error| match error {
-            arrow_schema::ArrowError::ExternalError(source) => match source.downcast::<parquet::errors::ParquetError>()
-            {
-                Ok(inner) => Error::parquet(file, *inner),
-                Err(other) => Error::file(file, other),
-            },
-            other => Error::file(file, format!("not readable as Parquet: {other}; write the file again")),
-        }))
+        Some(next.map_err(|error| self.failure.or(|| Error::damaged(file, &error))))
     }
 }
 
-/// Reads the footer, and asks for text columns as dictionaries.
-fn load<R: ChunkReader>(reader: &R) -> parquet::errors::Result<ArrowReaderMetadata> {
-    let metadata = ArrowReaderMetadata::load(reader, ArrowReaderOptions::new())?;
-    let text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let field = |field: &Arc<Field>| match text(field.data_type()) {
-        true => {
-            let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-            Arc::new(field.as_ref().clone().with_data_type(dictionary))
-        }
-        false => field.clone(),
-    };
-    let fields: Vec<Arc<Field>> = metadata.schema().fields().iter().map(field).collect();
+/// Reads the footer, and asks for text as dictionaries.
+fn load(source: &Source) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let metadata = ArrowReaderMetadata::load(source, ArrowReaderOptions::new())?;
+    let fields: Vec<FieldRef> = metadata.schema().fields().iter().map(with_dictionary).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone()));
     ArrowReaderMetadata::try_new(metadata.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))
+}
+
+/// The field with text as a dictionary, in lists too.
+fn with_dictionary(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+        }
+        DataType::List(item) => DataType::List(with_dictionary(item)),
+        DataType::LargeList(item) => DataType::LargeList(with_dictionary(item)),
+        _ => return field.clone(),
+    };
+    Arc::new(Field::clone(field).with_data_type(data_type))
 }

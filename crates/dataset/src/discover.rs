@@ -14,7 +14,7 @@ pub struct Input {
     pub(crate) format: Format,
     pub(crate) compression: Compression,
     /// Columns that its folders' names give (`dt=2020-01-29/`), in order.
-    pub(crate) hive: Vec<(String, String)>,
+    pub(crate) hive: Vec<(String, Option<String>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,18 +64,26 @@ pub async fn discover(uri: &str) -> Result<Vec<Input>, Error> {
             Err(error) => return Err(error.into()),
         }
     }
-    let store = Store::open(uri)?;
+    let inputs = discover_in(&Store::open(uri)?).await?;
+    if inputs.is_empty() {
+        let problem =
+            "no data here; give a .parquet, .csv or .tsv file (also .gz, .zst), or a folder or prefix of such files";
+        return Err(Error::file(uri, problem));
+    }
+    Ok(inputs)
+}
+
+/// The data files below a store's prefix, by rising key; there may be none.
+///
+/// # Errors
+/// Where the store can't be read, or a file is empty.
+pub async fn discover_in(store: &Store) -> Result<Vec<Input>, Error> {
     let mut inputs = Vec::new();
     for object in store.list().await? {
         if format_of(&object.key).is_some() {
             let name = store.uri(&object.key);
             inputs.push(input(store.clone(), object, &name)?);
         }
-    }
-    if inputs.is_empty() {
-        let problem =
-            "no data here; give a .parquet, .csv or .tsv file (also .gz, .zst), or a folder or prefix of such files";
-        return Err(Error::file(uri, problem));
     }
     Ok(inputs)
 }
@@ -107,10 +115,35 @@ fn format_of(name: &str) -> Option<(Format, Compression)> {
     }
 }
 
-fn hive(name: &str) -> Vec<(String, String)> {
+/// What Hive and Spark name the folder of missing values.
+const HIVE_MISSING: &str = "__HIVE_DEFAULT_PARTITION__";
+
+fn hive(name: &str) -> Vec<(String, Option<String>)> {
     let folders = name.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let pair = |folder: &str| folder.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-    folders.split('/').filter_map(pair).filter(|(key, _)| !key.is_empty()).collect()
+    let pair = |folder: &str| folder.split_once('=').map(|(key, value)| (unescape(key), unescape(value)));
+    let pairs = folders.split('/').filter_map(pair).filter(|(key, _)| !key.is_empty());
+    pairs.map(|(key, value)| (key, Some(value).filter(|value| value != HIVE_MISSING))).collect()
+}
+
+/// Hive writes `%3A` for `:` and the like.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, others)) = rest.split_first() {
+        let digits = others.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| first == b'%') {
+            Some(escaped) => {
+                bytes.push(escaped);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = others;
+            }
+        }
+    }
+    // What makes no text once unescaped wasn't escaped.
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 #[cfg(test)]
@@ -136,8 +169,11 @@ mod tests {
 
     #[test]
     fn hive_folders_are_columns() {
-        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
         assert_eq!(hive("in/dt=2020-01-29/hour=7/p.csv"), [pair("dt", "2020-01-29"), pair("hour", "7")]);
+        assert_eq!(hive("t=01%3A00/u=50%/v=%zz/w=%ff/p.csv")[0], pair("t", "01:00"));
+        assert_eq!(hive("u=50%/v=%zz/w=%ff/p.csv"), [pair("u", "50%"), pair("v", "%zz"), pair("w", "%ff")]);
+        assert_eq!(hive("os=__HIVE_DEFAULT_PARTITION__/p.csv"), [("os".to_owned(), None)]);
         assert_eq!(hive("plain.csv"), []);
     }
 }

@@ -41,28 +41,18 @@ impl Error {
         Self::File { file: file.to_owned(), problem: problem.to_string() }
     }
 
-    /// From Parquet's error: the store's own where it lies beneath.
+    /// From Parquet's error.
     pub(crate) fn parquet(file: &str, error: parquet::errors::ParquetError) -> Self {
-        match error {
-            parquet::errors::ParquetError::External(source) => match source.downcast::<clickcast_storage::Error>() {
-                Ok(storage) => Self::Storage(*storage),
-                Err(other) => Self::file(file, format!("not readable as Parquet: {other}")),
-            },
-            other => Self::file(file, format!("not readable as Parquet: {other}; write the file again")),
-        }
+        Self::damaged(file, &error)
     }
 
-    /// From a stream's error: the store's own where it lies beneath.
+    pub(crate) fn damaged(file: &str, error: &dyn std::error::Error) -> Self {
+        Self::file(file, format!("not readable as Parquet: {error}; write the file again"))
+    }
+
+    /// From a stream's error.
     pub(crate) fn stream(file: &str, error: std::io::Error) -> Self {
-        let beneath = error.get_ref().and_then(|inner| inner.downcast_ref::<clickcast_storage::Error>()).is_some();
-        match error.into_inner() {
-            Some(inner) if beneath => match inner.downcast::<clickcast_storage::Error>() {
-                Ok(storage) => Self::Storage(*storage),
-                Err(other) => Self::file(file, other),
-            },
-            Some(inner) => Self::file(file, inner),
-            None => Self::file(file, "can't be read"),
-        }
+        Self::file(file, error)
     }
 
     /// From Arrow's error while reading text.

@@ -20,7 +20,7 @@ pub(crate) struct Opened {
     file: File,
     binding: Arc<Binding>,
     columns: Vec<String>,
-    hive: Vec<(String, String)>,
+    hive: Vec<(String, Option<String>)>,
 }
 
 enum File {
@@ -33,13 +33,13 @@ pub(crate) struct PartReader {
     name: String,
     reader: Reader,
     binding: Arc<Binding>,
-    hive: Vec<(String, String)>,
+    hive: Vec<(String, Option<String>)>,
     next_row: u64,
 }
 
 enum Reader {
     Parquet(GroupReader),
-    Text(TextReader),
+    Text(Box<TextReader>),
 }
 
 impl Opened {
@@ -75,8 +75,8 @@ impl Opened {
 
     pub(crate) fn read(&self, part: usize, handle: &Handle, schema: &Schema, need: &Need) -> Result<PartReader, Error> {
         let (reader, next_row) = match &self.file {
-            File::Parquet(file) => (Reader::Parquet(file.read(part, &self.columns)?), file.row_groups()[part]),
-            File::Text(file) => (Reader::Text(file.read(handle, schema, need, &self.columns)?), 0),
+            File::Parquet(file) => (Reader::Parquet(file.read(part, &self.columns, handle)?), file.row_groups()[part]),
+            File::Text(file) => (Reader::Text(Box::new(file.read(handle, schema, need, &self.columns)?)), 0),
         };
         let (name, binding, hive) = (self.name.clone(), self.binding.clone(), self.hive.clone());
         Ok(PartReader { name, reader, binding, hive, next_row })
@@ -115,19 +115,19 @@ fn open(input: &Input, handle: &Handle, schema: impl Fn(&TextFile) -> SchemaRef)
 }
 
 fn hive_field(name: &str) -> Field {
-    Field::new(name, DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), false)
+    Field::new(name, DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), true)
 }
 
 /// The batch with its folders' columns behind its own.
-fn with_hive(file: &str, batch: RecordBatch, hive: &[(String, String)]) -> Result<RecordBatch, Error> {
+fn with_hive(file: &str, batch: RecordBatch, hive: &[(String, Option<String>)]) -> Result<RecordBatch, Error> {
     if hive.is_empty() {
         return Ok(batch);
     }
     let mut fields: Vec<Arc<Field>> = batch.schema().fields().iter().cloned().collect();
     let mut columns = batch.columns().to_vec();
     for (key, value) in hive {
-        let codes = Int32Array::from(vec![0; batch.num_rows()]);
-        let values: ArrayRef = Arc::new(StringArray::from(vec![value.as_str()]));
+        let codes = Int32Array::from(vec![value.as_ref().map(|_| 0); batch.num_rows()]);
+        let values: ArrayRef = Arc::new(StringArray::from_iter(value.iter().map(Some)));
         let column = DictionaryArray::<Int32Type>::try_new(codes, values).map_err(|error| Error::arrow(file, error))?;
         fields.push(Arc::new(hive_field(key)));
         columns.push(Arc::new(column));
@@ -169,7 +169,7 @@ pub fn sample(input: &Input, handle: &Handle, rows: usize) -> Result<RecordBatch
     match &file {
         File::Parquet(file) => {
             'groups: for group in 0..file.row_groups().len() {
-                let mut reader = file.read(group, &columns)?;
+                let mut reader = file.read(group, &columns, handle)?;
                 while let Some(batch) = reader.next(&name) {
                     let batch = batch?;
                     let batch = batch.slice(0, batch.num_rows().min(rows - taken));

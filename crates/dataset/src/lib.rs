@@ -11,16 +11,23 @@ mod discover;
 mod error;
 mod input;
 mod scan;
+mod source;
 mod text;
 mod write;
 
 pub use carried::text_of;
-pub use discover::{Input, discover};
+pub use discover::{Input, discover, discover_in};
 pub use error::Error;
 pub use input::{rows_of, sample};
 pub use scan::{Scan, Step, scan};
 pub use write::{Precision, PredictionWriter, TableWriter, prediction_metadata};
 
-/// Rows decoded at a time: large enough to amortize a batch's overhead, and small enough that the
-/// batches in flight stay in tens of megabytes.
-pub(crate) const BATCH_ROWS: usize = 32 * 1024;
+/// Rows decoded at a time at most: enough to amortize a batch's overhead.
+const BATCH_ROWS_MAX: usize = 32 * 1024;
+/// Bytes of a batch's numbers and codes, so that the batches in flight stay in tens of megabytes.
+const BATCH_BYTES: usize = 10 << 20;
+
+/// Rows decoded at a time, of so many columns.
+pub(crate) fn batch_rows(columns: usize) -> usize {
+    (BATCH_BYTES / (8 * columns.max(1))).clamp(BATCH_ROWS_MAX / 32, BATCH_ROWS_MAX)
+}

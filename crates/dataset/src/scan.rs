@@ -5,7 +5,7 @@
 //! two threads as busy as two small ones do: while one decodes, the other maps.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use clickcast_record::{Batch, Need, Schema};
 use tokio::runtime::Handle;
@@ -47,24 +47,28 @@ pub enum Step<R> {
 type Place = (usize, usize);
 
 struct State<R> {
-    /// Inputs that have been opened, and how many parts came before each; the newest last.
-    opened: Vec<(usize, std::sync::Arc<Opened>)>,
+    /// Inputs that have been opened and not yet handed over whole, and how many parts came before each.
+    opened: BTreeMap<usize, (usize, Arc<Opened>)>,
     /// The next input to open.
     input_next: usize,
+    /// Whether it is being opened.
+    opening: bool,
+    /// The input that could not be opened.
+    unopened: Option<(usize, Error)>,
     /// Parts not begun, of opened inputs.
     part_next: usize,
     parts_known: usize,
     /// Begun parts whose reader no worker holds, by part; with the next batch's number.
-    idle: BTreeMap<usize, (PartReader, usize)>,
+    idle: BTreeMap<usize, (Box<PartReader>, usize)>,
     /// Decoded, not mapped.
     decoded: BTreeMap<Place, Batch>,
     mapped: BTreeMap<Place, R>,
-    /// How many batches each finished part had.
+    /// How many batches each part had that was decoded and not yet handed over whole.
     ended: BTreeMap<usize, usize>,
     /// Batches that are being decoded or mapped, or wait to be mapped or handed over.
     in_flight: usize,
-    /// The part whose batches are handed over now.
-    part_now: usize,
+    /// The batch that is handed over now, or waited for.
+    now: Place,
     failed: BTreeMap<Place, Error>,
     stop: bool,
 }
@@ -76,9 +80,9 @@ struct Shared<'a, R> {
 }
 
 enum Work {
-    Open,
+    Open(usize),
     Begin(usize),
-    Decode(usize, PartReader, usize),
+    Decode(usize, Box<PartReader>, usize),
     Map(Place, Batch),
 }
 
@@ -97,8 +101,10 @@ where
     E: From<Error>,
 {
     let state = State {
-        opened: Vec::new(),
+        opened: BTreeMap::new(),
         input_next: 0,
+        opening: false,
+        unopened: None,
         part_next: 0,
         parts_known: 0,
         idle: BTreeMap::new(),
@@ -106,7 +112,7 @@ where
         mapped: BTreeMap::new(),
         ended: BTreeMap::new(),
         in_flight: 0,
-        part_now: 0,
+        now: (0, 0),
         failed: BTreeMap::new(),
         stop: false,
     };
@@ -150,36 +156,33 @@ impl<R: Send> Shared<'_, R> {
     fn perform(&self, work: Work, map: &(impl Fn(Batch) -> R + Sync)) -> MutexGuard<'_, State<R>> {
         let Scan { inputs, schema, need, handle, .. } = self.scan;
         match work {
-            Work::Open => {
+            Work::Open(input) => {
+                let opened = Opened::new(&inputs[input], handle, schema, need);
                 let mut state = self.lock();
-                // Another worker took the same last input to open.
-                if state.input_next >= inputs.len() {
-                    return state;
-                }
-                // Under the lock: the order of parts is the order of inputs, and a footer takes little.
-                match Opened::new(&inputs[state.input_next], handle, schema, need) {
+                state.opening = false;
+                match opened {
                     Ok(opened) => {
                         let before = state.parts_known;
                         state.parts_known += opened.parts();
-                        state.opened.push((before, std::sync::Arc::new(opened)));
+                        state.opened.insert(input, (before, Arc::new(opened)));
+                        state.input_next = input + 1;
                     }
                     Err(error) => {
-                        // The failed input takes the place of a part of its own.
-                        let place = (state.parts_known, 0);
-                        state.failed.insert(place, error);
+                        state.unopened = Some((input, error));
+                        // Whatever comes after it is never handed over.
                         state.input_next = inputs.len();
-                        return state;
                     }
                 }
-                state.input_next += 1;
                 state
             }
             Work::Begin(part) => {
-                let (before, opened) = self.lock().owner(part);
-                let reader = opened.read(part - before, handle, schema, need);
+                let owner = self.lock().owner(part);
+                let reader = owner.map(|(before, opened)| opened.read(part - before, handle, schema, need));
                 let mut state = self.lock();
+                // Without an owner the part was handed over, or the scan has ended.
+                let Some(reader) = reader else { return state };
                 match reader {
-                    Ok(reader) => drop(state.idle.insert(part, (reader, 0))),
+                    Ok(reader) => drop(state.idle.insert(part, (Box::new(reader), 0))),
                     Err(error) => drop(state.failed.insert((part, 0), error)),
                 }
                 state
@@ -221,8 +224,10 @@ impl<R: Send> Shared<'_, R> {
                     sink(Step::Rows(rows))?;
                     number += 1;
                 }
+                self.lock().ended.remove(&part);
                 part += 1;
             }
+            self.lock().opened.remove(&input);
             sink(Step::End(input))?;
         }
         Ok(())
@@ -232,11 +237,10 @@ impl<R: Send> Shared<'_, R> {
     fn parts_end(&self, input: usize) -> Result<usize, Error> {
         let mut state = self.lock();
         loop {
-            if let Some((before, opened)) = state.opened.get(input) {
+            if let Some((before, opened)) = state.opened.get(&input) {
                 return Ok(before + opened.parts());
             }
-            let place = (state.parts_known, 0);
-            if let Some(error) = state.failed.remove(&place).filter(|_| state.opened.len() == input) {
+            if let Some((_, error)) = state.unopened.take_if(|(unopened, _)| *unopened == input) {
                 return Err(error);
             }
             assert!(!state.stop, "a thread that maps batches panicked");
@@ -247,7 +251,7 @@ impl<R: Send> Shared<'_, R> {
     /// Waits for a batch; none where its part has ended.
     fn next(&self, place: Place) -> Result<Option<R>, Error> {
         let mut state = self.lock();
-        state.part_now = place.0;
+        state.now = place;
         self.changed.notify_all();
         loop {
             if let Some(result) = state.mapped.remove(&place) {
@@ -274,29 +278,28 @@ impl<R> State<R> {
             return Some(Work::Map(place, batch));
         }
         let room = self.in_flight < scan.batches_max;
-        let earliest = self.idle.first_key_value().map(|(&part, _)| part);
-        // Without room only the part that is handed over now may go on: it is what makes room.
-        if let Some(part) = earliest.filter(|&part| room || part == self.part_now)
+        // Without room only the batch that is waited for may be decoded: it is what makes room.
+        let next = self.idle.first_key_value().map(|(&part, (_, number))| (part, *number));
+        if let Some((part, _)) = next.filter(|&place| room || place == self.now)
             && let Some((reader, number)) = self.idle.remove(&part)
         {
             self.in_flight += 1;
             return Some(Work::Decode(part, reader, number));
         }
-        if self.part_next < self.parts_known && (room || self.part_next == self.part_now) {
+        if self.part_next < self.parts_known && (room || self.part_next == self.now.0) {
             self.part_next += 1;
             return Some(Work::Begin(self.part_next - 1));
         }
         let all_begun = self.part_next == self.parts_known;
-        let waited_for = self.part_now >= self.parts_known || self.ended.len() == self.parts_known;
-        if all_begun && self.input_next < scan.inputs.len() && (room || waited_for) {
-            return Some(Work::Open);
+        if all_begun && room && !self.opening && self.input_next < scan.inputs.len() {
+            self.opening = true;
+            return Some(Work::Open(self.input_next));
         }
         None
     }
 
-    fn owner(&self, part: usize) -> (usize, std::sync::Arc<Opened>) {
-        let index = self.opened.partition_point(|(before, _)| *before <= part) - 1;
-        self.opened[index].clone()
+    fn owner(&self, part: usize) -> Option<(usize, Arc<Opened>)> {
+        self.opened.values().rev().find(|(before, _)| *before <= part).cloned()
     }
 }
 

@@ -1,6 +1,5 @@
 //! CSV and TSV files: read as text, then turned into what the schema says, cell by cell.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
@@ -12,9 +11,10 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use clickcast_record::{Kind, Need};
 use tokio::runtime::Handle;
 
-use crate::blocks::{BlockReader, Blocks};
+use crate::blocks::Plan;
 use crate::discover::{self, Compression, Input};
-use crate::{BATCH_ROWS, Error};
+use crate::source::{Failure, Source};
+use crate::{Error, batch_rows};
 
 /// What is looked at to tell the delimiter, the columns and their types.
 const HEAD_BYTES: usize = 256 * 1024;
@@ -42,6 +42,7 @@ pub(crate) struct TextFile {
 /// Batches of a text file.
 pub(crate) struct TextReader {
     name: String,
+    failure: Failure,
     reader: arrow_csv::reader::BufReader<Box<dyn BufRead + Send>>,
     schema: SchemaRef,
     roles: Vec<Role>,
@@ -62,14 +63,15 @@ impl TextFile {
     pub(crate) fn open(input: &Input, handle: &Handle) -> Result<Self, Error> {
         let name = input.name();
         let mut head = Vec::new();
-        let mut stream = stream(input, handle)?.take(HEAD_BYTES as u64);
-        stream.read_to_end(&mut head).map_err(|error| unreadable(&name, input, error))?;
+        let source = Source::open(input, handle, Plan::sequential(input.object.size))?;
+        let failed = |error| source.failure().or(|| unreadable(&name, input, error));
+        let mut stream = stream(input, &source)?.take(HEAD_BYTES as u64);
+        stream.read_to_end(&mut head).map_err(failed)?;
         if head.starts_with(b"PAR1") || head.contains(&0) {
             return Err(Error::file(&name, "this is not text, though its name says so; give it its true ending"));
         }
         if head.len() == HEAD_BYTES {
-            let whole_lines = head.iter().rposition(|&byte| byte == b'\n').map_or(head.len(), |last| last + 1);
-            head.truncate(whole_lines);
+            head.truncate(whole_rows(&head));
         }
         if head.iter().all(u8::is_ascii_whitespace) {
             return Err(Error::file(&name, "the file is empty; it needs a line of column names at least"));
@@ -121,14 +123,23 @@ impl TextFile {
         let texts = Arc::new(Schema::new(texts.collect::<Vec<_>>()));
         let typed = self.schema(schema, need).project(&wanted).map_err(|error| Error::arrow(&self.name, error))?;
         let roles = wanted.iter().map(|&index| self.role(self.head.field(index), schema, need)).collect();
+        let source = Source::open(&self.input, handle, Plan::sequential(self.input.object.size))?;
+        let rows = batch_rows(wanted.len());
         let reader = ReaderBuilder::new(texts)
             .with_header(true)
             .with_delimiter(self.delimiter)
             .with_projection(wanted)
-            .with_batch_size(BATCH_ROWS)
-            .build_buffered(stream(&self.input, handle)?)
-            .map_err(|error| Error::arrow(&self.name, error))?;
-        Ok(TextReader { name: self.name.clone(), reader, schema: Arc::new(typed), roles, rows: 0 })
+            .with_batch_size(rows)
+            .build_buffered(stream(&self.input, &source)?)
+            .map_err(|error| source.failure().or(|| Error::arrow(&self.name, error)))?;
+        Ok(TextReader {
+            name: self.name.clone(),
+            failure: source.failure(),
+            reader,
+            schema: Arc::new(typed),
+            roles,
+            rows: 0,
+        })
     }
 
     fn role(&self, field: &Field, schema: &clickcast_record::Schema, need: &Need) -> Role {
@@ -151,7 +162,7 @@ impl TextReader {
     pub(crate) fn next(&mut self) -> Option<Result<RecordBatch, Error>> {
         let batch = match self.reader.next()? {
             Ok(batch) => batch,
-            Err(error) => return Some(Err(Error::arrow(&self.name, error))),
+            Err(error) => return Some(Err(self.failure.or(|| Error::arrow(&self.name, error)))),
         };
         let first_row = self.rows;
         self.rows += batch.num_rows() as u64;
@@ -243,23 +254,31 @@ fn sniff(head: &[u8], tabs: bool) -> u8 {
     counts.into_iter().filter(|&(_, count)| count > 0).max_by_key(|&(_, count)| count).map_or(default, |(best, _)| best)
 }
 
-/// The file's text: decompressed, without a byte order mark.
-fn stream(input: &Input, handle: &Handle) -> Result<Box<dyn BufRead + Send>, Error> {
-    let name = input.name();
-    let raw: Box<dyn Read + Send> = match input.store.local_path(&input.object.key) {
-        Some(path) => Box::new(File::open(path).map_err(|error| Error::file(&name, error))?),
-        None => {
-            let blocks = Blocks::new(input.store.clone(), &input.object.key, input.object.size, handle.clone());
-            Box::new(BlockReader::new(blocks))
+/// How much of a file's beginning is whole rows: up to the last line break that no quotes enclose.
+fn whole_rows(head: &[u8]) -> usize {
+    let (mut quoted, mut end) = (false, 0);
+    for (index, &byte) in head.iter().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' if !quoted => end = index + 1,
+            _ => {}
         }
-    };
+    }
+    if end == 0 { head.len() } else { end }
+}
+
+/// The file's text: decompressed, without a byte order mark.
+fn stream(input: &Input, source: &Source) -> Result<Box<dyn BufRead + Send>, Error> {
+    let name = input.name();
+    let failed = |error| source.failure().or(|| unreadable(&name, input, error));
+    let raw = Box::new(source.reader(0));
     let text: Box<dyn Read + Send> = match input.compression {
         Compression::None => raw,
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(raw)),
-        Compression::Zstd => Box::new(zstd::Decoder::new(raw).map_err(|error| unreadable(&name, input, error))?),
+        Compression::Zstd => Box::new(zstd::Decoder::new(raw).map_err(failed)?),
     };
     let mut buffered = BufReader::with_capacity(BUFFER_BYTES, text);
-    let start = buffered.fill_buf().map_err(|error| unreadable(&name, input, error))?;
+    let start = buffered.fill_buf().map_err(failed)?;
     if start.starts_with(BYTE_ORDER_MARK) {
         buffered.consume(BYTE_ORDER_MARK.len());
     }

@@ -59,7 +59,7 @@ impl Error {
             | E::NotSupported { .. }
             | E::NotImplemented { .. }
             | E::UnknownConfigurationKey { .. } => Kind::Invalid,
-            other => io_beneath(other).map_or(Kind::Unavailable, kind_of),
+            other => io_beneath(other).map_or_else(|| kind_of_answer(other), kind_of),
         };
         Self { kind, operation, object: object.to_owned(), source: Box::new(error) }
     }
@@ -94,6 +94,18 @@ fn io_beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Er
     None
 }
 
+/// By the answer's status, which only the text of the error tells: what is wrong with a request stays wrong.
+fn kind_of_answer(error: &(dyn StdError + 'static)) -> Kind {
+    let text = std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<String>();
+    let status = text.split_once("status code: ").and_then(|(_, rest)| rest.get(..3)?.parse::<u16>().ok());
+    match status {
+        // Took too long, too early, too many.
+        Some(408 | 425 | 429) => Kind::Unavailable,
+        Some(400..500) => Kind::Invalid,
+        _ => Kind::Unavailable,
+    }
+}
+
 fn kind_of(error: &std::io::Error) -> Kind {
     use std::io::ErrorKind as E;
     match error.kind() {
@@ -103,5 +115,36 @@ fn kind_of(error: &std::io::Error) -> Kind {
         E::AlreadyExists => Kind::Conflict,
         E::NotADirectory | E::IsADirectory | E::InvalidFilename | E::InvalidInput => Kind::Invalid,
         _ => Kind::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_transient() {
+        use std::io::ErrorKind as E;
+        let answer = |status: &str| {
+            let source = format!("Server returned non-2xx status code: {status}: <Error/>").into();
+            object_store::Error::Generic { store: "S3", source }
+        };
+        let system = |kind: E| {
+            let source = Box::new(std::io::Error::new(kind, "down"));
+            object_store::Error::Generic { store: "S3", source }
+        };
+        for (error, kind, transient) in [
+            (answer("500 Internal Server Error"), Kind::Unavailable, true),
+            (answer("503 Slow Down"), Kind::Unavailable, true),
+            (answer("429 Too Many Requests"), Kind::Unavailable, true),
+            (answer("400 Bad Request"), Kind::Invalid, false),
+            (system(E::TimedOut), Kind::Unavailable, true),
+            (system(E::ConnectionReset), Kind::Unavailable, true),
+            (system(E::StorageFull), Kind::Full, true),
+            (system(E::PermissionDenied), Kind::Denied, false),
+        ] {
+            let error = Error::new("read", "s3://b/k", error);
+            assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{error:?}");
+        }
     }
 }

@@ -4,22 +4,27 @@
 //! Azure bucket. Whatever is written appears under its name whole or not at all.
 
 mod error;
+mod faults;
 mod local;
 mod place;
 mod writer;
 
 pub use error::{Error, Kind};
+pub use faults::{Fault, Operation};
 use place::Place;
 pub use place::same_place;
 pub use writer::Writer;
 
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+use object_store::memory::InMemory;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 
 /// An object store and a prefix in it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,6 +44,29 @@ pub struct Object {
     pub size: u64,
 }
 
+/// An open local object.
+#[derive(Debug)]
+pub struct LocalFile {
+    file: File,
+    uri: String,
+    size: u64,
+}
+
+impl LocalFile {
+    /// Reads from `position` into all of `out`, or as far as the object goes; how many bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where it was cut short in the meantime, or where the system can't read it.
+    pub fn read_at(&self, position: u64, out: &mut [u8]) -> Result<usize, Error> {
+        let length = self.size.saturating_sub(position).min(out.len() as u64) as usize;
+        match self.file.read_exact_at(&mut out[..length], position) {
+            Ok(()) => Ok(length),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Error::conflict("read", &self.uri)),
+            Err(error) => Err(Error::io("read", &self.uri, error)),
+        }
+    }
+}
+
 impl Store {
     /// Opens a folder or prefix, which need not exist: a path, or a `file://`, `s3://`, `gs://` or
     /// `az://` URI. The standard variables of each cloud (`AWS_ENDPOINT_URL` among them) are honoured.
@@ -46,8 +74,29 @@ impl Store {
     /// # Errors
     /// [`Kind::Invalid`] for any other URI, or where the variables contradict each other.
     pub fn open(uri: &str) -> Result<Self, Error> {
+        Self::open_with(uri, &[])
+    }
+
+    /// As [`Store::open`], with these variables in the place of the environment's of the same name.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(uri: &str, variables: &[(&str, &str)]) -> Result<Self, Error> {
         let place = Place::parse(uri)?;
-        Ok(Self { objects: place.connect()?, place })
+        Ok(Self { objects: place.connect(variables)?, place })
+    }
+
+    /// A new, empty store that lives as long as its clones; for tests.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { objects: Arc::new(InMemory::new()), place: Place::Memory }
+    }
+
+    /// The same store, whose requests meet the faults that `plan` gives: it is called with each request
+    /// and its number, counted from 0. For tests.
+    #[must_use]
+    pub fn with_faults(self, plan: impl Fn(Operation, u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        Self { objects: Arc::new(faults::Faulty::new(self.objects, plan)), place: self.place }
     }
 
     /// Opens the folder or prefix that one object is in; the object's name comes beside it.
@@ -56,6 +105,8 @@ impl Store {
     /// As [`Store::open`], and for a URI that ends in no name.
     pub fn open_parent(uri: &str) -> Result<(Self, String), Error> {
         let (folder, name) = match uri.rsplit_once('/') {
+            // What follows `://` is a bucket.
+            Some((folder, _)) if folder.ends_with(":/") => (folder, ""),
             Some((folder, name)) => (if folder.is_empty() { "/" } else { folder }, name),
             None => (".", uri),
         };
@@ -114,25 +165,49 @@ impl Store {
     /// Reads an object whole.
     ///
     /// # Errors
-    /// [`Kind::NotFound`], or where the store can't be read.
+    /// [`Kind::NotFound`]; [`Kind::Unavailable`] where it breaks off; or where the store can't be read.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
-        let failed = |error| Error::new("read", &self.uri(key), error);
-        self.objects.get(&self.place.path(key)?).await.map_err(failed)?.bytes().await.map_err(failed)
+        self.read(key, GetOptions::default()).await
     }
 
-    /// Reads a part of an object.
+    /// Reads a part of an object as it was when it was listed or looked at.
     ///
     /// # Errors
-    /// [`Kind::Unavailable`] where fewer bytes come than were asked for; else as [`Store::get`].
-    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
-        let length = range.end - range.start;
-        let bytes = self.objects.get_range(&self.place.path(key)?, range).await;
-        let bytes = bytes.map_err(|error| Error::new("read", &self.uri(key), error))?;
-        if bytes.len() as u64 != length {
-            let problem = format!("{} bytes came where {length} were asked for", bytes.len());
+    /// [`Kind::Conflict`] where it is another by now; else as [`Store::get`].
+    pub async fn get_range(&self, object: &Object, range: Range<u64>) -> Result<Bytes, Error> {
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            if_match: Some(object.etag.clone()).filter(|etag| !etag.is_empty()),
+            ..GetOptions::default()
+        };
+        self.read(&object.key, options).await
+    }
+
+    async fn read(&self, key: &str, options: GetOptions) -> Result<Bytes, Error> {
+        let failed = |error| Error::new("read", &self.uri(key), error);
+        let result = self.objects.get_opts(&self.place.path(key)?, options).await.map_err(failed)?;
+        let wanted = result.range.end - result.range.start;
+        let bytes = result.bytes().await.map_err(failed)?;
+        if bytes.len() as u64 != wanted {
+            let problem = format!("{} bytes came where {wanted} were announced", bytes.len());
             return Err(Error::unavailable("read", &self.uri(key), &problem));
         }
         Ok(bytes)
+    }
+
+    /// The object's file, where it is local: as it was when it was listed or looked at, and as long as
+    /// it is open, whatever takes its name. None where the store isn't local.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where it is another by now, or where it can't be opened.
+    pub async fn open_local(&self, object: &Object) -> Result<Option<LocalFile>, Error> {
+        let Some(path) = self.local_path(&object.key) else { return Ok(None) };
+        let file = File::open(path).map_err(|error| Error::io("read", &self.uri(&object.key), error))?;
+        // Looked at after it was opened: if it is the same now, it was the same then.
+        if self.head(&object.key).await?.etag != object.etag {
+            return Err(Error::conflict("read", &self.uri(&object.key)));
+        }
+        Ok(Some(LocalFile { file, uri: self.uri(&object.key), size: object.size }))
     }
 
     /// Writes an object, in the place of any older one.
@@ -154,18 +229,31 @@ impl Store {
     /// Replaces the version of an object that has this ETag; of several at once, one succeeds.
     ///
     /// # Errors
-    /// [`Kind::Conflict`] where the object is another by now, or where the store can't be written.
+    /// [`Kind::Conflict`] where the object is another by now or gone, or where the store can't be written.
     pub async fn update(&self, key: &str, bytes: Bytes, etag: &str) -> Result<(), Error> {
-        let Some(path) = self.local_path(key) else {
-            let version = UpdateVersion { e_tag: Some(etag.to_owned()), version: None };
-            return self.put_with(key, bytes, PutMode::Update(version)).await;
+        let updated = match self.local_path(key) {
+            Some(path) => self.update_local(path, key, bytes, etag).await,
+            None => {
+                let version = UpdateVersion { e_tag: Some(etag.to_owned()), version: None };
+                self.put_with(key, bytes, PutMode::Update(version)).await
+            }
         };
-        // The local store has no conditional replacement: look and replace under a lock.
-        let _lock = local::Lock::take(&path).map_err(|error| Error::io("lock", &self.uri(key), error))?;
+        updated.map_err(|error| if error.is_not_found() { Error::conflict("replace", &self.uri(key)) } else { error })
+    }
+
+    /// The local store has no conditional replacement: looks and replaces under a lock.
+    async fn update_local(&self, path: PathBuf, key: &str, bytes: Bytes, etag: &str) -> Result<(), Error> {
+        let failed = |error| Error::io("replace", &self.uri(key), error);
+        let lock = local::Lock::take(path.clone()).await.map_err(failed)?;
         if self.head(key).await?.etag != etag {
             return Err(Error::conflict("replace", &self.uri(key)));
         }
-        self.put(key, bytes).await
+        let replaced = tokio::task::spawn_blocking(move || {
+            // Released when it is done, even if nobody waits for it any more.
+            let _lock = lock;
+            local::replace(path, &bytes)
+        });
+        replaced.await.map_err(std::io::Error::other).flatten().map_err(failed)
     }
 
     /// Deletes an object; one that isn't there is no error.
@@ -179,10 +267,16 @@ impl Store {
         }
     }
 
-    /// Begins an object of any length, which appears when it is finished.
+    /// Begins an object of any length, which appears when it is finished, in the place of any older one.
     #[must_use]
     pub fn writer(&self, key: &str) -> Writer {
-        Writer::new(self.clone(), key)
+        Writer::new(self.clone(), key, false)
+    }
+
+    /// Begins an object of any length that isn't there yet; of several at once, one can be finished.
+    #[must_use]
+    pub fn writer_new(&self, key: &str) -> Writer {
+        Writer::new(self.clone(), key, true)
     }
 
     async fn put_with(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), Error> {
@@ -193,7 +287,5 @@ impl Store {
 }
 
 fn object(key: String, meta: &object_store::ObjectMeta) -> Object {
-    // Every store used here gives an ETag; where one doesn't, the time and size stand in.
-    let etag = meta.e_tag.clone().unwrap_or_else(|| format!("{}-{}", meta.last_modified, meta.size));
-    Object { key, etag, size: meta.size }
+    Object { key, etag: meta.e_tag.clone().unwrap_or_default(), size: meta.size }
 }

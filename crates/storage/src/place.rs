@@ -4,7 +4,7 @@ use std::path::{Component, PathBuf};
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
@@ -31,6 +31,8 @@ pub(crate) enum Place {
         /// Without slashes at its ends.
         prefix: String,
     },
+    /// Nowhere else.
+    Memory,
 }
 
 /// Whose bucket it is.
@@ -48,7 +50,11 @@ impl Place {
     pub(crate) fn parse(uri: &str) -> Result<Self, Error> {
         let Some((scheme, rest)) = uri.split_once("://") else { return Self::local(uri, uri) };
         let cloud = match scheme {
-            "file" => return Self::local(rest, uri),
+            "file" => {
+                let path = url::Url::parse(uri).ok().and_then(|url| url.to_file_path().ok());
+                let path = path.ok_or_else(|| Error::invalid("open", uri, "write it as file:///FOLDER/NAME"))?;
+                return Self::local(&path.to_string_lossy(), uri);
+            }
             "s3" | "s3a" => Cloud::S3,
             "gs" => Cloud::Google,
             "az" | "azure" | "abfs" | "abfss" => Cloud::Azure,
@@ -80,21 +86,37 @@ impl Place {
         Ok(Self::Local { typed, absolute })
     }
 
-    pub(crate) fn connect(&self) -> Result<Arc<dyn ObjectStore>, Error> {
-        let Self::Bucket { cloud, bucket, .. } = self else { return Ok(Arc::new(LocalFileSystem::new())) };
+    pub(crate) fn connect(&self, variables: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, Error> {
+        let Self::Bucket { cloud, bucket, .. } = self else {
+            return Ok(Arc::new(LocalFileSystem::new().with_fsync(true)));
+        };
         let failed = |error| Error::new("open", &self.uri(""), error);
+        let variables = variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), *value));
         Ok(match cloud {
             Cloud::S3 => {
-                let endpoint = std::env::var("AWS_ENDPOINT_URL").or_else(|_| std::env::var("AWS_ENDPOINT_URL_S3"));
-                let plain = endpoint.is_ok_and(|endpoint| endpoint.starts_with("http://"));
-                let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(plain);
+                let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+                for (name, value) in variables {
+                    builder = builder.with_config(name.parse().map_err(failed)?, value);
+                }
+                let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+                let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+                // What no one header can ask for, the end of an upload can.
+                let builder = builder.with_allow_http(plain).with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
                 Arc::new(builder.build().map_err(failed)?)
             }
             Cloud::Google => {
-                Arc::new(GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).build().map_err(failed)?)
+                let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+                for (name, value) in variables {
+                    builder = builder.with_config(name.parse().map_err(failed)?, value);
+                }
+                Arc::new(builder.build().map_err(failed)?)
             }
             Cloud::Azure => {
-                Arc::new(MicrosoftAzureBuilder::from_env().with_container_name(bucket).build().map_err(failed)?)
+                let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+                for (name, value) in variables {
+                    builder = builder.with_config(name.parse().map_err(failed)?, value);
+                }
+                Arc::new(builder.build().map_err(failed)?)
             }
         })
     }
@@ -105,6 +127,7 @@ impl Place {
                 Path::from_absolute_path(if key.is_empty() { absolute.clone() } else { absolute.join(key) })
             }
             Self::Bucket { prefix, .. } => Path::parse(format!("{prefix}/{key}").trim_matches('/')),
+            Self::Memory => Path::parse(key),
         };
         path.map_err(|error| Error::invalid("open", &self.uri(key), &error.to_string()))
     }
@@ -114,6 +137,7 @@ impl Place {
             Self::Local { typed, .. } if key.is_empty() => typed.display().to_string(),
             Self::Local { typed, .. } if typed.as_os_str() == "." => key.to_owned(),
             Self::Local { typed, .. } => typed.join(key).display().to_string(),
+            Self::Memory => format!("memory/{key}"),
             Self::Bucket { cloud, bucket, prefix } => {
                 let scheme = match cloud {
                     Cloud::S3 => "s3",
@@ -129,7 +153,7 @@ impl Place {
     pub(crate) fn local_path(&self, key: &str) -> Option<PathBuf> {
         match self {
             Self::Local { absolute, .. } => Some(absolute.join(key)),
-            Self::Bucket { .. } => None,
+            Self::Bucket { .. } | Self::Memory => None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Streamed writes of objects that appear when they are finished.
 
 use bytes::Bytes;
-use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutPayload};
+use tokio::runtime::Handle;
 
 use crate::local::Staged;
 use crate::{Error, Store};
@@ -14,6 +15,8 @@ const PART_BYTES: usize = 8 << 20;
 pub struct Writer {
     store: Store,
     key: String,
+    /// Whether the object may not be there yet.
+    new: bool,
     form: Form,
     bytes: u64,
 }
@@ -25,15 +28,12 @@ enum Form {
     Local(Staged),
     /// Less than a part so far: perhaps one put is enough.
     Buffered(Vec<u8>),
-    Parts {
-        upload: Box<dyn MultipartUpload>,
-        buffer: Vec<u8>,
-    },
+    Parts(Parts, Vec<u8>),
 }
 
 impl Writer {
-    pub(crate) fn new(store: Store, key: &str) -> Self {
-        Self { store, key: key.to_owned(), form: Form::Untouched, bytes: 0 }
+    pub(crate) fn new(store: Store, key: &str, new: bool) -> Self {
+        Self { store, key: key.to_owned(), new, form: Form::Untouched, bytes: 0 }
     }
 
     /// Appends bytes.
@@ -47,49 +47,42 @@ impl Writer {
         match &mut self.form {
             Form::Untouched => {}
             Form::Local(staged) => staged.write(&bytes).map_err(|error| Error::io("write", &uri, error))?,
-            Form::Buffered(buffer) | Form::Parts { buffer, .. } => buffer.extend_from_slice(&bytes),
+            Form::Buffered(buffer) | Form::Parts(_, buffer) => buffer.extend_from_slice(&bytes),
         }
         if let Form::Buffered(buffer) = &mut self.form
             && buffer.len() >= PART_BYTES
         {
             let buffer = std::mem::take(buffer);
-            let upload = self.store.objects.put_multipart(&self.store.place.path(&self.key)?).await;
-            let upload = upload.map_err(|error| Error::new("write", &uri, error))?;
-            self.form = Form::Parts { upload, buffer };
+            let parts = Parts::begin(&self.store, &self.key, self.new).await?;
+            self.form = Form::Parts(parts, buffer);
         }
-        if let Form::Parts { upload, buffer } = &mut self.form {
+        if let Form::Parts(parts, buffer) = &mut self.form {
             while buffer.len() >= PART_BYTES {
                 let rest = buffer.split_off(PART_BYTES);
-                let part = PutPayload::from(std::mem::replace(buffer, rest));
-                upload.put_part(part).await.map_err(|error| Error::new("write", &uri, error))?;
+                let part = std::mem::replace(buffer, rest);
+                parts.send(part).await.map_err(|error| Error::new("write", &uri, error))?;
             }
         }
         Ok(())
     }
 
-    /// Makes the object appear, in the place of any older one; its length in bytes.
+    /// Makes the object appear; its length in bytes.
     ///
     /// # Errors
-    /// Where the store can't take it; then nothing has changed under its name.
+    /// Where the store can't take it, [`crate::Kind::Conflict`] where it may not be there yet but is; then nothing
+    /// has changed under its name.
     pub async fn finish(mut self) -> Result<u64, Error> {
         let uri = self.store.uri(&self.key);
         self.begin()?;
         match std::mem::replace(&mut self.form, Form::Untouched) {
             Form::Untouched => {}
-            Form::Local(staged) => staged.finish().map_err(|error| Error::io("write", &uri, error))?,
-            Form::Buffered(buffer) => self.store.put(&self.key, buffer.into()).await?,
-            Form::Parts { mut upload, buffer } => {
-                let whole = async {
-                    if !buffer.is_empty() {
-                        upload.put_part(buffer.into()).await?;
-                    }
-                    upload.complete().await
-                };
-                if let Err(error) = whole.await {
-                    // The parts cost money until they are given up; failing to is not the failure to report.
-                    let _ = upload.abort().await;
-                    return Err(Error::new("write", &uri, error));
-                }
+            Form::Local(staged) => staged.finish(self.new).map_err(|error| Error::io("write", &uri, error))?,
+            Form::Buffered(buffer) => {
+                let mode = if self.new { PutMode::Create } else { PutMode::Overwrite };
+                self.store.put_with(&self.key, buffer.into(), mode).await?;
+            }
+            Form::Parts(parts, buffer) => {
+                parts.finish(&self.store, &self.key, buffer).await?;
             }
         }
         Ok(self.bytes)
@@ -107,4 +100,68 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// An upload by parts.
+#[derive(Debug)]
+struct Parts {
+    /// None once it has ended.
+    upload: Option<Box<dyn MultipartUpload>>,
+    /// Where the parts go, if not to the object itself: the last request of an upload can't ask that
+    /// nothing be there, but a copy can.
+    staged: Option<String>,
+    handle: Handle,
+}
+
+impl Parts {
+    async fn begin(store: &Store, key: &str, new: bool) -> Result<Self, Error> {
+        let staged = new.then(|| staged_key(key));
+        let target = store.place.path(staged.as_deref().unwrap_or(key))?;
+        let upload = store.objects.put_multipart(&target).await;
+        let upload = upload.map_err(|error| Error::new("write", &store.uri(key), error))?;
+        Ok(Self { upload: Some(upload), staged, handle: Handle::current() })
+    }
+
+    async fn send(&mut self, part: Vec<u8>) -> object_store::Result<()> {
+        match &mut self.upload {
+            Some(upload) => upload.put_part(PutPayload::from(part)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(mut self, store: &Store, key: &str, rest: Vec<u8>) -> Result<(), Error> {
+        let failed = |error| Error::new("write", &store.uri(key), error);
+        if !rest.is_empty() {
+            self.send(rest).await.map_err(failed)?;
+        }
+        if let Some(upload) = &mut self.upload {
+            upload.complete().await.map_err(failed)?;
+        }
+        self.upload = None;
+        let Some(staged) = self.staged.take() else { return Ok(()) };
+        let (from, to) = (store.place.path(&staged)?, store.place.path(key)?);
+        let copied = store.objects.copy_if_not_exists(&from, &to).await.map_err(failed);
+        // What is left behind is hidden; failing to remove it is not the failure to report.
+        let _ = store.delete(&staged).await;
+        copied
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        // Parts cost money until they are given up. Who asks for it may be gone before it is done: a
+        // bucket has its own rule for that.
+        if let Some(mut upload) = self.upload.take() {
+            drop(self.handle.spawn(async move { upload.abort().await }));
+        }
+    }
+}
+
+/// A hidden name beside the object's, which nobody else takes.
+fn staged_key(key: &str) -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let unique = RandomState::new().hash_one(std::process::id());
+    let (folder, name) = key.rsplit_once('/').map_or(("", key), |(folder, name)| (folder, name));
+    let separator = if folder.is_empty() { "" } else { "/" };
+    format!("{folder}{separator}.{name}.{unique:016x}.part")
 }

@@ -1,0 +1,118 @@
+//! The bytes of an input, wherever it lies, as Parquet's and CSV's readers want them.
+
+use std::io::{BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use clickcast_storage::LocalFile;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, Length};
+use tokio::runtime::Handle;
+
+use crate::Error;
+use crate::blocks::{Blocks, Plan};
+use crate::discover::Input;
+
+/// An input's bytes, all of one version. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Source {
+    bytes: Place,
+    size: u64,
+    failure: Failure,
+}
+
+#[derive(Clone)]
+enum Place {
+    Local(Arc<LocalFile>),
+    Remote(Arc<Blocks>),
+}
+
+/// The store's own error. The readers between pass on its text at best.
+#[derive(Clone, Default)]
+pub(crate) struct Failure(Arc<Mutex<Option<clickcast_storage::Error>>>);
+
+impl Failure {
+    /// The store's error if there was one, else what the reader said.
+    pub(crate) fn or(&self, otherwise: impl FnOnce() -> Error) -> Error {
+        let failure = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or_else(otherwise, Error::Storage)
+    }
+}
+
+impl Source {
+    pub(crate) fn open(input: &Input, handle: &Handle, plan: Plan) -> std::result::Result<Self, Error> {
+        let bytes = match handle.block_on(input.store.open_local(&input.object))? {
+            Some(file) => Place::Local(Arc::new(file)),
+            None => Place::Remote(Blocks::new(&input.store, &input.object, handle, plan)),
+        };
+        Ok(Self { bytes, size: input.object.size, failure: Failure::default() })
+    }
+
+    /// The same bytes, to be read by another plan and by somebody else.
+    pub(crate) fn again(&self, input: &Input, handle: &Handle, plan: Plan) -> Self {
+        let bytes = match &self.bytes {
+            Place::Local(file) => Place::Local(file.clone()),
+            Place::Remote(_) => Place::Remote(Blocks::new(&input.store, &input.object, handle, plan)),
+        };
+        Self { bytes, size: self.size, failure: Failure::default() }
+    }
+
+    pub(crate) fn failure(&self) -> Failure {
+        self.failure.clone()
+    }
+
+    /// Reads on from a position.
+    pub(crate) fn reader(&self, position: u64) -> SourceReader {
+        SourceReader { source: self.clone(), position }
+    }
+
+    fn read_at(&self, position: u64, out: &mut [u8]) -> std::io::Result<usize> {
+        let read = match &self.bytes {
+            Place::Local(file) => file.read_at(position, out),
+            Place::Remote(blocks) => blocks.read_at(position, out),
+        };
+        read.map_err(|error| {
+            let told = std::io::Error::other(error.to_string());
+            *self.failure.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            told
+        })
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Source {
+    type T = BufReader<SourceReader>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(BufReader::new(self.reader(start)))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        // Before memory is taken: a damaged footer may name any length.
+        if start.checked_add(length as u64).is_none_or(|end| end > self.size) {
+            return Err(ParquetError::EOF(format!("{length} bytes from {start} are beyond the file's end")));
+        }
+        let mut bytes = vec![0; length];
+        self.reader(start).read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Reads on from a position.
+pub(crate) struct SourceReader {
+    source: Source,
+    position: u64,
+}
+
+impl Read for SourceReader {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.source.read_at(self.position, out)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}

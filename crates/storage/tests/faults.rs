@@ -1,0 +1,143 @@
+//! What a caller sees of a store that fails, and how places are named.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use bytes::Bytes;
+use clickcast_storage::{Error, Fault, Kind, Operation, Store, same_place};
+use support::{Moto, runtime};
+
+/// A store whose `number`th request meets a fault.
+fn failing(store: &Store, number: u64, fault: Fault) -> Store {
+    store.clone().with_faults(move |_, request| (request == number).then_some(fault))
+}
+
+fn transient<T: std::fmt::Debug>(outcome: Result<T, Error>) {
+    let error = outcome.unwrap_err();
+    assert!(error.is_transient() && error.kind() == Kind::Unavailable, "{error:?}");
+}
+
+#[test]
+fn failed_requests_are_worth_another_try_which_succeeds() {
+    runtime().block_on(async {
+        let store = Store::in_memory();
+        store.put("a", "0123456789".into()).await.unwrap();
+        let object = store.head("a").await.unwrap();
+        for fault in [Fault::Refused, Fault::Truncated] {
+            let failing = failing(&store, 0, fault);
+            transient(failing.get("a").await);
+            assert_eq!(failing.get("a").await.unwrap(), "0123456789");
+        }
+        transient(failing(&store, 0, Fault::Truncated).get_range(&object, 2..6).await);
+        transient(failing(&store, 0, Fault::Refused).list().await);
+        transient(failing(&store, 0, Fault::Refused).head("a").await);
+        transient(failing(&store, 0, Fault::Refused).delete("a").await);
+        transient(failing(&store, 0, Fault::Refused).put("a", "2".into()).await);
+        assert_eq!(store.get("a").await.unwrap(), "0123456789");
+    });
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_was_done_and_says_so_when_repeated() {
+    runtime().block_on(async {
+        let store = Store::in_memory();
+        let failing = failing(&store, 0, Fault::LostAnswer);
+        transient(failing.put_new("a", "1".into()).await);
+        assert_eq!(failing.put_new("a", "1".into()).await.unwrap_err().kind(), Kind::Conflict);
+        assert_eq!(store.get("a").await.unwrap(), "1");
+    });
+}
+
+#[test]
+fn an_upload_that_fails_anywhere_leaves_nothing_under_its_name() {
+    runtime().block_on(async {
+        let chunk = Bytes::from(vec![1; 9 << 20]);
+        for new in [false, true] {
+            for failed in [Operation::Put, Operation::Part, Operation::Complete] {
+                let store = Store::in_memory();
+                let plan = move |operation: Operation, _| (operation == failed).then_some(Fault::Refused);
+                let failing = store.clone().with_faults(plan);
+                let mut writer = if new { failing.writer_new("a") } else { failing.writer("a") };
+                let written = writer.write(chunk.clone()).await;
+                transient(match written {
+                    Ok(()) => writer.finish().await.map(drop),
+                    Err(error) => Err(error),
+                });
+                assert!(store.head("a").await.unwrap_err().is_not_found(), "{failed:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_is_worth_another_try() {
+    // Bound and never listened to: nobody answers on this port.
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", socket.local_addr().unwrap());
+    drop(socket);
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "b"),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    let store = Store::open_with("s3://bucket/x", &variables).unwrap();
+    transient(runtime().block_on(store.get("a")));
+}
+
+#[test]
+fn a_dropped_upload_to_s3_leaves_no_parts() {
+    let Some(moto) = Moto::start() else { return };
+    let runtime = runtime();
+    let store = moto.open("s3://bucket/x");
+    let uploads = || moto.text("bucket?uploads").matches("<Upload>").count();
+    let mut writer = store.writer("large");
+    runtime.block_on(writer.write(vec![1; 9 << 20].into())).unwrap();
+    assert_eq!(uploads(), 1);
+    drop(writer);
+    // The runtime gives the parts up behind our back: wait for it, not for a time.
+    let given_up = (0..200).any(|_| {
+        runtime.block_on(store.list()).unwrap();
+        uploads() == 0
+    });
+    assert!(given_up);
+}
+
+#[test]
+fn uris_that_name_no_place_are_refused_in_a_sentence() {
+    use std::error::Error as _;
+    for (uri, said) in [
+        ("", "a path is missing"),
+        ("ftp://host/x", "`ftp://` is unknown here"),
+        ("s3:///x", "the bucket's name is missing"),
+        ("file://host.example/x", "file:///FOLDER/NAME"),
+    ] {
+        let error = Store::open(uri).unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert!(error.kind() == Kind::Invalid && source.contains(said), "{uri}: {error}: {source}");
+    }
+    for uri in ["s3://bucket", "x/", "..", "s3://bucket/"] {
+        let error = Store::open_parent(uri).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid, "{uri}");
+    }
+    assert_eq!(Store::open("file:///tmp/a%20b").unwrap().uri("c"), "/tmp/a b/c");
+}
+
+#[test]
+fn one_place_has_many_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("in"), folder.path().join("link")).unwrap();
+    for (a, b, same) in [
+        (format!("{root}/in"), format!("{root}/in/"), true),
+        (format!("{root}/in"), format!("file://{root}/x/../in"), true),
+        (format!("{root}/in"), format!("{root}/link"), true),
+        (format!("{root}/in"), format!("{root}/out"), false),
+        ("s3://b/x/".to_owned(), "s3a://b/x".to_owned(), true),
+        ("s3://b/x".to_owned(), "s3://c/x".to_owned(), false),
+        ("x".to_owned(), "./x".to_owned(), true),
+    ] {
+        assert_eq!(same_place(&a, &b).unwrap(), same, "{a} {b}");
+    }
+}
