@@ -90,12 +90,8 @@ pub(crate) fn default_candidate(family: Family) -> Candidate {
         Family::Lr => {
             Candidate { family, k: 0, bins: 64, count_min: 2, rates: Rates { rate: 0.08, l1: 0.0, l2: 2.0, ..rates } }
         }
-        Family::Fm => {
-            Candidate { family, k: 16, bins: 64, count_min: 4, rates: Rates { rate: 0.02, ..rates } }
-        }
-        Family::Ffm => {
-            Candidate { family, k: 4, bins: 64, count_min: 4, rates: Rates { rate: 0.07, ..rates } }
-        }
+        Family::Fm => Candidate { family, k: 16, bins: 64, count_min: 4, rates: Rates { rate: 0.02, ..rates } },
+        Family::Ffm => Candidate { family, k: 4, bins: 64, count_min: 4, rates: Rates { rate: 0.07, ..rates } },
     }
 }
 
