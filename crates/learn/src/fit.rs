@@ -85,7 +85,7 @@ pub(crate) fn score(optimizer: &Optimizer, held: &[Block]) -> f64 {
 
 /// The settings that hold where rows are many, and from which a search starts where they are few.
 pub(crate) fn default_candidate(family: Family) -> Candidate {
-    let rates = Rates { rate: 0.1, rate_linear: 0.03, l1: 0.0, l2: 2e-3, l2_linear: 0.0, init: 0.1, square: 1.0 };
+    let rates = Rates { rate: 0.1, rate_linear: 0.03, l1: 0.0, l2: 2e-3, l2_linear: 0.0, init: 0.05, square: 1.0 };
     match family {
         Family::Lr => {
             Candidate { family, k: 0, bins: 64, count_min: 2, rates: Rates { rate: 0.08, l1: 0.0, l2: 2.0, ..rates } }

@@ -27,8 +27,8 @@ const HELD_SHARE_FEW: f64 = 0.2;
 const HELD_ROWS_MAX: f64 = 1e6;
 /// Encoded rows are kept between passes up to this; beyond it they are read and encoded anew.
 const KEPT_BYTES_MAX: u64 = 512 << 20;
-/// Slots of a factor model at most: its weights and their squares then take no more than this.
-const WEIGHTS_BYTES_MAX: usize = 1 << 30;
+/// Weights and their sums of squares together at most; the best pass is kept beside them, so twice this.
+const WEIGHTS_BYTES_MAX: usize = 256 << 20;
 const EPOCHS_MAX: usize = 20;
 
 /// Labelled rows that can be gone through again and again, in one order.

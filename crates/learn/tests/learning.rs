@@ -1,0 +1,279 @@
+//! What learning promises, on data whose truth is known.
+#![allow(clippy::unwrap_used)]
+
+use clickcast_learn::{Error, Family, Settings, Source, Trained, train};
+use clickcast_model::encode::Encoded;
+use clickcast_model::metrics::{Accumulator, Metrics};
+use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema};
+
+const FAMILIES: [Family; 3] = [Family::Lr, Family::Fm, Family::Ffm];
+
+/// SplitMix64 of a row and a column, as a number in 0..1.
+fn uniform(row: u64, column: u64) -> f64 {
+    let mut bits = (row << 8 | column).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Users, ads and hours; whether an impression is clicked depends on the world.
+struct World {
+    rows: std::ops::Range<u64>,
+    rows_per_batch: u64,
+    /// The click's log-odds for (row, user, ad, hour).
+    truth: fn(u64, u64, u64, f64) -> f64,
+    weight: Option<fn(u64) -> f32>,
+    has_times: bool,
+}
+
+impl World {
+    fn new(rows: std::ops::Range<u64>, truth: fn(u64, u64, u64, f64) -> f64) -> Self {
+        Self { rows, rows_per_batch: 4096, truth, weight: None, has_times: false }
+    }
+
+    fn user(row: u64) -> u64 {
+        (uniform(row, 1) * 40.0) as u64
+    }
+
+    fn ad(row: u64) -> u64 {
+        (uniform(row, 2) * 40.0) as u64
+    }
+
+    /// Missing in a tenth of the rows.
+    fn hour(row: u64) -> f64 {
+        if uniform(row, 3) < 0.1 { f64::NAN } else { 24.0 * uniform(row, 4) }
+    }
+
+    fn log_odds(&self, row: u64) -> f64 {
+        (self.truth)(row, Self::user(row), Self::ad(row), Self::hour(row))
+    }
+
+    fn batch(&self, rows: std::ops::Range<u64>) -> Batch {
+        let category = |of: fn(u64) -> u64| {
+            let values = rows.clone().map(|row| of(row) as i64).collect();
+            Column::Categorical(Categorical::Integers { values, nulls: None })
+        };
+        // A list of up to two tags: the ad's parity, and the user's where it is a multiple of three.
+        let mut offsets = vec![0];
+        let mut tags = Vec::new();
+        for row in rows.clone() {
+            tags.push((Self::ad(row) % 2) as i64);
+            tags.extend((Self::user(row) % 3 == 0).then_some(7));
+            offsets.push(tags.len());
+        }
+        let tags = Categorical::Integers { values: tags.into(), nulls: None };
+        let clicked = |row: u64| uniform(row, 5) < 1.0 / (1.0 + (-self.log_odds(row)).exp());
+        Batch {
+            rows: (rows.end - rows.start) as usize,
+            first_row: rows.start,
+            features: vec![
+                category(Self::user),
+                category(Self::ad),
+                Column::Numeric(Numeric::F64(rows.clone().map(Self::hour).collect())),
+                Column::Multi(Multi { offsets, values: tags }),
+            ],
+            labels: Some(rows.clone().map(clicked).collect()),
+            weights: self.weight.map(|weight| rows.clone().map(weight).collect()),
+            times: self.has_times.then(|| rows.clone().map(|row| row as i64).collect()),
+            carried: Vec::new(),
+        }
+    }
+
+    fn batches(&self) -> impl Iterator<Item = Batch> {
+        let starts = self.rows.clone().step_by(self.rows_per_batch as usize);
+        starts.map(|start| self.batch(start..self.rows.end.min(start + self.rows_per_batch)))
+    }
+
+    /// How a model does on this world's rows.
+    fn evaluate(&self, trained: &Trained) -> Metrics {
+        let mut measured = Accumulator::new(1 << 20);
+        let (mut encoded, mut logits) = (Encoded::default(), Vec::new());
+        for batch in self.batches() {
+            trained.encoder.encode(&batch, &mut encoded).unwrap();
+            trained.factors.logits(&encoded, &mut logits);
+            for (&logit, &label) in logits.iter().zip(batch.labels.as_ref().unwrap()) {
+                measured.add(trained.calibration.probability(logit), label, 1.0);
+            }
+        }
+        measured.metrics().unwrap()
+    }
+
+    /// How the truth itself does.
+    fn best(&self) -> Metrics {
+        let mut measured = Accumulator::new(1 << 20);
+        for batch in self.batches() {
+            for (row, &label) in (batch.first_row..).zip(batch.labels.as_ref().unwrap()) {
+                measured.add(1.0 / (1.0 + (-self.log_odds(row)).exp()), label, 1.0);
+            }
+        }
+        measured.metrics().unwrap()
+    }
+}
+
+impl Source<Error> for World {
+    fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
+        self.batches().try_for_each(each)
+    }
+}
+
+fn schema() -> Schema {
+    let features = [("user", "categorical"), ("ad", "categorical"), ("hour", "numeric"), ("tags", "multi")];
+    let text = features.map(|(name, kind)| format!("[[feature]]\nname = \"{name}\"\nkind = \"{kind}\"\n")).concat();
+    Schema::from_toml(&format!("label = \"click\"\n{text}")).unwrap()
+}
+
+fn settings(family: Family) -> Settings {
+    Settings { family, seed: 1, threads: 1, sample_negatives: 1.0 }
+}
+
+fn learn(world: &mut World, settings: &Settings) -> Result<Trained, Error> {
+    train(world, None, &schema(), settings)
+}
+
+/// Clicks depend on the user, the ad, and the hour (a hump; missing is its own case).
+fn additive(_row: u64, user: u64, ad: u64, hour: f64) -> f64 {
+    let hump = if hour.is_nan() { 1.0 } else { (hour / 24.0 * std::f64::consts::TAU).sin() };
+    (user % 5) as f64 * 0.5 - (ad % 4) as f64 * 0.5 + hump - 1.0
+}
+
+/// Clicks depend on whether the user's group and the ad's agree, and on neither alone.
+fn interacting(_row: u64, user: u64, ad: u64, _hour: f64) -> f64 {
+    if (user % 2) == (ad % 2) { 1.2 } else { -1.2 }
+}
+
+#[test]
+fn every_family_comes_close_to_an_additive_truth() {
+    for family in FAMILIES {
+        let trained = learn(&mut World::new(0..20_000, additive), &settings(family)).unwrap();
+        let test = World::new(50_000..70_000, additive);
+        let (found, best) = (test.evaluate(&trained), test.best());
+        assert!(found.logloss < best.logloss + 0.006, "{family:?}: {found:?}, best {best:?}");
+        let calibration = found.calibration.unwrap();
+        assert!((calibration - 1.0).abs() < 0.05, "{family:?}: {calibration}");
+    }
+}
+
+#[test]
+fn factorization_finds_interactions_that_linear_weights_cannot() {
+    let test = World::new(50_000..70_000, interacting);
+    for (family, least, most) in [(Family::Lr, 0.0, 0.53), (Family::Fm, 0.73, 1.0), (Family::Ffm, 0.73, 1.0)] {
+        let trained = learn(&mut World::new(0..20_000, interacting), &settings(family)).unwrap();
+        let auc = test.evaluate(&trained).auc.unwrap();
+        assert!((least..most).contains(&auc), "{family:?}: {auc}; the truth has {:?}", test.best().auc);
+    }
+}
+
+#[test]
+fn the_same_data_and_seed_give_the_same_bytes_on_any_number_of_threads() {
+    // Both sides of the number of rows below which settings are searched for.
+    for (family, rows) in [(Family::Lr, 2_000), (Family::Fm, 2_000), (Family::Ffm, 2_000), (Family::Lr, 201_000)] {
+        let bytes = |threads: usize, seed: u64| {
+            let settings = Settings { threads, seed, ..settings(family) };
+            let trained = learn(&mut World::new(0..rows, additive), &settings).unwrap();
+            (trained.encoder.to_parts(), trained.factors.to_parts(), trained.calibration, trained.training)
+        };
+        let one = bytes(1, 1);
+        assert!(one == bytes(1, 1), "{family:?}, {rows} rows: repeated");
+        assert!(one == bytes(2, 1), "{family:?}, {rows} rows: two threads");
+        assert!(one.1 != bytes(1, 2).1, "{family:?}, {rows} rows: another seed");
+    }
+}
+
+#[test]
+fn sampled_negatives_leave_the_click_rate_as_it_is() {
+    fn rare(row: u64, user: u64, ad: u64, hour: f64) -> f64 {
+        additive(row, user, ad, hour) - 2.5
+    }
+    let test = World::new(400_000..460_000, rare);
+    for (family, rows) in [(Family::Lr, 40_000), (Family::Lr, 220_000), (Family::Fm, 220_000)] {
+        let settings = Settings { sample_negatives: 0.2, ..settings(family) };
+        let trained = learn(&mut World::new(0..rows, rare), &settings).unwrap();
+        let (found, best) = (test.evaluate(&trained), test.best());
+        let calibration = found.calibration.unwrap();
+        assert!((calibration - 1.0).abs() < 0.08, "{family:?}, {rows} rows: {calibration}");
+        assert!(found.logloss < best.logloss + 0.006, "{family:?}, {rows} rows: {found:?}, best {best:?}");
+    }
+}
+
+#[test]
+fn rows_without_weight_do_not_count() {
+    // Rows of odd number are the opposite of the truth and weigh nothing.
+    fn half_lies(row: u64, user: u64, ad: u64, hour: f64) -> f64 {
+        if row % 2 == 1 { -additive(row, user, ad, hour) } else { additive(row, user, ad, hour) }
+    }
+    let mut world = World::new(0..20_000, half_lies);
+    world.weight = Some(|row| if row % 2 == 1 { 0.0 } else { 2.5 });
+    let trained = learn(&mut world, &settings(Family::Lr)).unwrap();
+    let test = World::new(50_000..70_000, additive);
+    assert!(test.evaluate(&trained).logloss < test.best().logloss + 0.01);
+}
+
+#[test]
+fn learning_stops_by_the_newest_rows_where_there_are_times() {
+    // Nothing to find: each pass only learns noise, so the first that does not help is the last.
+    let noise = |_: u64, _: u64, _: u64, _: f64| 0.0;
+    for has_times in [false, true] {
+        let mut world = World::new(0..20_000, noise);
+        world.has_times = has_times;
+        let trained = learn(&mut world, &settings(Family::Fm)).unwrap();
+        let test = World::new(50_000..70_000, noise);
+        let logloss = test.evaluate(&trained).logloss;
+        assert!(logloss < std::f64::consts::LN_2 + 0.004, "times {has_times}: {logloss}");
+        assert_eq!(trained.training.times, has_times.then_some((0, 19_999)));
+        let held_out = trained.training.held_out.unwrap().rows;
+        assert_eq!(held_out < 6_000, has_times, "{held_out} rows held out");
+    }
+}
+
+#[test]
+fn rows_given_to_validate_by_are_the_ones_measured() {
+    let mut valid = World::new(50_000..53_000, additive);
+    let trained = train(
+        &mut World::new(0..10_000, additive),
+        Some(&mut valid as &mut dyn Source<Error>),
+        &schema(),
+        &settings(Family::Lr),
+    );
+    assert_eq!(trained.unwrap().training.held_out.unwrap().rows, 3_000);
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_said() {
+    let never = |_: u64, _: u64, _: u64, _: f64| -1e9;
+    let always = |_: u64, _: u64, _: u64, _: f64| 1e9;
+    for (rows, truth, weight, said) in [
+        (0..0, additive as fn(u64, u64, u64, f64) -> f64, None, "there are no rows to learn from"),
+        (0..9, never, None, "all 9 rows were not clicked"),
+        (0..9, always, None, "all 9 rows were clicked"),
+        (0..99, additive, Some((|_| 0.0) as fn(u64) -> f32), "the sample weights leave no weight"),
+    ] {
+        let mut world = World { weight, ..World::new(rows, truth) };
+        let error = learn(&mut world, &settings(Family::Lr)).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    struct Unlabelled;
+    impl Source<Error> for Unlabelled {
+        fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
+            each(Batch { labels: None, ..World::new(0..9, additive).batch(0..9) })
+        }
+    }
+    let error = train(&mut Unlabelled, None, &schema(), &settings(Family::Lr)).unwrap_err();
+    assert!(matches!(error, Error::NoLabels), "{error}");
+}
+
+#[test]
+fn few_rows_and_huge_weights_are_learned_or_refused_but_never_panic() {
+    for family in FAMILIES {
+        for rows in [2, 3, 5, 17, 60] {
+            // Of two rows one may be of one class only; that is said, and nothing else goes wrong.
+            for weight in [None, Some((|_| f32::MAX) as fn(u64) -> f32), Some(|_| 1e-38)] {
+                let mut world = World { weight, ..World::new(0..rows, additive) };
+                match learn(&mut world, &settings(family)) {
+                    Ok(trained) => assert!(world.evaluate(&trained).logloss.is_finite()),
+                    Err(Error::OneClass { .. } | Error::NoWeight | Error::Diverged) => {}
+                    Err(error) => panic!("{family:?}, {rows} rows: {error}"),
+                }
+            }
+        }
+    }
+}
