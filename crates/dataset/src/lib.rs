@@ -8,6 +8,7 @@ mod blocks;
 mod columnar;
 mod discover;
 mod error;
+mod guard;
 mod input;
 mod scan;
 mod source;
