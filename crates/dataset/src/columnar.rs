@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::blocks::Plan;
 use crate::discover::Input;
+use crate::guard::guarded;
 use crate::source::{Failure, Source};
 use crate::{Error, batch_rows};
 
@@ -28,7 +29,8 @@ impl ParquetFile {
     pub(crate) fn open(input: &Input, handle: &Handle) -> Result<Self, Error> {
         let name = input.name();
         let source = Source::open(input, handle, Plan::footer())?;
-        let metadata = load(&source).map_err(|error| source.failure().or(|| Error::parquet(&name, error)))?;
+        let loaded = guarded(|| load(&source)).map_err(|panic| Error::damaged(&name, &panic))?;
+        let metadata = loaded.map_err(|error| source.failure().or(|| Error::damaged(&name, &error)))?;
         Ok(Self { name, input: input.clone(), source, metadata })
     }
 
@@ -66,12 +68,12 @@ impl ParquetFile {
         let plan = Plan::side_by_side(self.stretches(row_group, &mask));
         let source = self.source.again(&self.input, handle, plan);
         let failure = source.failure();
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
             .with_row_groups(vec![row_group])
             .with_projection(mask)
-            .with_batch_size(rows)
-            .build();
-        let reader = reader.map_err(|error| failure.or(|| Error::parquet(&self.name, error)))?;
+            .with_batch_size(rows);
+        let built = guarded(|| builder.build()).map_err(|panic| Error::damaged(&self.name, &panic))?;
+        let reader = built.map_err(|error| failure.or(|| Error::damaged(&self.name, &error)))?;
         Ok(GroupReader { reader, failure })
     }
 
@@ -96,8 +98,10 @@ pub(crate) struct GroupReader {
 
 impl GroupReader {
     pub(crate) fn next(&mut self, file: &str) -> Option<Result<RecordBatch, Error>> {
-        let next = self.reader.next()?;
-        Some(next.map_err(|error| self.failure.or(|| Error::damaged(file, &error))))
+        match guarded(|| self.reader.next()) {
+            Ok(next) => Some(next?.map_err(|error| self.failure.or(|| Error::damaged(file, &error)))),
+            Err(panic) => Some(Err(self.failure.or(|| Error::damaged(file, &panic)))),
+        }
     }
 }
 

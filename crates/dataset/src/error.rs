@@ -41,13 +41,14 @@ impl Error {
         Self::File { file: file.to_owned(), problem: problem.to_string() }
     }
 
-    /// From Parquet's error.
-    pub(crate) fn parquet(file: &str, error: parquet::errors::ParquetError) -> Self {
-        Self::damaged(file, &error)
+    /// From what Parquet's reader says.
+    pub(crate) fn damaged(file: &str, problem: &dyn std::fmt::Display) -> Self {
+        Self::file(file, format!("not readable as Parquet: {problem}; write the file again"))
     }
 
-    pub(crate) fn damaged(file: &str, error: &dyn std::error::Error) -> Self {
-        Self::file(file, format!("not readable as Parquet: {error}; write the file again"))
+    /// From what Parquet's writer says.
+    pub(crate) fn unwritten(file: &str, error: &parquet::errors::ParquetError) -> Self {
+        Self::file(file, format!("can't be written as Parquet: {error}"))
     }
 
     /// From a stream's error.

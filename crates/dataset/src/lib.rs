@@ -9,6 +9,7 @@ mod carried;
 mod columnar;
 mod discover;
 mod error;
+mod guard;
 mod input;
 mod scan;
 mod source;

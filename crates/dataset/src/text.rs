@@ -25,8 +25,11 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What data frames and databases write for a value that isn't there.
+const MISSING: [&str; 9] = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N"];
+
 fn is_missing(cell: &str) -> bool {
-    matches!(cell, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "None" | "\\N")
+    // Nearly every cell is told apart by its length or first letter, before any comparison.
+    cell.len() <= 4 && matches!(cell.as_bytes().first(), None | Some(b'N' | b'n' | b'\\')) && MISSING.contains(&cell)
 }
 
 /// A text file whose head has been read.
@@ -77,7 +80,9 @@ impl TextFile {
             return Err(Error::file(&name, "the file is empty; it needs a line of column names at least"));
         }
         let delimiter = sniff(&head, input.format == discover::Format::Tsv);
-        let format = Format::default().with_header(true).with_delimiter(delimiter);
+        let missing = MISSING.map(regex::escape).join("|");
+        let missing = regex::Regex::new(&format!("^({missing})$")).map_err(|error| Error::file(&name, error))?;
+        let format = Format::default().with_header(true).with_delimiter(delimiter).with_null_regex(missing);
         let (head, _) =
             format.infer_schema(head.as_slice(), Some(TYPED_ROWS)).map_err(|error| Error::arrow(&name, error))?;
         if let Some(twice) = head.fields().iter().enumerate().find_map(|(index, field)| {

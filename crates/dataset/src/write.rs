@@ -261,7 +261,7 @@ impl ParquetWriter {
 
     fn begin(&self, schema: SchemaRef) -> Result<ArrowWriter<Vec<u8>>, Error> {
         // Level 1: predictions compress little more at higher ones, and cost several times as much.
-        let level = ZstdLevel::try_new(1).map_err(|error| Error::parquet(&self.name, error))?;
+        let level = ZstdLevel::try_new(1).map_err(|error| Error::unwritten(&self.name, &error))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -269,7 +269,7 @@ impl ParquetWriter {
             .set_column_dictionary_enabled(CTR.into(), false)
             .set_created_by(format!("clickcast {}", env!("CARGO_PKG_VERSION")))
             .build();
-        ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(|error| Error::parquet(&self.name, error))
+        ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(|error| Error::unwritten(&self.name, &error))
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
@@ -277,7 +277,7 @@ impl ParquetWriter {
             Some(writer) => writer,
             None => self.begin(batch.schema())?,
         };
-        writer.write(batch).map_err(|error| Error::parquet(&self.name, error))?;
+        writer.write(batch).map_err(|error| Error::unwritten(&self.name, &error))?;
         writer.sync().map_err(|error| Error::stream(&self.name, error))?;
         self.out.send(writer.inner_mut(), OUT_BYTES)?;
         self.writer = Some(writer);
@@ -291,7 +291,7 @@ impl ParquetWriter {
         for (key, value) in metadata {
             writer.append_key_value_metadata(KeyValue::new(key, value));
         }
-        let mut rest = writer.into_inner().map_err(|error| Error::parquet(&self.name, error))?;
+        let mut rest = writer.into_inner().map_err(|error| Error::unwritten(&self.name, &error))?;
         self.out.send(&mut rest, 0)?;
         self.out.finish()
     }

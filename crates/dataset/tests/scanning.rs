@@ -1,0 +1,251 @@
+//! Order, bounds and failures of a scan.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use clickcast_dataset::{Error, Scan, Step, scan};
+use clickcast_record::{Need, Schema};
+use clickcast_storage::{Fault, Operation, Store};
+use parquet::basic::Compression;
+use proptest::prelude::{ProptestConfig, prop, proptest};
+use support::{SCHEMA, World, csv, everything, expected, parquet, said, table};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn rows_come_in_input_order_whatever_the_threads(
+        files in prop::collection::vec(prop::collection::vec(0..900_usize, 1..4), 1..5),
+        threads in 1..6_usize,
+    ) {
+        let world = World::new();
+        let (mut first, mut wanted) = (0, Vec::new());
+        for (number, groups) in files.iter().enumerate() {
+            let rows: usize = groups.iter().sum();
+            if number % 2 == 0 {
+                let mut batches = Vec::new();
+                let mut begin = first;
+                for &rows in groups {
+                    batches.push(table(begin, rows));
+                    begin += rows;
+                }
+                world.write(&format!("in/{number}.parquet"), parquet(&batches, Compression::SNAPPY, true));
+            } else {
+                world.write(&format!("in/{number}.csv"), csv(first..first + rows));
+            }
+            wanted.extend((first..first + rows).map(expected));
+            first += rows;
+        }
+        let inputs = world.inputs(&world.uri("in")).unwrap();
+        let rows = world.rows(&inputs, SCHEMA, &everything(), threads).unwrap();
+        assert!(rows == wanted, "{} rows of {}", rows.len(), wanted.len());
+    }
+}
+
+/// Scans and counts the rows; `each` sees at every batch how many others are mapped and wait.
+fn counted(world: &World, uri: &str, batches_max: usize, threads: usize, mut each: impl FnMut(usize)) -> usize {
+    let schema = Schema::from_toml(SCHEMA).unwrap();
+    let (inputs, need) = (world.inputs(uri).unwrap(), Need::default());
+    let handle = world.runtime.handle();
+    let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads, batches_max, handle };
+    let mut rows = 0;
+    let mapped = AtomicUsize::new(0);
+    let mut taken = 0;
+    let outcome = scan(
+        scanned,
+        |batch| {
+            mapped.fetch_add(1, Ordering::SeqCst);
+            batch.rows
+        },
+        |step| {
+            if let Step::Rows(batch_rows) = step {
+                taken += 1;
+                each(mapped.load(Ordering::SeqCst) - taken);
+                rows += batch_rows;
+            }
+            Ok::<(), Error>(())
+        },
+    );
+    outcome.unwrap();
+    rows
+}
+
+#[test]
+fn a_slow_sink_lets_no_more_batches_pile_up_than_allowed() {
+    const ROWS: usize = 1_000_000;
+    let world = World::new();
+    let mut text = String::from("age,os,tags\n");
+    text += &"1,ios,a\n".repeat(ROWS);
+    let uri = world.write("a.csv", text);
+    let mut most = 0;
+    let rows = counted(&world, &uri, 3, 2, |waiting| {
+        most = most.max(waiting);
+        for _ in 0..1000 {
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!(rows, ROWS);
+    assert!(most <= 3, "{most} batches waited");
+}
+
+#[test]
+fn wide_tables_come_in_smaller_batches() {
+    let world = World::new();
+    let names: Vec<String> = (0..600).map(|column| format!("c{column}")).collect();
+    let schema: String =
+        names.iter().map(|name| format!("[[feature]]\nname = \"{name}\"\nkind = \"numeric\"\n")).collect();
+    let text = format!("{}\n{}", names.join(","), format!("{}\n", vec!["1"; 600].join(",")).repeat(5000));
+    let uri = world.write("a.csv", text);
+    let schema = Schema::from_toml(&schema).unwrap();
+    let (inputs, need, handle) = (world.inputs(&uri).unwrap(), Need::default(), world.runtime.handle());
+    let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads: 2, batches_max: 4, handle };
+    let mut most = 0;
+    scan(
+        scanned,
+        |batch| batch.rows,
+        |step| {
+            if let Step::Rows(rows) = step {
+                most = most.max(rows);
+            }
+            Ok::<(), Error>(())
+        },
+    )
+    .unwrap();
+    // 600 columns of 8 bytes in 10 MiB.
+    assert_eq!(most, 2184);
+}
+
+#[test]
+fn a_sinks_error_ends_the_scan_at_once() {
+    let world = World::new();
+    let uri = world.write("a.parquet", parquet(&[table(0, 500), table(500, 500)], Compression::SNAPPY, true));
+    let schema = Schema::from_toml(SCHEMA).unwrap();
+    let (inputs, need, handle) = (world.inputs(&uri).unwrap(), Need::default(), world.runtime.handle());
+    let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads: 2, batches_max: 4, handle };
+    let mut calls = 0;
+    let outcome = scan(
+        scanned,
+        |batch| batch.rows,
+        |step| {
+            calls += 1;
+            match step {
+                Step::Rows(_) => Err(Error::File { file: "out".to_owned(), problem: "full".to_owned() }),
+                _ => Ok(()),
+            }
+        },
+    );
+    assert_eq!((outcome.unwrap_err().to_string().as_str(), calls), ("`out`: full", 2));
+}
+
+/// Objects of every format in a store.
+fn objects() -> [(&'static str, Vec<u8>); 4] {
+    [
+        ("a.parquet", parquet(&[table(0, 2000), table(2000, 500)], Compression::SNAPPY, true)),
+        ("b.csv", csv(2500..5000).into_bytes()),
+        ("c.csv.gz", support::gzip(csv(5000..7500).as_bytes())),
+        ("d.csv.zst", zstd::encode_all(csv(7500..10_000).as_bytes(), 1).unwrap()),
+    ]
+}
+
+#[test]
+fn a_store_far_away_gives_the_same_rows() {
+    let world = World::new();
+    let store = world.remote(&objects());
+    for threads in [1, 2, 5] {
+        let rows = world.rows(&world.inputs_in(&store), SCHEMA, &everything(), threads).unwrap();
+        assert!(rows == (0..10_000).map(expected).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn whatever_the_store_refuses_is_transient_and_never_a_damaged_file() {
+    let world = World::new();
+    for object in objects() {
+        let store = world.remote(std::slice::from_ref(&object));
+        let inputs = world.inputs_in(&store);
+        for fault in [Fault::Refused, Fault::Truncated, Fault::LostAnswer] {
+            // Each request in turn fails, until there are no more of them.
+            let mut failures = 0;
+            for failed in 0..100 {
+                let met = Arc::new(AtomicUsize::new(0));
+                let reads = Arc::new(AtomicUsize::new(0));
+                let (count, seen) = (reads.clone(), met.clone());
+                let faulty = store.clone().with_faults(move |operation, _| {
+                    let number = if operation == Operation::Get { count.fetch_add(1, Ordering::SeqCst) } else { 99 };
+                    (number == failed).then(|| {
+                        seen.fetch_add(1, Ordering::SeqCst);
+                        fault
+                    })
+                });
+                let mut inputs = inputs.clone();
+                inputs.iter_mut().for_each(|input| input.store = faulty.clone());
+                let outcome = world.rows(&inputs, SCHEMA, &everything(), 2);
+                if met.load(Ordering::SeqCst) == 0 {
+                    assert_eq!(outcome.unwrap().len(), 2500);
+                    break;
+                }
+                failures += 1;
+                // Read-ahead that is never needed may fail unseen.
+                if let Err(error) = outcome {
+                    assert!(error.is_transient(), "{}, {failed}: {}", object.0, said(&error));
+                    assert!(said(&error).contains(object.0), "{}", said(&error));
+                }
+            }
+            assert!(failures >= 2, "{}: only {failures} requests", object.0);
+        }
+    }
+}
+
+#[test]
+fn an_object_that_is_replaced_meanwhile_is_refused_and_never_mixed() {
+    let world = World::new();
+    let (old, new) = (csv(0..2500), csv(1..2501));
+    let store = world.remote(&[("a.csv", old.clone().into_bytes())]);
+    let inputs = world.inputs_in(&store);
+    world.runtime.block_on(store.put("a.csv", new.clone().into())).unwrap();
+    let error = world.rows(&inputs, SCHEMA, &everything(), 2).unwrap_err();
+    assert!(!error.is_transient() && said(&error).contains("a.csv"), "{}", said(&error));
+    // The same on disk.
+    let uri = world.write("in/a.csv", old);
+    let inputs = world.inputs(&uri).unwrap();
+    world.write("in/b.csv", new);
+    std::fs::rename(world.path("in/b.csv"), world.path("in/a.csv")).unwrap();
+    let error = world.rows(&inputs, SCHEMA, &everything(), 2).unwrap_err();
+    assert!(said(&error).contains("changed in the meantime"), "{}", said(&error));
+}
+
+#[test]
+fn many_columns_far_away_are_fetched_side_by_side() {
+    const LATE: Duration = Duration::from_millis(100);
+    const COLUMNS: usize = 40;
+    let world = World::new();
+    // Columns of 100 kB, in blocks of their own.
+    let random = |row: usize| (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let columns = (0..COLUMNS).map(|number| {
+        let values = (0..40_000).map(|row| Some(random(row * COLUMNS + number) as f64));
+        let values: arrow_array::ArrayRef = Arc::new(values.collect::<arrow_array::Float64Array>());
+        (format!("c{number}"), values)
+    });
+    let batch = arrow_array::RecordBatch::try_from_iter(columns).unwrap();
+    let bytes = parquet(&[batch], Compression::UNCOMPRESSED, false);
+    let store: Store = world.remote(&[("a.parquet", bytes)]);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = requests.clone();
+    let slow = store.with_faults(move |operation, _| {
+        count.fetch_add(usize::from(operation == Operation::Get), Ordering::SeqCst);
+        Some(Fault::Late(LATE))
+    });
+    let schema: String = (0..COLUMNS).map(|c| format!("[[feature]]\nname = \"c{c}\"\nkind = \"numeric\"\n")).collect();
+    let start = Instant::now();
+    let inputs = world.inputs_in(&slow);
+    let (schema, need, handle) = (Schema::from_toml(&schema).unwrap(), Need::default(), world.runtime.handle());
+    let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads: 2, batches_max: 4, handle };
+    scan(scanned, drop, |_| Ok::<(), Error>(())).unwrap();
+    let (elapsed, requests) = (start.elapsed(), requests.load(Ordering::SeqCst) as u32);
+    // One after another they take `requests * LATE` at least.
+    assert!(requests >= 10 && elapsed < requests * LATE / 2, "{requests} requests of {LATE:?} took {elapsed:?}");
+}
