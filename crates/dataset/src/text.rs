@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use arrow_array::builder::Float64Builder;
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_csv::ReaderBuilder;
 use arrow_csv::reader::Format;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -190,7 +190,10 @@ impl TextReader {
                 },
             })?);
         }
-        RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| Error::arrow(&self.name, error))
+        // All that is wanted may be in the names of folders.
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let converted = RecordBatch::try_new_with_options(self.schema.clone(), columns, &rows);
+        converted.map_err(|error| Error::arrow(&self.name, error))
     }
 }
 
