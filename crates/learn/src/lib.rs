@@ -1,7 +1,7 @@
 //! How a model comes to be: logistic regression, FM and FFM learned from labelled batches.
 //!
-//! [`train`] looks at the data once to learn its values ([`profile`]), then learns weights pass by
-//! pass ([`optimizer`]) until rows held out stop improving, and fits a calibration on those rows.
+//! [`train`] looks at the data once to learn its values (`profile`), then learns weights pass by
+//! pass (`optimizer`) until rows held out stop improving, and fits a calibration on those rows.
 //! Where rows are few it tries some settings first.
 
 mod barrier;
