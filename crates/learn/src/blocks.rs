@@ -14,6 +14,8 @@ pub(crate) enum Split {
     None,
     /// Rows from this time on are fold 0; all others are never held out.
     Time(i64),
+    /// Rows from this number on are fold 0; all others are never held out.
+    Tail(u64),
     /// Rows fall into folds evenly, by a hash of their number; a fold is `1 / folds` of them.
     Folds(u64),
 }
@@ -24,6 +26,7 @@ impl Split {
         match self {
             Self::None => false,
             Self::Time(from) => time.is_some_and(|time| time >= from),
+            Self::Tail(from) => row >= from,
             Self::Folds(folds) => hash(seed ^ 0xF01D, row) % folds == fold,
         }
     }

@@ -1,5 +1,6 @@
 //! From labelled batches to a calibrated model.
 
+use std::iter;
 use std::sync::Mutex;
 
 use clickcast_model::artifact::Training;
@@ -12,6 +13,7 @@ use clickcast_record::{Batch, Schema};
 use crate::Error;
 use crate::blocks::{Selection, Split};
 use crate::calibrate::{self, Row};
+use crate::choose::{Measured, choose};
 use crate::fit::{Candidate, coordinates, default_candidate, until_it_stops_improving};
 use crate::optimizer::{Block, Loss, Optimizer};
 use crate::profile::Profile;
@@ -84,7 +86,6 @@ pub struct Trained {
 struct Fit {
     epochs: usize,
     held: Vec<Row>,
-    loss: f64,
 }
 
 /// Learns a model.
@@ -154,34 +155,35 @@ struct Trainer<'a> {
 impl Trainer<'_> {
     /// Few rows: tries settings on rows held out, then learns all rows by the best.
     fn few(&self, batches: &[Batch]) -> Result<Trained, Error> {
-        let split = self.split(HELD_SHARE_FEW);
-        let folds = if matches!(split, Split::Folds(_)) { FOLDS } else { 1 };
-        let mut best = default_candidate(self.settings.family);
-        let mut fits = self.cross_fit(&[best], batches, split, folds)?.remove(0);
-        let mut tried = 1;
-        for coordinate in coordinates(self.settings.family) {
+        let trials = self.trials();
+        let mut candidates = vec![default_candidate(self.settings.family)];
+        let (mut tried, mut measured, mut best) = (Vec::new(), Vec::new(), 0);
+        for coordinate in iter::once(Vec::new()).chain(coordinates(self.settings.family)) {
             let changed = coordinate.iter().map(|change| {
-                let mut candidate = best;
+                let mut candidate = candidates[best];
                 change(&mut candidate);
                 candidate
             });
-            let candidates: Vec<Candidate> = changed.filter(|candidate| *candidate != best).collect();
-            tried += candidates.len();
-            for (candidate, found) in candidates.iter().zip(self.cross_fit(&candidates, batches, split, folds)?) {
-                if mean_loss(&found) < mean_loss(&fits) {
-                    (best, fits) = (*candidate, found);
-                }
+            let new: Vec<Candidate> = changed.filter(|candidate| *candidate != candidates[best]).collect();
+            candidates.extend(new);
+            for fits in self.cross_fit(&candidates[tried.len()..], batches, &trials)? {
+                measured.push(measure(&fits, &trials));
+                tried.push(fits);
             }
+            best = choose(&measured);
         }
-        let rows: Vec<Row> = fits.iter().flat_map(|fit| fit.held.iter().copied()).collect();
+        let (best, fits, loss) = (candidates[best], &tried[best], measured[best].loss());
+        let of_folds = fits.iter().zip(&trials).filter(|(_, (split, _))| !matches!(split, Split::Tail(_)));
+        let rows: Vec<Row> = of_folds.flat_map(|(fit, _)| fit.held.iter().copied()).collect();
         let mut notes = vec![format!(
-            "few rows: tried {tried} settings, took {} with held-out log loss {:.5}",
+            "few rows: tried {} settings, took {} with held-out log loss {:.5}",
+            candidates.len(),
             describe(&best),
-            mean_loss(&fits)
+            loss
         )];
         let encoder = self.encoder(&best)?;
         let epochs = fits.iter().map(|fit| fit.epochs).sum::<usize>().div_ceil(fits.len()).max(1);
-        let all = Selection { split: Split::None, fold: 0, ..self.selection(split, 0) };
+        let all = self.selection(Split::None, 0);
         let (learn, _, data_hash) = encode_all(&all, &encoder, batches)?;
         let optimizer = self.optimizer(&encoder, &best, self.settings.threads);
         for _ in 0..epochs {
@@ -268,11 +270,10 @@ impl Trainer<'_> {
         &self,
         candidates: &[Candidate],
         batches: &[Batch],
-        split: Split,
-        folds: u64,
+        trials: &[(Split, u64)],
     ) -> Result<Vec<Vec<Fit>>, Error> {
-        let tasks: Vec<(usize, u64)> =
-            (0..candidates.len()).flat_map(|candidate| (0..folds).map(move |fold| (candidate, fold))).collect();
+        let tasks: Vec<(&Candidate, (Split, u64))> =
+            candidates.iter().flat_map(|candidate| trials.iter().map(move |&trial| (candidate, trial))).collect();
         let next = Mutex::new(0);
         let results: Vec<Mutex<Option<Result<Fit, Error>>>> = tasks.iter().map(|_| Mutex::default()).collect();
         let lock = |mutex: &Mutex<usize>| {
@@ -283,9 +284,10 @@ impl Trainer<'_> {
         std::thread::scope(|scope| {
             for _ in 0..self.settings.threads.min(tasks.len()) {
                 scope.spawn(|| {
-                    while let Some(&(candidate, fold)) = tasks.get(lock(&next)).as_ref() {
-                        let fit = self.fit(&candidates[*candidate], batches, split, *fold);
-                        let index = candidate * folds as usize + *fold as usize;
+                    loop {
+                        let index = lock(&next);
+                        let Some(&(candidate, (split, fold))) = tasks.get(index) else { break };
+                        let fit = self.fit(candidate, batches, split, fold);
                         *results[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(fit);
                     }
                 });
@@ -296,7 +298,7 @@ impl Trainer<'_> {
         });
         let fits: Vec<Fit> = results.collect::<Result<_, _>>()?;
         let mut fits = fits.into_iter();
-        Ok(candidates.iter().map(|_| fits.by_ref().take(folds as usize).collect()).collect())
+        Ok(candidates.iter().map(|_| fits.by_ref().take(trials.len()).collect()).collect())
     }
 
     /// One fit on the rows of a fold, measured on those held out.
@@ -314,9 +316,23 @@ impl Trainer<'_> {
             learn.iter().for_each(|block| loss.add(optimizer.learn(block)));
             Ok::<_, Error>(loss)
         })?;
-        let loss = history.last().map_or(f64::INFINITY, |epoch| epoch.held_out);
         let held = held_rows(&optimizer.factors(&encoder)?, &held);
-        Ok(Fit { epochs: history.len(), held, loss })
+        Ok(Fit { epochs: history.len(), held })
+    }
+
+    /// What each candidate is tried on where rows are few: parts of the rows, each held out once.
+    ///
+    /// Without times the last rows are one more part: files are often written in the order of time, and what
+    /// tomorrow brings is more like their end. In files of no order it is a part like any other.
+    fn trials(&self) -> Vec<(Split, u64)> {
+        match self.split(HELD_SHARE_FEW) {
+            Split::Folds(_) => {
+                let tail = (self.profile.rows as f64 * (1.0 - HELD_SHARE_FEW)) as u64;
+                let folds = (0..FOLDS).map(|fold| (Split::Folds(FOLDS), fold));
+                folds.chain([(Split::Tail(tail), 0)]).collect()
+            }
+            split => vec![(split, 0)],
+        }
     }
 
     fn split(&self, share: f64) -> Split {
@@ -419,8 +435,15 @@ fn held_rows(factors: &Factors, held: &[Block]) -> Vec<Row> {
     rows
 }
 
-fn mean_loss(fits: &[Fit]) -> f64 {
-    fits.iter().map(|fit| fit.loss).sum::<f64>() / fits.len() as f64
+fn measure(fits: &[Fit], trials: &[(Split, u64)]) -> Measured {
+    let mut measured = Measured::default();
+    for (fit, (split, _)) in fits.iter().zip(trials) {
+        match split {
+            Split::Tail(_) => measured.set_tail(&fit.held),
+            _ => measured.add(&fit.held),
+        }
+    }
+    measured
 }
 
 fn describe(candidate: &Candidate) -> String {
