@@ -106,6 +106,35 @@ impl Block {
         }
     }
 
+    /// The rows of blocks of one shape in random order: files may be sorted, and descent along sorted labels goes astray.
+    pub(crate) fn shuffled(blocks: &[Self], seed: u64) -> Self {
+        let mut order: Vec<(u64, usize, usize)> = Vec::new();
+        for (index, block) in blocks.iter().enumerate() {
+            order.extend((0..block.encoded.rows).map(|row| (hash(hash(seed, index as u64), row as u64), index, row)));
+        }
+        order.sort_unstable();
+        let fields = blocks.first().map_or(0, |block| block.encoded.columns.len());
+        let columns = (0..fields).map(|field| {
+            let column = |index: usize| &blocks[index].encoded.columns[field];
+            if let Slots::One(_) = column(0) {
+                return Slots::One(order.iter().map(|&(_, index, row)| column(index).row(row)[0]).collect());
+            }
+            let (mut offsets, mut slots) = (vec![0], Vec::new());
+            for &(_, index, row) in &order {
+                slots.extend_from_slice(column(index).row(row));
+                offsets.push(slots.len() as u32);
+            }
+            Slots::Many { offsets, slots }
+        });
+        let columns = columns.collect();
+        let weight = |index: usize, row: usize| blocks[index].weights.as_ref().map(|weights| weights[row]);
+        Self {
+            encoded: Encoded { rows: order.len(), columns },
+            labels: order.iter().map(|&(_, index, row)| blocks[index].labels[row]).collect(),
+            weights: order.iter().map(|&(_, index, row)| weight(index, row)).collect(),
+        }
+    }
+
     /// A number that follows from the rows and their order, to tell data apart.
     pub(crate) fn data_hash(&self, first_row: u64) -> u64 {
         let keys: Vec<u64> = (0..self.encoded.rows as u64).map(|row| hash(17, first_row + row) | 1).collect();

@@ -184,7 +184,7 @@ impl Trainer<'_> {
         let encoder = self.encoder(&best)?;
         let epochs = fits.iter().map(|fit| fit.epochs).sum::<usize>().div_ceil(fits.len()).max(1);
         let all = self.selection(Split::None, 0);
-        let (learn, _, data_hash) = encode_all(&all, &encoder, batches)?;
+        let (learn, _, data_hash) = self.encode_all(&all, &encoder, batches)?;
         let optimizer = self.optimizer(&encoder, &best, self.settings.threads);
         for _ in 0..epochs {
             for block in &learn {
@@ -192,6 +192,9 @@ impl Trainer<'_> {
             }
         }
         notes.push(format!("learned all rows in {epochs} passes"));
+        if self.profile.is_sorted_by_label() {
+            notes.push("the rows are sorted by their label: learned in random order".to_owned());
+        }
         self.finish(encoder, &optimizer, &rows, data_hash, notes)
     }
 
@@ -224,6 +227,14 @@ impl Trainer<'_> {
             held.push(all.part(&encoder, batch, first_row)?.learn);
         }
         held.retain(|block| block.encoded.rows > 0);
+        let order_note = self.profile.is_sorted_by_label().then(|| match &mut kept {
+            Some(blocks) if bytes <= KEPT_BYTES_MAX / 2 => {
+                *blocks = vec![Block::shuffled(blocks, self.settings.seed)];
+                held_learn = vec![Block::shuffled(&held_learn, self.settings.seed)];
+                "the rows are sorted by their label: learned in random order"
+            }
+            _ => "the rows are sorted by their label, which learns badly: shuffle the files",
+        });
         let mut optimizer = self.optimizer(&encoder, &candidate, self.settings.threads);
         let mut number = 0;
         let history = until_it_stops_improving(&mut optimizer, &held, EPOCHS_MAX, |optimizer, go_on| {
@@ -257,11 +268,12 @@ impl Trainer<'_> {
             optimizer.learn(block);
         }
         let held_out = history.last().map_or(f64::NAN, |epoch| epoch.held_out);
-        let notes = vec![format!(
+        let mut notes = vec![format!(
             "many rows: took {}; {} passes, held-out log loss {held_out:.5}",
             describe(&candidate),
             history.len()
         )];
+        notes.extend(order_note.map(str::to_owned));
         Ok(self.finish(encoder, &optimizer, &rows, data_hash, notes)?)
     }
 
@@ -305,7 +317,7 @@ impl Trainer<'_> {
     fn fit(&self, candidate: &Candidate, batches: &[Batch], split: Split, fold: u64) -> Result<Fit, Error> {
         let encoder = self.encoder(candidate)?;
         let selection = self.selection(split, fold);
-        let (learn, mut held, _) = encode_all(&selection, &encoder, batches)?;
+        let (learn, mut held, _) = self.encode_all(&selection, &encoder, batches)?;
         for (batch, first_row) in with_first_rows(self.valid) {
             let all = Selection { split: Split::None, negatives: 1.0, ..selection };
             held.push(all.part(&encoder, batch, first_row)?.learn);
@@ -333,6 +345,27 @@ impl Trainer<'_> {
             }
             split => vec![(split, 0)],
         }
+    }
+
+    /// Blocks to learn from, blocks held out, and the data's hash.
+    fn encode_all(
+        &self,
+        selection: &Selection,
+        encoder: &Encoder,
+        batches: &[Batch],
+    ) -> Result<(Vec<Block>, Vec<Block>, u64), Error> {
+        let (mut learn, mut held, mut data_hash) = (Vec::new(), Vec::new(), 0u64);
+        for (batch, first_row) in with_first_rows(batches) {
+            let parted = selection.part(encoder, batch, first_row)?;
+            data_hash = data_hash.wrapping_add(parted.learn.data_hash(first_row));
+            learn.push(parted.learn);
+            held.push(parted.held);
+        }
+        held.retain(|block| block.encoded.rows > 0);
+        if self.profile.is_sorted_by_label() {
+            learn = vec![Block::shuffled(&learn, selection.seed)];
+        }
+        Ok((learn, held, data_hash))
     }
 
     fn split(&self, share: f64) -> Split {
@@ -396,23 +429,6 @@ impl Trainer<'_> {
         };
         Ok(Trained { encoder, factors, calibration, training })
     }
-}
-
-/// Blocks to learn from, blocks held out, and the data's hash.
-fn encode_all(
-    selection: &Selection,
-    encoder: &Encoder,
-    batches: &[Batch],
-) -> Result<(Vec<Block>, Vec<Block>, u64), Error> {
-    let (mut learn, mut held, mut data_hash) = (Vec::new(), Vec::new(), 0u64);
-    for (batch, first_row) in with_first_rows(batches) {
-        let parted = selection.part(encoder, batch, first_row)?;
-        data_hash = data_hash.wrapping_add(parted.learn.data_hash(first_row));
-        learn.push(parted.learn);
-        held.push(parted.held);
-    }
-    held.retain(|block| block.encoded.rows > 0);
-    Ok((learn, held, data_hash))
 }
 
 /// Batches with their first rows' places in the whole data.
