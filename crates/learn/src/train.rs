@@ -27,7 +27,8 @@ const HELD_SHARE: f64 = 0.1;
 const HELD_SHARE_FEW: f64 = 0.2;
 /// Rows held out at most: enough to see 0.0005 of log loss, and 160 MB of 40 features.
 const HELD_ROWS_MAX: f64 = 1e6;
-/// Encoded rows are kept between passes up to this; beyond it they are read and encoded anew.
+/// Rows are kept between passes up to this, as they were read for encoding and encoded for learning; beyond it
+/// they are read anew.
 const KEPT_BYTES_MAX: u64 = 512 << 20;
 /// Weights and their sums of squares together at most; the best pass is kept beside them, so twice this.
 const WEIGHTS_BYTES_MAX: usize = 256 << 20;
@@ -102,12 +103,13 @@ pub fn train<E: From<Error> + Send>(
     settings: &Settings,
 ) -> Result<Trained, E> {
     let mut profile = Profile::new(schema.features(), settings.seed);
-    let mut kept: Option<Vec<Batch>> = Some(Vec::new());
+    let (mut kept, mut bytes) = (Some(Vec::new()), 0);
     source.begin(Phase::Profile);
     source.pass(&mut |batch| {
         profile.add(&batch)?;
+        bytes += batch.bytes() as u64;
         match &mut kept {
-            Some(batches) if profile.rows <= ROWS_FEW_MAX => batches.push(batch),
+            Some(batches) if bytes <= KEPT_BYTES_MAX => batches.push(batch),
             _ => kept = None,
         }
         Ok(())
@@ -127,8 +129,8 @@ pub fn train<E: From<Error> + Send>(
     }
     let trainer = Trainer { schema, settings, profile: &profile, valid: &valid_batches };
     match kept {
-        Some(batches) => Ok(trainer.few(&batches)?),
-        None => trainer.many(source),
+        Some(batches) if profile.rows <= ROWS_FEW_MAX => Ok(trainer.few(&batches)?),
+        read => trainer.many(source, read),
     }
 }
 
@@ -198,8 +200,9 @@ impl Trainer<'_> {
         self.finish(encoder, &optimizer, &rows, data_hash, notes)
     }
 
-    /// Many rows: one fit by settings that hold there, then the rows held out are learned too.
-    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>) -> Result<Trained, E> {
+    /// Many rows: one fit by settings that hold there, then the rows held out are learned too. `read` are the source's
+    /// batches where they were kept.
+    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>, read: Option<Vec<Batch>>) -> Result<Trained, E> {
         let share = HELD_SHARE.min(HELD_ROWS_MAX / self.profile.rows as f64);
         let split = self.split(share);
         let selection = self.selection(split, 0);
@@ -209,7 +212,7 @@ impl Trainer<'_> {
         let mut kept: Option<Vec<Block>> = (bytes <= KEPT_BYTES_MAX).then(Vec::new);
         let (mut held, mut held_learn, mut data_hash, mut first_row) = (Vec::new(), Vec::new(), 0u64, 0);
         source.begin(Phase::Encode);
-        source.pass(&mut |batch| {
+        let mut encode = |batch: Batch| -> Result<(), E> {
             let parted = selection.part(&encoder, &batch, first_row)?;
             for block in [&parted.learn, &parted.held_learn] {
                 data_hash = data_hash.wrapping_add(block.data_hash(first_row));
@@ -221,7 +224,11 @@ impl Trainer<'_> {
             held.push(parted.held);
             held_learn.push(parted.held_learn);
             Ok(())
-        })?;
+        };
+        match read {
+            Some(batches) => batches.into_iter().try_for_each(encode)?,
+            None => source.pass(&mut encode)?,
+        }
         for (batch, first_row) in with_first_rows(self.valid) {
             let all = Selection { split: Split::None, negatives: 1.0, ..selection };
             held.push(all.part(&encoder, batch, first_row)?.learn);
