@@ -113,10 +113,13 @@ fn a_store_that_asks_for_fewer_requests_is_asked_again_and_then_said_to_throttle
 #[test]
 fn the_endpoint_for_s3_alone_goes_before_the_one_for_all_services() {
     let (all, own) = (Answers::with("403 Forbidden", ""), Answers::with("404 Not Found", ""));
-    let variables = variables(&[("AWS_ENDPOINT_URL", &all.endpoint), ("AWS_ENDPOINT_URL_S3", &own.endpoint)]);
-    let store = Store::open_with("s3://bucket/x", &variables).unwrap();
-    assert!(runtime().block_on(store.get("a")).unwrap_err().is_not_found());
-    assert_eq!((all.requests(), own.requests()), (0, 1));
+    let endpoints = [("AWS_ENDPOINT_URL_S3", own.endpoint.as_str()), ("AWS_ENDPOINT_URL", &all.endpoint)];
+    // Alone, it still allows plain HTTP.
+    for (number, endpoints) in [(1, &endpoints[..]), (2, &endpoints[..1])] {
+        let store = Store::open_with("s3://bucket/x", &variables(endpoints)).unwrap();
+        assert!(runtime().block_on(store.get("a")).unwrap_err().is_not_found());
+        assert_eq!((all.requests(), own.requests()), (0, number));
+    }
 }
 
 #[test]
