@@ -72,6 +72,22 @@ fn predictions_read_back_in_order_with_their_types_and_metadata() {
 }
 
 #[test]
+fn predictions_of_no_rows_have_the_columns_of_others() {
+    let world = World::new();
+    let store = Store::in_memory();
+    for (key, rows) in [("none.parquet", 0), ("some.parquet", 2)] {
+        let mut writer =
+            PredictionWriter::create(&store, key, world.runtime.handle(), Precision::F32, BTreeMap::new()).unwrap();
+        writer.write(&ids(0, rows), &vec![0.5; rows]).unwrap();
+        writer.finish().unwrap();
+    }
+    let [none, some] = &world.inputs_in(&store)[..] else { panic!("there are two files") };
+    let read = |input| sample(input, world.runtime.handle(), 9).unwrap();
+    assert_eq!(read(none).schema().fields(), read(some).schema().fields());
+    assert_eq!((read(none).num_rows(), read(none).num_columns()), (0, 3));
+}
+
+#[test]
 fn the_same_predictions_are_the_same_bytes() {
     let world = World::new();
     let store = Store::in_memory();

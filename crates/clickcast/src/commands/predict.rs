@@ -85,13 +85,10 @@ fn refuse_to_write_into_the_input(arguments: &PredictArguments, data: &Data, out
             return Err(Failure::input(format!("`{other}` and `{}` would both be written to `{key}`", input.name())));
         }
     }
-    let folder = arguments.data.rsplit_once('/').map_or(".", |(folder, _)| folder);
-    let is_file = data.inputs.len() == 1 && data.inputs[0].name() == data.uri();
-    let input_folder = if is_file { folder } else { &arguments.data };
-    match clickcast_storage::same_place(input_folder, &arguments.out).map_err(|error| storage_failure(&error))? {
-        true => refuse(&arguments.out),
-        false => Ok(()),
-    }
+    // Of a single file, the store is the folder that it is in.
+    let Some(first) = data.inputs.first() else { return Ok(()) };
+    let same = clickcast_storage::same_place(&first.store.uri(""), &arguments.out);
+    if same.map_err(|error| storage_failure(&error))? { refuse(&arguments.out) } else { Ok(()) }
 }
 
 /// The inputs without an output of this very model and version of the input; how many have one.
