@@ -4,6 +4,7 @@ use clickcast_kernel::trees::{BLOCK_WORDS, Form, Reach, Words, category_planes, 
 
 use super::compile::{Column, ColumnKind, Compiled, compile};
 use super::ensemble::Ensemble;
+use super::row::{Row, RowPlan};
 
 /// An ensemble compiled for scoring in bulk. Threads share it; each has a [`Scratch`] of its own.
 #[derive(Debug)]
@@ -15,8 +16,8 @@ pub struct Plan {
 
 #[derive(Debug)]
 enum Engine {
-    /// Bit-sliced.
-    Sliced(Compiled),
+    /// Bit-sliced; a few rows one by one.
+    Sliced(Compiled, RowPlan),
     /// Row by row with the oracle: linear trees, and models too odd for tables.
     Scalar(Ensemble),
 }
@@ -39,12 +40,26 @@ pub enum TreeColumn<'a> {
     Constant(f64),
 }
 
+impl TreeColumn<'_> {
+    /// The value of one row.
+    #[inline]
+    pub(super) fn value(&self, row: usize) -> f64 {
+        match self {
+            TreeColumn::F32(values) => f64::from(values[row]),
+            TreeColumn::F64(values) => values[row],
+            TreeColumn::Coded { codes, values } => values[codes[row] as usize],
+            TreeColumn::Constant(value) => *value,
+        }
+    }
+}
+
 /// Working memory of [`Plan::score`], reused from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
     planes: Words,
     equal: Words,
     reach: Reach,
+    row: Row,
     /// For each column of the plan the codes of a dictionary's entries, where that pays.
     entries: Vec<Vec<u32>>,
 }
@@ -99,7 +114,10 @@ impl Plan {
     /// Compiles an ensemble for a given form; one that this machine lacks runs as the portable one.
     pub fn with_form(ensemble: &Ensemble, form: Form) -> Self {
         let engine = match compile(ensemble) {
-            Some(compiled) => Engine::Sliced(compiled),
+            Some(compiled) => {
+                let rows = RowPlan::new(&compiled, form);
+                Engine::Sliced(compiled, rows)
+            }
             None => Engine::Scalar(ensemble.clone()),
         };
         Self { features: ensemble.features().len(), engine, form }
@@ -107,7 +125,7 @@ impl Plan {
 
     /// Whether the bit-sliced engine scores this model; linear trees are left to the oracle.
     pub fn is_sliced(&self) -> bool {
-        matches!(self.engine, Engine::Sliced(_))
+        matches!(self.engine, Engine::Sliced(..))
     }
 
     /// Raw scores, bit-equal to [`Ensemble::raw_score`] of every row.
@@ -130,7 +148,7 @@ impl Plan {
         let out = out.get_mut(..rows).ok_or(PlanError::Out { given, rows })?;
         match &self.engine {
             Engine::Scalar(ensemble) => score_scalar(ensemble, columns, out),
-            Engine::Sliced(compiled) => score_sliced(compiled, self.form, columns, scratch, out),
+            Engine::Sliced(compiled, rows) => score_sliced(compiled, rows, self.form, columns, scratch, out),
         }
         Ok(())
     }
@@ -164,20 +182,25 @@ fn score_scalar(ensemble: &Ensemble, columns: &[TreeColumn<'_>], out: &mut [f64]
     let mut values = vec![0.0; columns.len()];
     for (row, out) in out.iter_mut().enumerate() {
         for (value, column) in values.iter_mut().zip(columns) {
-            *value = match column {
-                TreeColumn::F32(values) => f64::from(values[row]),
-                TreeColumn::F64(values) => values[row],
-                TreeColumn::Coded { codes, values } => values[codes[row] as usize],
-                TreeColumn::Constant(value) => *value,
-            };
+            *value = column.value(row);
         }
         *out = ensemble.raw_score(&values);
     }
 }
 
-fn score_sliced(compiled: &Compiled, form: Form, columns: &[TreeColumn<'_>], scratch: &mut Scratch, out: &mut [f64]) {
+fn score_sliced(
+    compiled: &Compiled,
+    row_plan: &RowPlan,
+    form: Form,
+    columns: &[TreeColumn<'_>],
+    scratch: &mut Scratch,
+    out: &mut [f64],
+) {
     const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
     let rows = out.len();
+    if rows <= row_plan.rows_max() {
+        return row_plan.score(compiled, columns, 0, &mut scratch.row, out);
+    }
     scratch.planes.grow(compiled.planes * BLOCK_WORDS);
     scratch.equal.grow(compiled.planes * BLOCK_WORDS);
     scratch.entries.resize_with(compiled.columns.len(), Vec::new);
@@ -195,12 +218,11 @@ fn score_sliced(compiled: &Compiled, form: Form, columns: &[TreeColumn<'_>], scr
         score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, index * BLOCK_ROWS, out);
     }
     let done = rows - rest.len();
-    if rest.len() > BLOCK_ROWS / 2 {
-        score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, done, rest);
-    } else {
-        for (index, out) in rest.chunks_mut(64).enumerate() {
-            score_block::<1>(compiled, form, columns, scratch, done + index * 64, out);
-        }
+    match rest.len() {
+        few if few <= row_plan.rows_max() => row_plan.score(compiled, columns, done, &mut scratch.row, rest),
+        0..=64 => score_block::<1>(compiled, form, columns, scratch, done, rest),
+        65..=128 => score_block::<2>(compiled, form, columns, scratch, done, rest),
+        _ => score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, done, rest),
     }
 }
 
