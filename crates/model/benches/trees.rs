@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! python crates/model/benches/trees.py DIR          # trains the model, prints LightGBM's own rows/s
-//! CLICKCAST_TREES=DIR cargo bench -p clickcast-model --bench trees
+//! CLICKCAST_TREES=DIR cargo bench -p clickcast-model --bench trees               # every form
+//! CLICKCAST_TREES=DIR cargo bench -p clickcast-model --bench trees -- Avx512     # one
 //! ```
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -38,7 +39,9 @@ fn main() {
     report("oracle", oracle_rows, 1, || row_major.chunks(features).map(|row| ensemble.raw_score(row)).sum());
 
     let dictionaries: Vec<(Vec<u32>, Vec<f64>)> = columns.iter().map(|column| dictionary(column, rows)).collect();
-    for form in Form::ALL {
+    let named = |form: Form| std::env::args().any(|argument| argument == format!("{form:?}"));
+    let any_named = Form::ALL.into_iter().any(named);
+    for form in Form::ALL.into_iter().filter(|&form| named(form) || !any_named) {
         let start = Instant::now();
         let plan = Plan::with_form(&ensemble, form);
         let compile_ms = start.elapsed().as_secs_f64() * 1e3;
@@ -49,7 +52,7 @@ fn main() {
         let user = |(index, column)| if index * 3 < features * 2 { Source::First(column) } else { Source::F32(column) };
         let candidates: Vec<Source<'_>> = columns.iter().map(Vec::as_slice).enumerate().map(user).collect();
         for batch_rows in [BATCH_ROWS, 256, 100, 50, 16, 8, 1] {
-            let total = rows.min(batch_rows * 100) / batch_rows * batch_rows;
+            let total = batch_rows.max(1000) / batch_rows * batch_rows;
             for (kind, sources) in [("f32", &single), ("candidates of one user", &candidates)] {
                 report(&format!("{form:?}, {kind}, {batch_rows} rows a call"), total, batch_rows, || {
                     score(&plan, sources, batch_rows, &mut scratch, &mut out[..total])
@@ -109,7 +112,7 @@ fn dictionary(column: &[f32], rows: usize) -> (Vec<u32>, Vec<f64>) {
 fn report(name: &str, rows: usize, call_rows: usize, mut run: impl FnMut() -> f64) {
     let mut best = f64::INFINITY;
     // Short runs are many, so that one of them is undisturbed.
-    for _ in 0..RUNS.max(400_000 / rows).min(400) {
+    for _ in 0..RUNS.max(100_000 / rows) {
         let start = Instant::now();
         std::hint::black_box(run());
         best = best.min(start.elapsed().as_secs_f64());

@@ -234,6 +234,27 @@ fn few_rows_of_many_features_score_as_by_the_oracle() {
 }
 
 #[test]
+fn rows_with_much_in_common_score_as_by_the_oracle() {
+    for (seed, features) in (0..40).zip([2, 10, 20, 45].into_iter().cycle()) {
+        let random = &mut Random(seed);
+        let rows = random.pick(&[17, 64, 65, 128, 129, 600]);
+        let shape = Shape { seed, features, trees: 20, leaves_max: 64, thresholds: 90, categorical_percent: 0, rows };
+        let ensemble = model(random, &shape);
+        let own: Vec<Vec<f64>> = (0..features).map(|_| (0..rows).map(|_| value(random, &shape)).collect()).collect();
+        let single = vec![random.pick(&ODD) as f32; rows];
+        let columns: Vec<TreeColumn<'_>> = (0..features)
+            .map(|feature| match random.below(4) {
+                0 => TreeColumn::F64(&own[feature]),
+                1 => TreeColumn::F32(&single),
+                2 => TreeColumn::Coded { codes: &[3; 600], values: &[0.5, 1.0, 2.0, -1.5] },
+                _ => TreeColumn::Constant(value(random, &shape)),
+            })
+            .collect();
+        check(&format!("{shape:?}"), &ensemble, &columns, rows);
+    }
+}
+
+#[test]
 fn golden_models_score_as_by_the_oracle() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for entry in std::fs::read_dir(folder).unwrap() {

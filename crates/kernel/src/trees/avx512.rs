@@ -3,7 +3,6 @@
 use std::arch::x86_64::*;
 
 use super::bins::{SingleBins, ZERO_THRESHOLD_SINGLE};
-use super::jump::{ROW_BYTES, Tree};
 use super::leaves::Ops;
 
 /// Only instantiated inside functions compiled for, and run on, machines with these instructions (`super::dispatch`).
@@ -134,42 +133,6 @@ unsafe fn transpose_qwords(rows: [__m512i; 8]) -> [__m512i; 8] {
         let (c3, c7) = four(o13, p13);
         [c0, c1, c2, c3, c4, c5, c6, c7]
     }
-}
-
-/// The raw score of a row, by pointer jumping; `row` counts up to `64 * REGISTERS` bytes.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")]
-pub(super) fn jump<const REGISTERS: usize>(
-    trees: &[Tree],
-    values: &[[f64; 64]],
-    doublings: u32,
-    row: &[u8; ROW_BYTES],
-) -> f64 {
-    // SAFETY: all loads are of 64-byte arrays, or of the quarters of `row`.
-    let load = |bytes: &[u8; 64]| unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
-    let quarters = row.as_chunks().0;
-    let row = [load(&quarters[0]), load(&quarters[1]), load(&quarters[2]), load(&quarters[3])];
-    let mut sum = 0.0;
-    for (tree, values) in trees.iter().zip(values) {
-        let index = load(&tree.byte);
-        let bytes = match REGISTERS {
-            1 => _mm512_permutexvar_epi8(index, row[0]),
-            2 => _mm512_permutex2var_epi8(row[0], index, row[1]),
-            _ => {
-                let low = _mm512_permutex2var_epi8(row[0], index, row[1]);
-                let high = _mm512_permutex2var_epi8(row[2], index, row[3]);
-                _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high)
-            }
-        };
-        let passed = _mm512_cmple_epu8_mask(bytes, load(&tree.limit));
-        let mut next = _mm512_mask_blend_epi8(passed, load(&tree.right), load(&tree.left));
-        for _ in 0..doublings {
-            // Only splits, which have the highest bit, lead on.
-            next = _mm512_mask_permutexvar_epi8(next, _mm512_movepi8_mask(next), next, next);
-        }
-        let leaf = _mm_cvtsi128_si32(_mm512_castsi512_si128(next)) as usize % 64;
-        sum += values[leaf];
-    }
-    sum
 }
 
 /// Codes of f32 values, 16 at a time: five steps of the binary search by look-ups in two registers, the rest by gathers.

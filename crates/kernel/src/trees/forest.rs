@@ -121,6 +121,11 @@ impl Forest {
         })
     }
 
+    /// For each tree byte `k` of its values, `k` = 0 to 7, if it has at most 64 leaves.
+    pub(super) fn byte_planes(&self) -> &[[[u8; 64]; 8]] {
+        &self.byte_planes
+    }
+
     /// Raw scores of a block.
     ///
     /// # Shapes
@@ -147,6 +152,12 @@ impl<'a> Tree<'a> {
     /// The number of splits.
     pub(super) fn splits(self) -> usize {
         self.steps.len()
+    }
+
+    /// The plane of a split.
+    #[inline(always)]
+    pub(super) fn plane(self, split: usize) -> usize {
+        self.steps[split].plane as usize
     }
 
     /// The leaves' values; one more than splits.

@@ -1,14 +1,19 @@
 //! Routing one row by pointer jumping: all splits of a tree are decided at once, then followed in doubling strides.
+//!
+//! Rows with much in common, as one user's candidates have, are routed as a block through what is left of each tree:
+//! the splits that all of them pass, or none, are jumped over.
 
 use super::Form;
 use super::forest::Forest;
+#[cfg(target_arch = "x86_64")]
+use super::jump_avx512;
 
 /// Most leaves of a tree: its splits fit a register's bytes.
 const LEAVES_MAX: usize = 64;
 /// Most bytes that describe a row.
 pub const ROW_BYTES: usize = 256;
 /// Marks a split among children; leaves are plain.
-const SPLIT: u8 = 0x80;
+pub(super) const SPLIT: u8 = 0x80;
 
 /// A predicate as a comparison of bytes: the row's byte of this index is at most the limit.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +57,8 @@ impl Jump {
             let splits = tree.splits();
             let mut values = [0.0; LEAVES_MAX];
             values.get_mut(..=splits)?.copy_from_slice(tree.values());
-            // Of a tree without splits, both ways lead to leaf 0.
-            let mut own = Tree { byte: [0; 64], limit: [0; 64], left: [0; 64], right: [0; 64] };
+            // What is not a split, as the root of a tree without any, is passed by all on the way to leaf 0.
+            let mut own = Tree { byte: [0; 64], limit: [u8::MAX; 64], left: [0; 64], right: [0; 64] };
             let child = |place: u16| match usize::from(place).checked_sub(splits) {
                 Some(leaf) => leaf as u8,
                 None => SPLIT | place as u8,
@@ -75,14 +80,13 @@ impl Jump {
     pub fn score(&self, row: &[u8; ROW_BYTES]) -> f64 {
         #[cfg(target_arch = "x86_64")]
         {
-            use super::avx512::jump;
             let (trees, values) = (&self.trees, &self.values);
             // SAFETY: `new` has asked the machine for the instructions.
             unsafe {
                 match self.bytes {
-                    0..=64 => jump::<1>(trees, values, self.doublings, row),
-                    65..=128 => jump::<2>(trees, values, self.doublings, row),
-                    _ => jump::<4>(trees, values, self.doublings, row),
+                    0..=64 => jump_avx512::score::<1>(trees, values, self.doublings, row),
+                    65..=128 => jump_avx512::score::<2>(trees, values, self.doublings, row),
+                    _ => jump_avx512::score::<4>(trees, values, self.doublings, row),
                 }
             }
         }
@@ -91,6 +95,41 @@ impl Jump {
             // Unreachable: `new` has made none.
             let _ = (&self.trees, &self.values, self.doublings, self.bytes, row);
             f64::NAN
+        }
+    }
+    /// Raw scores of a block of rows, each of whose bytes is from `low` to `high`.
+    ///
+    /// # Shapes
+    /// `forest`: the one that was laid out; `planes`: `[planes, WORDS]`, of which those are looked at whose predicates
+    /// some rows may pass and others not; `out`: at most `64 * WORDS` rows, overwritten.
+    /// # Panics
+    /// If `planes` is too short, or the forest another.
+    pub fn score_block<const WORDS: usize>(
+        &self,
+        forest: &Forest,
+        low: &[u8; ROW_BYTES],
+        high: &[u8; ROW_BYTES],
+        planes: &[u64],
+        out: &mut [f64],
+    ) {
+        assert_eq!(forest.trees().count(), self.trees.len());
+        let planes = planes.as_chunks().0;
+        #[cfg(target_arch = "x86_64")]
+        {
+            let (trees, doublings) = (&self.trees, self.doublings);
+            // SAFETY: `new` has asked the machine for the instructions.
+            unsafe {
+                match self.bytes {
+                    0..=64 => jump_avx512::score_block::<1, WORDS>(trees, doublings, forest, low, high, planes, out),
+                    65..=128 => jump_avx512::score_block::<2, WORDS>(trees, doublings, forest, low, high, planes, out),
+                    _ => jump_avx512::score_block::<4, WORDS>(trees, doublings, forest, low, high, planes, out),
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            // Unreachable: `new` has made none.
+            let _: (_, _, &[[u64; WORDS]], _) = (low, high, planes, out);
         }
     }
 }

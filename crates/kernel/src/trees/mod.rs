@@ -12,6 +12,8 @@ mod avx512;
 mod bins;
 mod forest;
 mod jump;
+#[cfg(target_arch = "x86_64")]
+mod jump_avx512;
 mod leaves;
 mod planes;
 mod walk;

@@ -56,12 +56,12 @@ impl TreeColumn<'_> {
 /// Working memory of [`Plan::score`], reused from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    planes: Words,
-    equal: Words,
+    pub(super) planes: Words,
+    pub(super) equal: Words,
     reach: Reach,
-    row: Row,
+    pub(super) row: Row,
     /// For each column of the plan the codes of a dictionary's entries, where that pays.
-    entries: Vec<Vec<u32>>,
+    pub(super) entries: Vec<Vec<u32>>,
 }
 
 /// Columns that do not fit the plan or each other.
@@ -215,26 +215,30 @@ fn score_sliced(
     }
     let (blocks, rest) = out.as_chunks_mut::<BLOCK_ROWS>();
     for (index, out) in blocks.iter_mut().enumerate() {
-        score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, index * BLOCK_ROWS, out);
+        score_block::<BLOCK_WORDS>(compiled, row_plan, form, columns, scratch, index * BLOCK_ROWS, out);
     }
     let done = rows - rest.len();
     match rest.len() {
         few if few <= row_plan.rows_max() => row_plan.score(compiled, columns, done, &mut scratch.row, rest),
-        0..=64 => score_block::<1>(compiled, form, columns, scratch, done, rest),
-        65..=128 => score_block::<2>(compiled, form, columns, scratch, done, rest),
-        _ => score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, done, rest),
+        0..=64 => score_block::<1>(compiled, row_plan, form, columns, scratch, done, rest),
+        65..=128 => score_block::<2>(compiled, row_plan, form, columns, scratch, done, rest),
+        _ => score_block::<BLOCK_WORDS>(compiled, row_plan, form, columns, scratch, done, rest),
     }
 }
 
 /// Scores the rows from `first` on, as many as `out` has.
 fn score_block<const WORDS: usize>(
     compiled: &Compiled,
+    row_plan: &RowPlan,
     form: Form,
     columns: &[TreeColumn<'_>],
     scratch: &mut Scratch,
     first: usize,
     out: &mut [f64],
 ) {
+    if row_plan.score_alike::<WORDS>(compiled, form, columns, scratch, first, out) {
+        return;
+    }
     let planes = scratch.planes.as_mut_slice();
     let equal = scratch.equal.as_mut_slice();
     let mut codes = [0; 64 * BLOCK_WORDS];
@@ -257,7 +261,15 @@ fn score_block<const WORDS: usize>(
     compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
 }
 
-fn fill_codes(column: &Column, form: Form, values: TreeColumn<'_>, entries: &[u32], first: usize, codes: &mut [u32]) {
+/// The codes of a column's rows from `first` on; `entries` are its dictionary's, where known.
+pub(super) fn fill_codes(
+    column: &Column,
+    form: Form,
+    values: TreeColumn<'_>,
+    entries: &[u32],
+    first: usize,
+    codes: &mut [u32],
+) {
     let rows = first..first + codes.len();
     match (values, &column.kind) {
         (TreeColumn::F32(values), ColumnKind::Numeric { bins, .. }) => bins.codes_f32(form, &values[rows], codes),

@@ -1,14 +1,20 @@
 //! The path for a few rows, as online requests have: each row is described once, then routed by itself.
+//!
+//! And the path for rows with much in common, as one user's candidates have: a block routed through what is left of the
+//! trees.
 
-use clickcast_kernel::trees::{AtMost, Form, Jump, ROW_BYTES, Walk};
+use std::ops::Range;
+use std::slice::IterMut;
 
-use super::compile::{ColumnKind, Compiled};
-use super::plan::TreeColumn;
+use clickcast_kernel::trees::{AtMost, BLOCK_WORDS, Form, Jump, ROW_BYTES, Walk, threshold_planes};
+
+use super::compile::{Column, ColumnKind, Compiled, Family};
+use super::plan::{Scratch, TreeColumn, fill_codes};
 
 /// Predicates of a family that one byte of a row tells apart; a byte of this value passes none.
 const BYTE_PLANES: usize = 255;
 
-/// How single rows are scored.
+/// How single rows are scored, and rows with much in common.
 #[derive(Debug)]
 pub(super) enum RowPlan {
     /// By bytes, where trees are small, all splits numeric and the machine has the instructions.
@@ -22,13 +28,15 @@ pub(super) enum RowPlan {
 pub(super) struct Row {
     /// For every [`BYTE_PLANES`] predicates of a family, column after column: the bin, less the predicates before them.
     bytes: Box<[u8; ROW_BYTES]>,
+    /// Of a block the most, where `bytes` are the least.
+    bytes_high: Box<[u8; ROW_BYTES]>,
     /// One bit for each predicate: whether the row passes.
     bits: Vec<u64>,
 }
 
 impl Default for Row {
     fn default() -> Self {
-        Self { bytes: Box::new([0; ROW_BYTES]), bits: Vec::new() }
+        Self { bytes: Box::new([0; ROW_BYTES]), bytes_high: Box::new([0; ROW_BYTES]), bits: Vec::new() }
     }
 }
 
@@ -75,6 +83,73 @@ impl RowPlan {
     }
 }
 
+impl RowPlan {
+    /// Scores a block through what its rows leave of the trees, if they have so much in common that this pays.
+    pub(super) fn score_alike<const WORDS: usize>(
+        &self,
+        compiled: &Compiled,
+        form: Form,
+        columns: &[TreeColumn<'_>],
+        scratch: &mut Scratch,
+        first: usize,
+        out: &mut [f64],
+    ) -> bool {
+        let Self::Jump(jump) = self else { return false };
+        let rows = first..first + out.len();
+        let is_constant = |column: &&Column| is_constant(columns[column.feature], rows.clone());
+        let decided: usize = compiled.columns.iter().filter(is_constant).map(Column::predicates).sum();
+        if decided * 2 < compiled.planes {
+            return false;
+        }
+        let mut codes = [0; 64 * BLOCK_WORDS];
+        let codes = &mut codes[..out.len()];
+        let (planes, equal) = (scratch.planes.as_mut_slice(), scratch.equal.as_mut_slice());
+        let (mut low, mut high) = (scratch.row.bytes.iter_mut(), scratch.row.bytes_high.iter_mut());
+        for (column, entries) in compiled.columns.iter().zip(&scratch.entries) {
+            let ColumnKind::Numeric { bins, families } = &column.kind else { continue };
+            let constant = is_constant(&column).then(|| bins.code(columns[column.feature].value(first)) as usize);
+            if constant.is_none() {
+                fill_codes(column, form, columns[column.feature], entries, first, codes);
+            }
+            for family in families {
+                family.set_bytes(&mut low, |before| constant.map_or(0, |code| family.byte(code, before)));
+                family.set_bytes(&mut high, |before| constant.map_or(u8::MAX, |code| family.byte(code, before)));
+                if constant.is_none() {
+                    let planes = &mut planes[family.first_plane * WORDS..][..family.planes * WORDS];
+                    threshold_planes::<WORDS>(form, codes, &family.bin_of_code, equal, planes);
+                }
+            }
+        }
+        let (low, high) = (&scratch.row.bytes, &scratch.row.bytes_high);
+        jump.score_block::<WORDS>(&compiled.forest, low, high, scratch.planes.as_mut_slice(), out);
+        true
+    }
+}
+
+impl Column {
+    /// The number of predicates of a numeric column.
+    fn predicates(&self) -> usize {
+        match &self.kind {
+            ColumnKind::Numeric { families, .. } => families.iter().map(|family| family.planes).sum(),
+            ColumnKind::Categorical { .. } => 0,
+        }
+    }
+}
+
+/// Whether a column has the same value in all of these rows.
+fn is_constant(column: TreeColumn<'_>, rows: Range<usize>) -> bool {
+    match column {
+        TreeColumn::F32(values) => is_uniform(&values[rows], |value| value.to_bits()),
+        TreeColumn::F64(values) => is_uniform(&values[rows], |value| value.to_bits()),
+        TreeColumn::Coded { codes, .. } => is_uniform(&codes[rows], |&code| code),
+        TreeColumn::Constant(_) => true,
+    }
+}
+
+fn is_uniform<T, K: PartialEq>(values: &[T], key: impl Fn(&T) -> K) -> bool {
+    values.iter().all(|value| key(value) == key(&values[0]))
+}
+
 /// For each plane the comparison of the row's bytes, where they have room for it; categories have none.
 fn byte_predicates(compiled: &Compiled) -> Vec<Option<AtMost>> {
     let mut predicates = vec![None; compiled.planes];
@@ -101,10 +176,7 @@ impl Row {
             let ColumnKind::Numeric { bins, families } = &column.kind else { continue };
             let code = bins.code(columns[column.feature].value(row)) as usize;
             for family in families {
-                let bin = usize::from(family.bin_of_code[code]);
-                for (before, byte) in (0..family.planes).step_by(BYTE_PLANES).zip(&mut bytes) {
-                    *byte = bin.saturating_sub(before).min(BYTE_PLANES) as u8;
-                }
+                family.set_bytes(&mut bytes, |before| family.byte(code, before));
             }
         }
     }
@@ -127,6 +199,25 @@ impl Row {
                     bits.copy_from_slice(&table[code * words..][..*words]);
                 }
             }
+        }
+    }
+}
+
+impl Family {
+    /// The byte of a code for the [`BYTE_PLANES`] predicates after the first `before`.
+    fn byte(&self, code: usize, before: usize) -> u8 {
+        usize::from(self.bin_of_code[code]).saturating_sub(before).min(BYTE_PLANES) as u8
+    }
+
+    /// Sets the next bytes, one for every [`BYTE_PLANES`] predicates of the family, by the number of predicates before.
+    fn set_bytes(&self, bytes: &mut IterMut<'_, u8>, byte: impl Fn(usize) -> u8) {
+        let mut before = 0;
+        // By hand, for `step_by` divides.
+        while before < self.planes {
+            if let Some(next) = bytes.next() {
+                *next = byte(before);
+            }
+            before += BYTE_PLANES;
         }
     }
 }
