@@ -15,7 +15,9 @@ use clickcast_model::trees::{Ensemble, Form, Plan, Scratch, TreeColumn};
 
 /// Rows of one call, about a Parquet batch.
 const BATCH_ROWS: usize = 8192;
+/// So many runs at least, and for so long.
 const RUNS: usize = 7;
+const RUNS_S: f64 = 0.5;
 
 fn main() {
     let Some(folder) = std::env::var_os("CLICKCAST_TREES").map(PathBuf::from) else {
@@ -111,8 +113,11 @@ fn dictionary(column: &[f32], rows: usize) -> (Vec<u32>, Vec<f64>) {
 
 fn report(name: &str, rows: usize, call_rows: usize, mut run: impl FnMut() -> f64) {
     let mut best = f64::INFINITY;
+    let begin = Instant::now();
+    let mut runs = 0;
     // Short runs are many, so that one of them is undisturbed.
-    for _ in 0..RUNS.max(100_000 / rows) {
+    while runs < RUNS || begin.elapsed().as_secs_f64() < RUNS_S {
+        runs += 1;
         let start = Instant::now();
         std::hint::black_box(run());
         best = best.min(start.elapsed().as_secs_f64());

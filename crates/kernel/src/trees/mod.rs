@@ -18,7 +18,7 @@ mod leaves;
 mod planes;
 mod walk;
 
-pub use bins::{Bins, ZERO_THRESHOLD, lower_bound};
+pub use bins::{Bins, ZERO_THRESHOLD, lower_bound, row_codes};
 pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
 pub use jump::{AtMost, Jump, ROW_BYTES};
 pub use planes::{Words, category_planes, threshold_planes};
@@ -58,6 +58,7 @@ impl Form {
                         && has!("avx512dq")
                         && has!("avx512vbmi")
                         && has!("gfni")
+                        && has!("popcnt")
                 }
             }
         }

@@ -199,7 +199,7 @@ fn score_sliced(
     const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
     let rows = out.len();
     if rows <= row_plan.rows_max() {
-        return row_plan.score(compiled, columns, 0, &mut scratch.row, out);
+        return row_plan.score(compiled, form, columns, 0, &mut scratch.row, out);
     }
     scratch.planes.grow(compiled.planes * BLOCK_WORDS);
     scratch.equal.grow(compiled.planes * BLOCK_WORDS);
@@ -219,7 +219,7 @@ fn score_sliced(
     }
     let done = rows - rest.len();
     match rest.len() {
-        few if few <= row_plan.rows_max() => row_plan.score(compiled, columns, done, &mut scratch.row, rest),
+        few if few <= row_plan.rows_max() => row_plan.score(compiled, form, columns, done, &mut scratch.row, rest),
         0..=64 => score_block::<1>(compiled, row_plan, form, columns, scratch, done, rest),
         65..=128 => score_block::<2>(compiled, row_plan, form, columns, scratch, done, rest),
         _ => score_block::<BLOCK_WORDS>(compiled, row_plan, form, columns, scratch, done, rest),

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::slice::IterMut;
 
-use clickcast_kernel::trees::{AtMost, BLOCK_WORDS, Form, Jump, ROW_BYTES, Walk, threshold_planes};
+use clickcast_kernel::trees::{AtMost, BLOCK_WORDS, Bins, Form, Jump, ROW_BYTES, Walk, row_codes, threshold_planes};
 
 use super::compile::{Column, ColumnKind, Compiled, Family};
 use super::plan::{Scratch, TreeColumn, fill_codes};
@@ -32,11 +32,18 @@ pub(super) struct Row {
     bytes_high: Box<[u8; ROW_BYTES]>,
     /// One bit for each predicate: whether the row passes.
     bits: Vec<u64>,
+    /// One code for each numeric column.
+    codes: Vec<u32>,
 }
 
 impl Default for Row {
     fn default() -> Self {
-        Self { bytes: Box::new([0; ROW_BYTES]), bytes_high: Box::new([0; ROW_BYTES]), bits: Vec::new() }
+        Self {
+            bytes: Box::new([0; ROW_BYTES]),
+            bytes_high: Box::new([0; ROW_BYTES]),
+            bits: Vec::new(),
+            codes: Vec::new(),
+        }
     }
 }
 
@@ -63,15 +70,17 @@ impl RowPlan {
     pub(super) fn score(
         &self,
         compiled: &Compiled,
+        form: Form,
         columns: &[TreeColumn<'_>],
         first: usize,
         row: &mut Row,
         out: &mut [f64],
     ) {
         for (index, out) in out.iter_mut().enumerate() {
+            row_codes(form, numbers(compiled, columns, first + index), &mut row.codes);
             *out = match self {
                 Self::Jump(jump) => {
-                    row.set_bytes(compiled, columns, first + index);
+                    row.set_bytes(compiled);
                     jump.score(&row.bytes)
                 }
                 Self::Walk(walk) => {
@@ -81,6 +90,18 @@ impl RowPlan {
             };
         }
     }
+}
+
+/// A row's value in each numeric column, and how it becomes a code.
+fn numbers<'a>(
+    compiled: &'a Compiled,
+    columns: &[TreeColumn<'_>],
+    row: usize,
+) -> impl Iterator<Item = (&'a Bins, f64)> {
+    compiled.columns.iter().filter_map(move |column| match &column.kind {
+        ColumnKind::Numeric { bins, .. } => Some((bins, columns[column.feature].value(row))),
+        ColumnKind::Categorical { .. } => None,
+    })
 }
 
 impl RowPlan {
@@ -169,32 +190,36 @@ fn byte_predicates(compiled: &Compiled) -> Vec<Option<AtMost>> {
 }
 
 impl Row {
-    /// Describes a row by bytes, in the order of [`byte_predicates`]. All columns are numeric.
-    fn set_bytes(&mut self, compiled: &Compiled, columns: &[TreeColumn<'_>], row: usize) {
+    /// Describes the row of `codes` by bytes, in the order of [`byte_predicates`].
+    fn set_bytes(&mut self, compiled: &Compiled) {
         let mut bytes = self.bytes.iter_mut();
-        for column in &compiled.columns {
-            let ColumnKind::Numeric { bins, families } = &column.kind else { continue };
-            let code = bins.code(columns[column.feature].value(row)) as usize;
+        let families = compiled.columns.iter().filter_map(|column| match &column.kind {
+            ColumnKind::Numeric { families, .. } => Some(families),
+            ColumnKind::Categorical { .. } => None,
+        });
+        for (families, &code) in families.zip(&self.codes) {
             for family in families {
-                family.set_bytes(&mut bytes, |before| family.byte(code, before));
+                family.set_bytes(&mut bytes, |before| family.byte(code as usize, before));
             }
         }
     }
 
-    /// Describes a row by one bit for each predicate.
+    /// Describes the row of `codes` by one bit for each predicate.
     fn set_bits(&mut self, compiled: &Compiled, columns: &[TreeColumn<'_>], row: usize) {
         self.bits.clear();
         self.bits.resize(compiled.planes.div_ceil(64).max(1), 0);
+        let mut codes = self.codes.iter();
         for column in &compiled.columns {
-            let code = column.code(columns[column.feature].value(row)) as usize;
             match &column.kind {
                 ColumnKind::Numeric { families, .. } => {
+                    let code = codes.next().map_or(0, |&code| code as usize);
                     for family in families {
                         let bin = usize::from(family.bin_of_code[code]).min(family.planes);
                         set_range(&mut self.bits, family.first_plane + bin, family.first_plane + family.planes);
                     }
                 }
                 ColumnKind::Categorical { table, words, first_plane, .. } => {
+                    let code = column.code(columns[column.feature].value(row)) as usize;
                     let bits = &mut self.bits[first_plane / 64..][..*words];
                     bits.copy_from_slice(&table[code * words..][..*words]);
                 }
