@@ -54,7 +54,7 @@ fn main() {
         let user = |(index, column)| if index * 3 < features * 2 { Source::First(column) } else { Source::F32(column) };
         let candidates: Vec<Source<'_>> = columns.iter().map(Vec::as_slice).enumerate().map(user).collect();
         for batch_rows in [BATCH_ROWS, 256, 100, 50, 16, 8, 1] {
-            let total = batch_rows.max(1000) / batch_rows * batch_rows;
+            let total = batch_rows.max(200) / batch_rows * batch_rows;
             for (kind, sources) in [("f32", &single), ("candidates of one user", &candidates)] {
                 report(&format!("{form:?}, {kind}, {batch_rows} rows a call"), total, batch_rows, || {
                     score(&plan, sources, batch_rows, &mut scratch, &mut out[..total])

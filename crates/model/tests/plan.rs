@@ -217,7 +217,7 @@ fn trees_of_thousands_of_leaves_and_thresholds_score_as_by_the_oracle() {
 
 #[test]
 fn few_rows_of_many_features_score_as_by_the_oracle() {
-    // Four ways to treat missing values a feature: rows of about 40, 80, 180 and 360 bytes, the last too many for jumping.
+    // Four ways to treat missing values a feature: rows of 40, 80, 180 and 360 bytes, the last too many for jumping.
     for features in [10, 20, 45, 90] {
         for rows in [1, 16] {
             check_random(&Shape {

@@ -4,6 +4,8 @@ use super::forest::Forest;
 
 /// Trees walked side by side: a step of one waits for memory, and the other chains fill the time.
 const LANES: usize = 8;
+/// Steps between two looks at whether all are at their leaves.
+const STRIDE: usize = 4;
 
 /// Trees laid out for walking. Any forest can be walked, by plain Rust.
 #[derive(Debug)]
@@ -77,20 +79,37 @@ impl Walk {
     fn leaves(&self, trees: [&Extent; LANES], bits: &[u64]) -> [usize; LANES] {
         let depth = trees.iter().map(|tree| tree.depth).max().unwrap_or(0);
         let first = trees.map(|tree| tree.entries_first);
+        let splits = trees.map(|tree| tree.splits);
         let mut places = [0; LANES];
-        for _ in 0..depth {
-            for (place, first) in places.iter_mut().zip(first) {
-                // SAFETY: places are below the number of their tree's entries: 0 is (a tree has a leaf), and
-                // `Forest::push` has checked the others, and every plane against the planes, for which `score` has
-                // seen that there are `bits`; a leaf's plane 0 is in the one word that is always there.
-                let (entry, word) = unsafe {
-                    let entry = self.entries.get_unchecked(first + *place);
-                    (entry, *bits.get_unchecked(entry.plane as usize / 64))
-                };
-                let passes = word >> (entry.plane % 64) & 1 == 1;
-                *place = usize::from(std::hint::select_unpredictable(passes, entry.left, entry.right));
+        for _ in 0..depth.div_ceil(STRIDE) {
+            for _ in 0..STRIDE {
+                for (place, first) in places.iter_mut().zip(first) {
+                    // SAFETY: 0 is a place of every tree, for it has a leaf; all others are from `step` for the same
+                    // tree; and `score` has seen that there are bits for all planes.
+                    *place = unsafe { self.step(first, *place, bits) };
+                }
+            }
+            // Most rows end long before the deepest leaf.
+            if places.iter().zip(splits).all(|(&place, splits)| place >= splits) {
+                break;
             }
         }
         places
+    }
+
+    /// Where the row goes from a place of the tree whose entries begin at `first`.
+    ///
+    /// # Safety
+    /// The place is one of that tree's, and `bits` has `self.words` words.
+    #[inline(always)]
+    unsafe fn step(&self, first: usize, place: usize, bits: &[u64]) -> usize {
+        // SAFETY: as the caller's; `Forest::push` has checked every entry's plane against the planes, and its children
+        // against the tree's places. A leaf's plane 0 is in the one word that is always there.
+        let (entry, word) = unsafe {
+            let entry = self.entries.get_unchecked(first + place);
+            (entry, *bits.get_unchecked(entry.plane as usize / 64))
+        };
+        let passes = word >> (entry.plane % 64) & 1 == 1;
+        usize::from(std::hint::select_unpredictable(passes, entry.left, entry.right))
     }
 }
