@@ -91,6 +91,10 @@ pub(super) fn compile(ensemble: &Ensemble) -> Option<Compiled> {
         planes += keys.len();
     }
     let mut first_set_plane: BTreeMap<u32, usize> = BTreeMap::new();
+    if !sets.is_empty() {
+        // A row's bits are then copied by the word.
+        planes = planes.next_multiple_of(64);
+    }
     for (feature, sets) in &sets {
         first_set_plane.insert(*feature, planes);
         let column = category_column(*feature, sets, planes)?;

@@ -13,6 +13,7 @@ mod pandas;
 mod plan;
 mod read;
 mod read_tree;
+mod row;
 mod section;
 
 pub use clickcast_kernel::trees::Form;
