@@ -1,5 +1,7 @@
 //! The fast path: columns in, raw scores out, in blocks of rows.
 
+use std::ops::Range;
+
 use clickcast_kernel::trees::{BLOCK_WORDS, Form, Reach, Words, category_planes, threshold_planes};
 
 use super::compile::{Column, ColumnKind, Compiled, compile};
@@ -37,6 +39,18 @@ pub enum TreeColumn<'a> {
     },
     /// The same value in every row.
     Constant(f64),
+}
+
+impl TreeColumn<'_> {
+    /// The value of a row, which is there.
+    pub(super) fn value(&self, row: usize) -> f64 {
+        match self {
+            TreeColumn::F32(values) => f64::from(values[row]),
+            TreeColumn::F64(values) => values[row],
+            TreeColumn::Coded { codes, values } => values[codes[row] as usize],
+            TreeColumn::Constant(value) => *value,
+        }
+    }
 }
 
 /// Working memory of [`Plan::score`], reused from call to call.
@@ -136,7 +150,7 @@ impl Plan {
     }
 }
 
-fn check(columns: &[TreeColumn<'_>], features: usize, rows: usize) -> Result<(), PlanError> {
+pub(super) fn check(columns: &[TreeColumn<'_>], features: usize, rows: usize) -> Result<(), PlanError> {
     if columns.len() != features {
         return Err(PlanError::Columns { given: columns.len(), features });
     }
@@ -164,12 +178,7 @@ fn score_scalar(ensemble: &Ensemble, columns: &[TreeColumn<'_>], out: &mut [f64]
     let mut values = vec![0.0; columns.len()];
     for (row, out) in out.iter_mut().enumerate() {
         for (value, column) in values.iter_mut().zip(columns) {
-            *value = match column {
-                TreeColumn::F32(values) => f64::from(values[row]),
-                TreeColumn::F64(values) => values[row],
-                TreeColumn::Coded { codes, values } => values[codes[row] as usize],
-                TreeColumn::Constant(value) => *value,
-            };
+            *value = column.value(row);
         }
         *out = ensemble.raw_score(&values);
     }
@@ -180,16 +189,7 @@ fn score_sliced(compiled: &Compiled, form: Form, columns: &[TreeColumn<'_>], scr
     let rows = out.len();
     scratch.planes.grow(compiled.planes * BLOCK_WORDS);
     scratch.equal.grow(compiled.planes * BLOCK_WORDS);
-    scratch.entries.resize_with(compiled.columns.len(), Vec::new);
-    for (column, entries) in compiled.columns.iter().zip(&mut scratch.entries) {
-        entries.clear();
-        // A dictionary larger than the batch is not worth going through.
-        if let TreeColumn::Coded { values, .. } = columns[column.feature]
-            && values.len() <= rows
-        {
-            entries.extend(values.iter().map(|&value| column.code(value)));
-        }
-    }
+    fill_entries(&compiled.columns, columns, rows, &mut scratch.entries);
     let (blocks, rest) = out.as_chunks_mut::<BLOCK_ROWS>();
     for (index, out) in blocks.iter_mut().enumerate() {
         score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, index * BLOCK_ROWS, out);
@@ -215,10 +215,39 @@ fn score_block<const WORDS: usize>(
 ) {
     let planes = scratch.planes.as_mut_slice();
     let equal = scratch.equal.as_mut_slice();
+    let rows = first..first + out.len();
+    fill_planes::<WORDS>(&compiled.columns, form, columns, &scratch.entries, rows, planes, equal);
+    compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
+}
+
+/// The codes of dictionaries' entries, for each of a plan's columns.
+pub(super) fn fill_entries(own: &[Column], columns: &[TreeColumn<'_>], rows: usize, entries: &mut Vec<Vec<u32>>) {
+    entries.resize_with(own.len(), Vec::new);
+    for (column, entries) in own.iter().zip(entries) {
+        entries.clear();
+        // A dictionary larger than the batch is not worth going through.
+        if let TreeColumn::Coded { values, .. } = columns[column.feature]
+            && values.len() <= rows
+        {
+            entries.extend(values.iter().map(|&value| column.code(value)));
+        }
+    }
+}
+
+/// The predicate planes of a block of rows. `equal` is as `threshold_planes` wants it.
+pub(super) fn fill_planes<const WORDS: usize>(
+    own: &[Column],
+    form: Form,
+    columns: &[TreeColumn<'_>],
+    entries: &[Vec<u32>],
+    rows: Range<usize>,
+    planes: &mut [u64],
+    equal: &mut [u64],
+) {
     let mut codes = [0; 64 * BLOCK_WORDS];
-    for (column, entries) in compiled.columns.iter().zip(&scratch.entries) {
-        let codes = &mut codes[..out.len()];
-        fill_codes(column, form, columns[column.feature], entries, first, codes);
+    let codes = &mut codes[..rows.len()];
+    for (column, entries) in own.iter().zip(entries) {
+        fill_codes(column, form, columns[column.feature], entries, rows.start, codes);
         match &column.kind {
             ColumnKind::Numeric { families, .. } => {
                 for family in families {
@@ -232,7 +261,6 @@ fn score_block<const WORDS: usize>(
             }
         }
     }
-    compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
 }
 
 fn fill_codes(column: &Column, form: Form, values: TreeColumn<'_>, entries: &[u32], first: usize, codes: &mut [u32]) {

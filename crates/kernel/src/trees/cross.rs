@@ -1,0 +1,463 @@
+//! Products of two sides, users and ads say: every entity of the left side scored with every one of the right side.
+//!
+//! A side's own features leave some leaves of a tree reachable, and in a pair exactly one leaf is reachable from both sides.
+//! On the right it is kept for each leaf which entities reach it; on the left, for each entity and tree, the few leaves it
+//! reaches and their values. Scoring a left entity with 128 right ones numbers those leaves, joins their sets to one number
+//! a pair, and looks the value up.
+
+use super::cross_sums::Sums;
+use super::leaves::Ops;
+use super::planes::Words;
+use super::{BLOCK_WORDS, Form, Invalid, LEAVES_MAX, Slot, Split, dispatch};
+
+/// Entities of the right side that are scored at once.
+pub const UNIT_ROWS: usize = 128;
+
+/// Rows of a full block.
+const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
+
+/// Trees added before the sums go back to memory. Their leaf sets and a block's choices fit a core's L2 cache.
+const TREES_AT_ONCE: usize = 16;
+
+/// One of the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The rows of the scores.
+    Left,
+    /// The columns of the scores.
+    Right,
+}
+
+/// Trees compiled for products. Leaf values are added in the order of the trees.
+#[derive(Debug)]
+pub struct CrossForest {
+    left: Routes,
+    right: Routes,
+    trees: Vec<Tree>,
+    values: Vec<f64>,
+    /// For each leaf the index of its set of right entities among the tree's.
+    set_of_leaf: Vec<u16>,
+    /// For each of those sets the place of its reach.
+    set_places: Vec<u16>,
+}
+
+/// What is left of the trees for one side. Where the other side decides, both ways are open: they share a place.
+#[derive(Debug)]
+struct Routes {
+    planes: usize,
+    steps: Vec<Step>,
+    /// For each leaf the place of its reach.
+    leaf_places: Vec<u16>,
+    places_max: usize,
+}
+
+/// A split of the side's own, with places of reach planes.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    plane: u32,
+    from: u16,
+    pass: u16,
+    fail: u16,
+}
+
+/// How many of everything a tree has.
+#[derive(Debug, Clone, Copy)]
+struct Tree {
+    left_steps: usize,
+    right_steps: usize,
+    leaves: usize,
+    sets: usize,
+}
+
+/// For 128 right entities whether they are in a set: entity `64 w + 4 n + l` has the four bits `n` of word `4 w + l`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Set(pub(super) [u64; 8]);
+
+/// At most eight leaves that a left entity reaches in a tree.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(super) struct Choice {
+    /// Their values.
+    pub(super) values: [f64; CHOICES],
+    /// The sets of right entities that reach them, among those of the tree.
+    pub(super) sets: [u16; CHOICES],
+    /// How many they are.
+    pub(super) count: u16,
+}
+
+/// Leaves in a [`Choice`].
+pub(super) const CHOICES: usize = 8;
+
+/// Entities of the left side, and the leaves each reaches.
+#[derive(Debug)]
+pub struct CrossLeft {
+    rows: usize,
+    trees: usize,
+    /// Where the choices of a row begin, `[blocks, trees, BLOCK_ROWS]`, and their end.
+    firsts: Vec<u32>,
+    choices: Vec<Choice>,
+}
+
+/// Entities of the right side, and who of them reaches each leaf.
+#[derive(Debug)]
+pub struct CrossRight {
+    rows: usize,
+    /// `[units, sets of all trees]`.
+    sets: Vec<Set>,
+}
+
+/// Working memory of [`CrossForest::push_left`] and [`CrossForest::push_right`].
+#[derive(Debug, Default)]
+pub struct CrossReach(Words);
+
+impl CrossForest {
+    /// A forest over so many predicate planes of either side, without trees.
+    pub fn new(left_planes: usize, right_planes: usize) -> Self {
+        Self {
+            left: Routes::new(left_planes),
+            right: Routes::new(right_planes),
+            trees: Vec::new(),
+            values: Vec::new(),
+            set_of_leaf: Vec::new(),
+            set_places: Vec::new(),
+        }
+    }
+
+    /// Appends a tree; each split is of the side whose planes it names.
+    ///
+    /// # Errors
+    /// As [`super::Forest::push`]; the forest is then to be dropped.
+    pub fn push(&mut self, splits: &[(Side, Split)], leaf_values: &[f64]) -> Result<(), Invalid> {
+        let leaves = leaf_values.len();
+        if leaves == 0 || leaves > LEAVES_MAX || splits.len() != leaves - 1 {
+            return Err(Invalid);
+        }
+        let left_steps = self.left.push(Side::Left, splits)?;
+        let right_steps = self.right.push(Side::Right, splits)?;
+        let places = &self.right.leaf_places[self.values.len()..];
+        let mut distinct = places.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let set = |place| distinct.binary_search(place).map_or(0, |set| set as u16);
+        self.set_of_leaf.extend(places.iter().map(set));
+        self.trees.push(Tree { left_steps, right_steps, leaves, sets: distinct.len() });
+        self.set_places.append(&mut distinct);
+        self.values.extend_from_slice(leaf_values);
+        Ok(())
+    }
+
+    /// A left side without entities.
+    pub fn left(&self) -> CrossLeft {
+        CrossLeft { rows: 0, trees: self.trees.len(), firsts: vec![0], choices: Vec::new() }
+    }
+
+    /// A right side without entities.
+    pub fn right(&self) -> CrossRight {
+        CrossRight { rows: 0, sets: Vec::new() }
+    }
+
+    /// Appends a block of entities to the left side. Only the last block may be smaller than 256.
+    ///
+    /// # Shapes
+    /// `planes`: `[left planes, WORDS]`; `rows`: at most `64 * WORDS`.
+    /// # Panics
+    /// If `planes` is too short, or the last block was smaller.
+    pub fn push_left<const WORDS: usize>(
+        &self,
+        form: Form,
+        planes: &[u64],
+        rows: usize,
+        reach: &mut CrossReach,
+        side: &mut CrossLeft,
+    ) {
+        assert!(side.rows.is_multiple_of(BLOCK_ROWS) && rows <= 64 * WORDS && WORDS <= BLOCK_WORDS);
+        let forest = self;
+        let (planes, reach) = self.left.slices::<WORDS>(planes, reach);
+        dispatch!(form, push_left_inlined::<WORDS>(
+            forest: &CrossForest, planes: &[[u64; WORDS]], reach: &mut [[u64; WORDS]], rows: usize, side: &mut CrossLeft
+        ));
+        side.rows += rows;
+    }
+
+    /// Appends a block of entities to the right side. Only the last block may be smaller than 256.
+    ///
+    /// # Shapes
+    /// `planes`: `[right planes, WORDS]`; `rows`: at most `64 * WORDS`; `WORDS`: even.
+    /// # Panics
+    /// If `planes` is too short, or the last block was smaller.
+    pub fn push_right<const WORDS: usize>(
+        &self,
+        form: Form,
+        planes: &[u64],
+        rows: usize,
+        reach: &mut CrossReach,
+        side: &mut CrossRight,
+    ) {
+        assert!(side.rows.is_multiple_of(UNIT_ROWS) && rows <= 64 * WORDS && WORDS.is_multiple_of(2));
+        let forest = self;
+        let (planes, reach) = self.right.slices::<WORDS>(planes, reach);
+        let first = side.sets.len();
+        side.sets.resize(first + rows.div_ceil(UNIT_ROWS) * self.set_places.len(), Set([0; 8]));
+        let sets = &mut side.sets[first..];
+        dispatch!(form, push_right_inlined::<WORDS>(
+            forest: &CrossForest, planes: &[[u64; WORDS]], reach: &mut [[u64; WORDS]], sets: &mut [Set]
+        ));
+        side.rows += rows;
+    }
+
+    /// Raw scores of all pairs.
+    ///
+    /// # Shapes
+    /// `out`: `[left rows, right rows]`, overwritten.
+    /// # Panics
+    /// If `out` has another size, or a side was made by another forest.
+    pub fn score(&self, form: Form, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
+        let units = right.rows.div_ceil(UNIT_ROWS);
+        assert!(left.trees == self.trees.len() && right.sets.len() == units * self.set_places.len());
+        assert_eq!(out.len(), left.rows * right.rows);
+        out.fill(0.0);
+        if out.is_empty() {
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            use super::cross_sums::{InMemory, InRegisters};
+            match form.or_portable() {
+                Form::Portable => {}
+                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
+                Form::Avx2 => return unsafe { score_avx2::<InMemory>(self, left, right, out) },
+                // SAFETY: as above.
+                Form::Avx512 => return unsafe { score_avx512::<InRegisters>(self, left, right, out) },
+            }
+        }
+        let _ = form;
+        score_inlined::<super::cross_sums::Plain>(self, left, right, out);
+    }
+}
+
+impl CrossLeft {
+    /// How many entities there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn of_row(&self, block: usize, tree: usize, row: usize) -> &[Choice] {
+        let at = (block * self.trees + tree) * BLOCK_ROWS + row;
+        &self.choices[self.firsts[at] as usize..self.firsts[at + 1] as usize]
+    }
+}
+
+impl CrossRight {
+    /// How many entities there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+impl Routes {
+    fn new(planes: usize) -> Self {
+        Self { planes, steps: Vec::new(), leaf_places: Vec::new(), places_max: 1 }
+    }
+
+    /// Appends a tree as far as it is this side's, and says in how many steps.
+    fn push(&mut self, side: Side, splits: &[(Side, Split)]) -> Result<usize, Invalid> {
+        let mut split_places = vec![0; splits.len()];
+        let mut leaf_places = vec![0; splits.len() + 1];
+        let mut places = 1;
+        let mut steps = 0;
+        for (index, &(of, split)) in splits.iter().enumerate() {
+            let from = split_places[index];
+            let mut pass = from;
+            let mut fail = from;
+            if of == side {
+                if split.plane as usize >= self.planes {
+                    return Err(Invalid);
+                }
+                // At most two for each of `LEAVES_MAX` splits: that fits.
+                (pass, fail) = (places, places + 1);
+                places += 2;
+                steps += 1;
+                self.steps.push(Step { plane: split.plane, from, pass, fail });
+            }
+            for (slot, place) in [(split.left, pass), (split.right, fail)] {
+                let (places, child) = match slot {
+                    Slot::Split(child) if usize::from(child) > index => (&mut split_places, child),
+                    Slot::Leaf(leaf) => (&mut leaf_places, leaf),
+                    Slot::Split(_) => return Err(Invalid),
+                };
+                *places.get_mut(usize::from(child)).ok_or(Invalid)? = place;
+            }
+        }
+        self.leaf_places.append(&mut leaf_places);
+        self.places_max = self.places_max.max(usize::from(places));
+        Ok(steps)
+    }
+
+    fn slices<'a, const WORDS: usize>(
+        &self,
+        planes: &'a [u64],
+        reach: &'a mut CrossReach,
+    ) -> (&'a [[u64; WORDS]], &'a mut [[u64; WORDS]]) {
+        reach.0.grow(self.places_max * WORDS);
+        (&planes.as_chunks().0[..self.planes], &mut reach.0.as_mut_slice().as_chunks_mut().0[..self.places_max])
+    }
+}
+
+/// Which rows reach each place.
+#[inline(always)]
+fn route<const WORDS: usize>(steps: &[Step], planes: &[[u64; WORDS]], reach: &mut [[u64; WORDS]]) {
+    reach[0] = [!0; WORDS];
+    for step in steps {
+        // SAFETY: `Routes::push` has checked every plane and counted the places; `Routes::slices` cuts the slices so.
+        unsafe {
+            let here = *reach.get_unchecked(usize::from(step.from));
+            let plane = *planes.get_unchecked(step.plane as usize);
+            *reach.get_unchecked_mut(usize::from(step.pass)) = std::array::from_fn(|word| here[word] & plane[word]);
+            *reach.get_unchecked_mut(usize::from(step.fail)) = std::array::from_fn(|word| here[word] & !plane[word]);
+        }
+    }
+}
+
+#[inline(always)]
+fn push_right_inlined<const WORDS: usize, O: Ops>(
+    forest: &CrossForest,
+    planes: &[[u64; WORDS]],
+    reach: &mut [[u64; WORDS]],
+    sets: &mut [Set],
+) {
+    let mut steps = forest.right.steps.as_slice();
+    let mut first = 0;
+    for tree in &forest.trees {
+        let (own, rest) = steps.split_at(tree.right_steps);
+        steps = rest;
+        route(own, planes, reach);
+        for (unit, sets) in sets.chunks_exact_mut(forest.set_places.len()).enumerate() {
+            let places = &forest.set_places[first..first + tree.sets];
+            for (set, &place) in sets[first..].iter_mut().zip(places) {
+                let reach = &reach[usize::from(place)];
+                *set = spread([reach[2 * unit], reach[2 * unit + 1]]);
+            }
+        }
+        first += tree.sets;
+    }
+}
+
+/// Four bits for one.
+#[inline(always)]
+fn spread(plane: [u64; 2]) -> Set {
+    Set(std::array::from_fn(|word| {
+        let one = plane[word / 4] >> (word % 4) & 0x1111_1111_1111_1111;
+        (one << 4).wrapping_sub(one)
+    }))
+}
+
+#[inline(always)]
+fn push_left_inlined<const WORDS: usize, O: Ops>(
+    forest: &CrossForest,
+    planes: &[[u64; WORDS]],
+    reach: &mut [[u64; WORDS]],
+    rows: usize,
+    side: &mut CrossLeft,
+) {
+    let mut steps = forest.left.steps.as_slice();
+    let mut first = 0;
+    let mut masks = Vec::new();
+    for tree in &forest.trees {
+        let (own, rest) = steps.split_at(tree.left_steps);
+        steps = rest;
+        route(own, planes, reach);
+        let leaves = first..first + tree.leaves;
+        first += tree.leaves;
+        let places = &forest.left.leaf_places[leaves.clone()];
+        let values = &forest.values[leaves.clone()];
+        let sets = &forest.set_of_leaf[leaves];
+        masks.resize(places.len().div_ceil(64), [0; 64]);
+        for word in 0..BLOCK_WORDS {
+            let rows = rows.saturating_sub(64 * word).min(64);
+            if rows > 0 {
+                for (masks, places) in masks.iter_mut().zip(places.chunks(64)) {
+                    for (mask, &place) in masks.iter_mut().zip(places) {
+                        *mask = reach[usize::from(place)][word];
+                    }
+                    masks[places.len()..].fill(0);
+                    O::transpose(masks);
+                }
+            }
+            for row in 0..rows {
+                push_choices(&masks, row, values, sets, &mut side.choices);
+                side.firsts.push(side.choices.len() as u32);
+            }
+            let end = side.choices.len() as u32;
+            side.firsts.resize(side.firsts.len() + 64 - rows, end);
+        }
+    }
+}
+
+/// Appends the choices of a row whose reachable leaves are given by bit `leaf % 64` of `masks[leaf / 64][row]`.
+#[inline(always)]
+fn push_choices(masks: &[[u64; 64]], row: usize, values: &[f64], sets: &[u16], choices: &mut Vec<Choice>) {
+    let mut choice = Choice { values: [0.0; CHOICES], sets: [0; CHOICES], count: 0 };
+    for ((masks, values), sets) in masks.iter().zip(values.chunks(64)).zip(sets.chunks(64)) {
+        let mut mask = masks[row];
+        while mask != 0 {
+            if usize::from(choice.count) == CHOICES {
+                choices.push(choice);
+                choice.count = 0;
+            }
+            let leaf = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            choice.values[usize::from(choice.count)] = values[leaf];
+            choice.sets[usize::from(choice.count)] = sets[leaf];
+            choice.count += 1;
+        }
+    }
+    choices.push(choice);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn score_avx2<S: Sums>(forest: &CrossForest, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
+    score_inlined::<S>(forest, left, right, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,gfni")]
+fn score_avx512<S: Sums>(forest: &CrossForest, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
+    score_inlined::<S>(forest, left, right, out);
+}
+
+/// Adds to `out`. The left side comes in blocks of rows, the trees in groups, so that both stay in cache over all units.
+#[inline(always)]
+fn score_inlined<S: Sums>(forest: &CrossForest, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
+    let sets_of_unit = forest.set_places.len();
+    for (block, out) in out.chunks_mut(BLOCK_ROWS * right.rows).enumerate() {
+        let mut first_set = 0;
+        for (group, trees) in forest.trees.chunks(TREES_AT_ONCE).enumerate() {
+            for (unit, sets) in right.sets.chunks_exact(sets_of_unit).enumerate() {
+                let sets = &sets[first_set..];
+                for (row, out) in out.chunks_exact_mut(right.rows).enumerate() {
+                    let out = &mut out[unit * UNIT_ROWS..];
+                    let mut rest = [0.0; UNIT_ROWS];
+                    let (full, length) = (out.len() >= UNIT_ROWS, out.len().min(UNIT_ROWS));
+                    if !full {
+                        rest[..length].copy_from_slice(out);
+                    }
+                    let values = if full { out.first_chunk_mut().unwrap_or(&mut rest) } else { &mut rest };
+                    let mut sums = S::load(values);
+                    let mut sets = sets;
+                    for (tree, extent) in trees.iter().enumerate() {
+                        let (own, after) = sets.split_at(extent.sets);
+                        sets = after;
+                        sums.add(left.of_row(block, group * TREES_AT_ONCE + tree, row), own);
+                    }
+                    sums.store(values);
+                    if !full {
+                        out.copy_from_slice(&rest[..length]);
+                    }
+                }
+            }
+            first_set += trees.iter().map(|tree| tree.sets).sum::<usize>();
+        }
+    }
+}
