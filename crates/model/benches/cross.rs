@@ -47,7 +47,7 @@ fn bench(ensemble: &Ensemble, columns: &[Vec<f32>], left: &[bool], form: Form, u
         let left_done = thread_ns();
         let right = plan.right(&ad_columns, ads, &mut scratch).unwrap();
         let right_done = thread_ns();
-        plan.score(&left, &right, &mut out).unwrap();
+        plan.score(&left, &right, &mut scratch, &mut out).unwrap();
         let done = thread_ns();
         left_ns = left_ns.min(left_done - start);
         right_ns = right_ns.min(right_done - left_done);

@@ -5,6 +5,8 @@
 //! reaches and their values. Scoring a left entity with 128 right ones numbers those leaves, joins their sets to one number
 //! a pair, and looks the value up.
 
+use std::ops::Range;
+
 use super::cross_sums::Sums;
 use super::leaves::Ops;
 use super::planes::Words;
@@ -16,8 +18,15 @@ pub const UNIT_ROWS: usize = 128;
 /// Rows of a full block.
 const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
 
-/// Trees added before the sums go back to memory. Their leaf sets and a block's choices fit a core's L2 cache.
+/// Trees added before sums go back to memory. With [`LEFT_AT_ONCE`] and [`UNITS_AT_ONCE`] it bounds what a core's L2 cache
+/// should hold: choices, leaf sets and sums.
 const TREES_AT_ONCE: usize = 16;
+
+/// Left entities scored before others are; it divides a block.
+const LEFT_AT_ONCE: usize = 64;
+
+/// Units scored before others are.
+const UNITS_AT_ONCE: usize = 8;
 
 /// One of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +78,12 @@ struct Tree {
     sets: usize,
 }
 
-/// For 128 right entities whether they are in a set: entity `64 w + 4 n + l` has the four bits `n` of word `4 w + l`.
+/// For 128 right entities whether they are in a set: entity `64 w + 8 n + l` has bits `8 n + 4 w` to `8 n + 4 w + 3` of word `l`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Set(pub(super) [u64; 8]);
 
-/// At most eight leaves that a left entity reaches in a tree.
+/// Eight leaves that a left entity reaches in a tree.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub(super) struct Choice {
@@ -82,20 +91,27 @@ pub(super) struct Choice {
     pub(super) values: [f64; CHOICES],
     /// The sets of right entities that reach them, among those of the tree.
     pub(super) sets: [u16; CHOICES],
-    /// How many they are.
-    pub(super) count: u16,
 }
 
 /// Leaves in a [`Choice`].
 pub(super) const CHOICES: usize = 8;
+
+/// The choices of a left entity in a tree.
+#[derive(Debug, Clone, Copy, Default)]
+struct Head {
+    first: u32,
+    /// Leaves reached: 1, 4, 8, 16 or a higher multiple of 8, so that one jump, which is hard to foresee, is enough. The last
+    /// leaf is repeated to reach it. Its number then is that of the last place, the only one with all bits set.
+    count: u32,
+}
 
 /// Entities of the left side, and the leaves each reaches.
 #[derive(Debug)]
 pub struct CrossLeft {
     rows: usize,
     trees: usize,
-    /// Where the choices of a row begin, `[blocks, trees, BLOCK_ROWS]`, and their end.
-    firsts: Vec<u32>,
+    /// `[blocks, groups of trees, BLOCK_ROWS, TREES_AT_ONCE]`.
+    heads: Vec<Head>,
     choices: Vec<Choice>,
 }
 
@@ -106,6 +122,15 @@ pub struct CrossRight {
     /// `[units, sets of all trees]`.
     sets: Vec<Set>,
 }
+
+/// Sums of a left entity with a unit of right ones. Aligned, so that no vector store crosses cache lines.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct UnitSums(pub(super) [f64; UNIT_ROWS]);
+
+/// Working memory of [`CrossForest::score`].
+#[derive(Debug, Default)]
+pub struct CrossSums(Vec<UnitSums>);
 
 /// Working memory of [`CrossForest::push_left`] and [`CrossForest::push_right`].
 #[derive(Debug, Default)]
@@ -149,7 +174,7 @@ impl CrossForest {
 
     /// A left side without entities.
     pub fn left(&self) -> CrossLeft {
-        CrossLeft { rows: 0, trees: self.trees.len(), firsts: vec![0], choices: Vec::new() }
+        CrossLeft { rows: 0, trees: self.trees.len(), heads: Vec::new(), choices: Vec::new() }
     }
 
     /// A right side without entities.
@@ -212,28 +237,39 @@ impl CrossForest {
     /// `out`: `[left rows, right rows]`, overwritten.
     /// # Panics
     /// If `out` has another size, or a side was made by another forest.
-    pub fn score(&self, form: Form, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
+    pub fn score(&self, form: Form, left: &CrossLeft, right: &CrossRight, sums: &mut CrossSums, out: &mut [f64]) {
         let units = right.rows.div_ceil(UNIT_ROWS);
         assert!(left.trees == self.trees.len() && right.sets.len() == units * self.set_places.len());
         assert_eq!(out.len(), left.rows * right.rows);
-        out.fill(0.0);
-        if out.is_empty() {
-            return;
-        }
-        #[cfg(target_arch = "x86_64")]
-        {
-            use super::cross_sums::{InMemory, InRegisters};
-            match form.or_portable() {
-                Form::Portable => {}
-                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
-                Form::Avx2 => return unsafe { score_avx2::<InMemory>(self, left, right, out) },
-                // SAFETY: as above.
-                Form::Avx512 => return unsafe { score_avx512::<InRegisters>(self, left, right, out) },
+        sums.0.resize(LEFT_AT_ONCE * UNITS_AT_ONCE, UnitSums([0.0; UNIT_ROWS]));
+        for (part, out) in out.chunks_mut(LEFT_AT_ONCE * right.rows.max(1)).enumerate() {
+            let rows = part * LEFT_AT_ONCE..left.rows.min((part + 1) * LEFT_AT_ONCE);
+            for first_unit in (0..units).step_by(UNITS_AT_ONCE) {
+                let units = first_unit..units.min(first_unit + UNITS_AT_ONCE);
+                let first = first_unit * UNIT_ROWS;
+                let length = right.rows.min(units.end * UNIT_ROWS) - first;
+                let sums = &mut sums.0[..units.len() * rows.len()];
+                let tile = Tile { forest: self, left, right, rows: rows.clone(), units };
+                tile.score(form, sums);
+                for (row, out) in out.chunks_exact_mut(right.rows).enumerate() {
+                    let sums = sums[row..].iter().step_by(rows.len());
+                    for (out, sums) in out[first..first + length].chunks_mut(UNIT_ROWS).zip(sums) {
+                        out.copy_from_slice(&sums.0[..out.len()]);
+                    }
+                }
             }
         }
-        let _ = form;
-        score_inlined::<super::cross_sums::Plain>(self, left, right, out);
     }
+}
+
+/// Some left entities and some units of right ones, whose sums are made at once.
+struct Tile<'a> {
+    forest: &'a CrossForest,
+    left: &'a CrossLeft,
+    right: &'a CrossRight,
+    /// Of one block.
+    rows: Range<usize>,
+    units: Range<usize>,
 }
 
 impl CrossLeft {
@@ -241,13 +277,20 @@ impl CrossLeft {
     pub fn rows(&self) -> usize {
         self.rows
     }
-
-    fn of_row(&self, block: usize, tree: usize, row: usize) -> &[Choice] {
-        let at = (block * self.trees + tree) * BLOCK_ROWS + row;
-        &self.choices[self.firsts[at] as usize..self.firsts[at + 1] as usize]
-    }
 }
 
+impl CrossLeft {
+    pub fn histogram(&self) -> String {
+        let mut c = std::collections::BTreeMap::new();
+        for h in &self.heads {
+            if h.count > 0 {
+                *c.entry(h.count).or_insert(0usize) += 1;
+            }
+        }
+        let t: usize = c.values().sum();
+        c.iter().map(|(k, v)| format!("{k}:{:.1}% ", *v as f64 / t as f64 * 100.0)).collect()
+    } // TEMP
+}
 impl CrossRight {
     /// How many entities there are.
     pub fn rows(&self) -> usize {
@@ -346,9 +389,9 @@ fn push_right_inlined<const WORDS: usize, O: Ops>(
 /// Four bits for one.
 #[inline(always)]
 fn spread(plane: [u64; 2]) -> Set {
-    Set(std::array::from_fn(|word| {
-        let one = plane[word / 4] >> (word % 4) & 0x1111_1111_1111_1111;
-        (one << 4).wrapping_sub(one)
+    Set(std::array::from_fn(|lane| {
+        let [low, high] = plane.map(|word| word >> lane & 0x0101_0101_0101_0101);
+        (low | high << 4) * 15
     }))
 }
 
@@ -361,21 +404,18 @@ fn push_left_inlined<const WORDS: usize, O: Ops>(
     side: &mut CrossLeft,
 ) {
     let mut steps = forest.left.steps.as_slice();
-    let mut first = 0;
-    let mut masks = Vec::new();
-    for tree in &forest.trees {
-        let (own, rest) = steps.split_at(tree.left_steps);
-        steps = rest;
-        route(own, planes, reach);
-        let leaves = first..first + tree.leaves;
-        first += tree.leaves;
-        let places = &forest.left.leaf_places[leaves.clone()];
-        let values = &forest.values[leaves.clone()];
-        let sets = &forest.set_of_leaf[leaves];
-        masks.resize(places.len().div_ceil(64), [0; 64]);
-        for word in 0..BLOCK_WORDS {
-            let rows = rows.saturating_sub(64 * word).min(64);
-            if rows > 0 {
+    let mut first_leaf = 0;
+    let mut masks: [[Vec<[u64; 64]>; BLOCK_WORDS]; TREES_AT_ONCE] = Default::default();
+    for trees in forest.trees.chunks(TREES_AT_ONCE) {
+        let mut leaf = first_leaf;
+        for (tree, masks) in trees.iter().zip(&mut masks) {
+            let (own, rest) = steps.split_at(tree.left_steps);
+            steps = rest;
+            route(own, planes, reach);
+            let places = &forest.left.leaf_places[leaf..leaf + tree.leaves];
+            leaf += tree.leaves;
+            for (word, masks) in masks.iter_mut().enumerate().take(rows.div_ceil(64)) {
+                masks.resize(places.len().div_ceil(64), [0; 64]);
                 for (masks, places) in masks.iter_mut().zip(places.chunks(64)) {
                     for (mask, &place) in masks.iter_mut().zip(places) {
                         *mask = reach[usize::from(place)][word];
@@ -384,80 +424,124 @@ fn push_left_inlined<const WORDS: usize, O: Ops>(
                     O::transpose(masks);
                 }
             }
-            for row in 0..rows {
-                push_choices(&masks, row, values, sets, &mut side.choices);
-                side.firsts.push(side.choices.len() as u32);
-            }
-            let end = side.choices.len() as u32;
-            side.firsts.resize(side.firsts.len() + 64 - rows, end);
         }
+        let first_head = side.heads.len();
+        for row in 0..rows {
+            let mut leaf = first_leaf;
+            for (tree, masks) in trees.iter().zip(&masks) {
+                let leaves = leaf..leaf + tree.leaves;
+                leaf += tree.leaves;
+                let (values, sets) = (&forest.values[leaves.clone()], &forest.set_of_leaf[leaves]);
+                side.heads.push(push_choices(&masks[row / 64], row % 64, values, sets, &mut side.choices));
+            }
+            side.heads.resize(first_head + (row + 1) * TREES_AT_ONCE, Head::default());
+        }
+        side.heads.resize(first_head + BLOCK_ROWS * TREES_AT_ONCE, Head::default());
+        first_leaf = leaf;
     }
 }
 
 /// Appends the choices of a row whose reachable leaves are given by bit `leaf % 64` of `masks[leaf / 64][row]`.
 #[inline(always)]
-fn push_choices(masks: &[[u64; 64]], row: usize, values: &[f64], sets: &[u16], choices: &mut Vec<Choice>) {
-    let mut choice = Choice { values: [0.0; CHOICES], sets: [0; CHOICES], count: 0 };
+fn push_choices(masks: &[[u64; 64]], row: usize, values: &[f64], sets: &[u16], choices: &mut Vec<Choice>) -> Head {
+    // Choices are 80 bytes: memory ends before their number does.
+    let first = choices.len() as u32;
+    let reached: u32 = masks.iter().map(|masks| masks[row].count_ones()).sum();
+    let count = match reached {
+        0 | 1 => 1,
+        2..=4 => 4,
+        9..=16 => 16,
+        _ => reached.next_multiple_of(8),
+    };
+    let mut choice = Choice { values: [0.0; CHOICES], sets: [0; CHOICES] };
+    let mut place = 0;
     for ((masks, values), sets) in masks.iter().zip(values.chunks(64)).zip(sets.chunks(64)) {
         let mut mask = masks[row];
         while mask != 0 {
-            if usize::from(choice.count) == CHOICES {
-                choices.push(choice);
-                choice.count = 0;
-            }
             let leaf = mask.trailing_zeros() as usize;
             mask &= mask - 1;
-            choice.values[usize::from(choice.count)] = values[leaf];
-            choice.sets[usize::from(choice.count)] = sets[leaf];
-            choice.count += 1;
+            if place == CHOICES {
+                choices.push(choice);
+                place = 0;
+            }
+            choice.values[place..].fill(values[leaf]);
+            choice.sets[place..].fill(sets[leaf]);
+            place += 1;
         }
     }
     choices.push(choice);
+    Head { first, count }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn score_avx2<S: Sums>(forest: &CrossForest, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
-    score_inlined::<S>(forest, left, right, out);
-}
+impl Tile<'_> {
+    /// Overwrites `sums`, `[units, rows]`.
+    fn score(&self, form: Form, sums: &mut [UnitSums]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use super::cross_sums::{InMemory, InRegisters};
+            match form.or_portable() {
+                Form::Portable => {}
+                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
+                Form::Avx2 => return unsafe { self.score_avx2::<InMemory>(sums) },
+                // SAFETY: as above.
+                Form::Avx512 => return unsafe { self.score_avx512::<InRegisters>(sums) },
+            }
+        }
+        let _ = form;
+        self.score_inlined::<super::cross_sums::Plain>(sums);
+    }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,gfni")]
-fn score_avx512<S: Sums>(forest: &CrossForest, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
-    score_inlined::<S>(forest, left, right, out);
-}
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    fn score_avx2<S: Sums>(&self, sums: &mut [UnitSums]) {
+        self.score_inlined::<S>(sums);
+    }
 
-/// Adds to `out`. The left side comes in blocks of rows, the trees in groups, so that both stay in cache over all units.
-#[inline(always)]
-fn score_inlined<S: Sums>(forest: &CrossForest, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) {
-    let sets_of_unit = forest.set_places.len();
-    for (block, out) in out.chunks_mut(BLOCK_ROWS * right.rows).enumerate() {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,gfni")]
+    fn score_avx512<S: Sums>(&self, sums: &mut [UnitSums]) {
+        self.score_inlined::<S>(sums);
+    }
+
+    #[inline(always)]
+    fn score_inlined<S: Sums>(&self, sums: &mut [UnitSums]) {
+        let groups = self.forest.trees.len().div_ceil(TREES_AT_ONCE);
+        let sets_of_unit = self.forest.set_places.len();
+        let (block, first_row) = (self.rows.start / BLOCK_ROWS, self.rows.start % BLOCK_ROWS);
+        sums.fill(UnitSums([0.0; UNIT_ROWS]));
         let mut first_set = 0;
-        for (group, trees) in forest.trees.chunks(TREES_AT_ONCE).enumerate() {
-            for (unit, sets) in right.sets.chunks_exact(sets_of_unit).enumerate() {
-                let sets = &sets[first_set..];
-                for (row, out) in out.chunks_exact_mut(right.rows).enumerate() {
-                    let out = &mut out[unit * UNIT_ROWS..];
-                    let mut rest = [0.0; UNIT_ROWS];
-                    let (full, length) = (out.len() >= UNIT_ROWS, out.len().min(UNIT_ROWS));
-                    if !full {
-                        rest[..length].copy_from_slice(out);
-                    }
-                    let values = if full { out.first_chunk_mut().unwrap_or(&mut rest) } else { &mut rest };
-                    let mut sums = S::load(values);
-                    let mut sets = sets;
-                    for (tree, extent) in trees.iter().enumerate() {
-                        let (own, after) = sets.split_at(extent.sets);
-                        sets = after;
-                        sums.add(left.of_row(block, group * TREES_AT_ONCE + tree, row), own);
-                    }
-                    sums.store(values);
-                    if !full {
-                        out.copy_from_slice(&rest[..length]);
-                    }
+        for (group, trees) in self.forest.trees.chunks(TREES_AT_ONCE).enumerate() {
+            let first_head = ((block * groups + group) * BLOCK_ROWS + first_row) * TREES_AT_ONCE;
+            let heads = self.left.heads[first_head..].as_chunks::<TREES_AT_ONCE>().0;
+            let group_sets: usize = trees.iter().map(|tree| tree.sets).sum();
+            for (unit, sums) in self.units.clone().zip(sums.chunks_exact_mut(self.rows.len())) {
+                let (sets, ahead) = self.right.sets[unit * sets_of_unit + first_set..].split_at(group_sets);
+                // Sets are needed in no order that the processor could foresee: it is told of the next group's.
+                let mut ahead = ahead.chunks(group_sets.div_ceil(self.rows.len()));
+                for (heads, sums) in heads.iter().zip(sums) {
+                    S::prefetch(ahead.next().unwrap_or_default());
+                    add_trees::<S>(trees, heads, &self.left.choices, sets, &mut sums.0);
                 }
             }
-            first_set += trees.iter().map(|tree| tree.sets).sum::<usize>();
+            first_set += group_sets;
         }
     }
+}
+
+/// Adds a group of trees for one left entity with a unit of right ones.
+#[inline(always)]
+fn add_trees<S: Sums>(
+    trees: &[Tree],
+    heads: &[Head; TREES_AT_ONCE],
+    choices: &[Choice],
+    mut sets: &[Set],
+    values: &mut [f64; UNIT_ROWS],
+) {
+    let mut sums = S::load(values);
+    for (tree, head) in trees.iter().zip(heads) {
+        let (own, after) = sets.split_at(tree.sets);
+        sets = after;
+        sums.add(head.count as usize, &choices[head.first as usize..], own);
+    }
+    sums.store(values);
 }

@@ -124,7 +124,8 @@ pub(super) fn compile(ensemble: &Ensemble) -> Option<Compiled> {
     let predicates = Predicates::new(ensemble.trees.iter().flat_map(|tree| &tree.nodes))?;
     let mut forest = Forest::new(predicates.planes);
     for tree in &ensemble.trees {
-        let splits: Vec<Split> = splits(tree, |node| predicates.plane(node))?.into_iter().map(|(_, split)| split).collect();
+        let splits: Vec<Split> =
+            splits(tree, |node| predicates.plane(node))?.into_iter().map(|(_, split)| split).collect();
         forest.push(&splits, &tree.leaf_values).ok()?;
     }
     Some(Compiled { columns: predicates.columns, planes: predicates.planes, forest })

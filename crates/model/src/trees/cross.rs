@@ -1,7 +1,7 @@
 //! Products of two sides: every user scored with every ad, without expanding the pairs.
 
 use clickcast_kernel::trees as kernel;
-use clickcast_kernel::trees::{BLOCK_WORDS, CrossForest, CrossReach, Form, Side, Words};
+use clickcast_kernel::trees::{BLOCK_WORDS, CrossForest, CrossReach, CrossSums, Form, Side, Words};
 
 use super::compile::{Column, Predicates, splits};
 use super::ensemble::Ensemble;
@@ -56,13 +56,14 @@ enum Entities<T> {
     Scalar(Vec<Vec<f64>>),
 }
 
-/// Working memory of [`CrossPlan::left`] and [`CrossPlan::right`], reused from call to call.
+/// Working memory of all of [`CrossPlan`]'s work, reused from call to call.
 #[derive(Debug, Default)]
 pub struct CrossScratch {
     planes: Words,
     equal: Words,
     reach: CrossReach,
     entries: Vec<Vec<u32>>,
+    sums: CrossSums,
 }
 
 impl CrossPlan {
@@ -159,13 +160,19 @@ impl CrossPlan {
     /// If `out` is too short; it is then unchanged.
     /// # Panics
     /// If a side was made by another plan.
-    pub fn score(&self, left: &CrossLeft, right: &CrossRight, out: &mut [f64]) -> Result<(), PlanError> {
+    pub fn score(
+        &self,
+        left: &CrossLeft,
+        right: &CrossRight,
+        scratch: &mut CrossScratch,
+        out: &mut [f64],
+    ) -> Result<(), PlanError> {
         let given = out.len();
         let rows = left.rows() * right.rows();
         let out = out.get_mut(..rows).ok_or(PlanError::Out { given, rows })?;
         match (&self.engine, &left.0, &right.0) {
             (Engine::Sliced { forest, .. }, Entities::Sliced(left), Entities::Sliced(right)) => {
-                forest.score(self.form, left, right, out);
+                forest.score(self.form, left, right, &mut scratch.sums, out);
             }
             (Engine::Scalar(ensemble), Entities::Scalar(left), Entities::Scalar(right)) => {
                 self.score_scalar(ensemble, left, right, out);
