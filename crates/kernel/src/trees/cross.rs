@@ -110,7 +110,7 @@ struct Head {
 pub struct CrossLeft {
     rows: usize,
     trees: usize,
-    /// `[blocks, groups of trees, BLOCK_ROWS, TREES_AT_ONCE]`.
+    /// `[blocks, groups of trees, rows of the block, TREES_AT_ONCE]`.
     heads: Vec<Head>,
     choices: Vec<Choice>,
 }
@@ -279,18 +279,6 @@ impl CrossLeft {
     }
 }
 
-impl CrossLeft {
-    pub fn histogram(&self) -> String {
-        let mut c = std::collections::BTreeMap::new();
-        for h in &self.heads {
-            if h.count > 0 {
-                *c.entry(h.count).or_insert(0usize) += 1;
-            }
-        }
-        let t: usize = c.values().sum();
-        c.iter().map(|(k, v)| format!("{k}:{:.1}% ", *v as f64 / t as f64 * 100.0)).collect()
-    } // TEMP
-}
 impl CrossRight {
     /// How many entities there are.
     pub fn rows(&self) -> usize {
@@ -436,7 +424,6 @@ fn push_left_inlined<const WORDS: usize, O: Ops>(
             }
             side.heads.resize(first_head + (row + 1) * TREES_AT_ONCE, Head::default());
         }
-        side.heads.resize(first_head + BLOCK_ROWS * TREES_AT_ONCE, Head::default());
         first_leaf = leaf;
     }
 }
@@ -508,10 +495,11 @@ impl Tile<'_> {
         let groups = self.forest.trees.len().div_ceil(TREES_AT_ONCE);
         let sets_of_unit = self.forest.set_places.len();
         let (block, first_row) = (self.rows.start / BLOCK_ROWS, self.rows.start % BLOCK_ROWS);
+        let block_rows = BLOCK_ROWS.min(self.left.rows - block * BLOCK_ROWS);
         sums.fill(UnitSums([0.0; UNIT_ROWS]));
         let mut first_set = 0;
         for (group, trees) in self.forest.trees.chunks(TREES_AT_ONCE).enumerate() {
-            let first_head = ((block * groups + group) * BLOCK_ROWS + first_row) * TREES_AT_ONCE;
+            let first_head = (block * BLOCK_ROWS * groups + group * block_rows + first_row) * TREES_AT_ONCE;
             let heads = self.left.heads[first_head..].as_chunks::<TREES_AT_ONCE>().0;
             let group_sets: usize = trees.iter().map(|tree| tree.sets).sum();
             for (unit, sums) in self.units.clone().zip(sums.chunks_exact_mut(self.rows.len())) {
