@@ -508,7 +508,7 @@ impl Tile<'_> {
                 let mut ahead = ahead.chunks(group_sets.div_ceil(self.rows.len()));
                 for (heads, sums) in heads.iter().zip(sums) {
                     S::prefetch(ahead.next().unwrap_or_default());
-                    add_trees::<S>(trees, heads, &self.left.choices, sets, &mut sums.0);
+                    add_trees::<S>(trees, heads, &self.left.choices, sets, sums);
                 }
             }
             first_set += group_sets;
@@ -523,13 +523,13 @@ fn add_trees<S: Sums>(
     heads: &[Head; TREES_AT_ONCE],
     choices: &[Choice],
     mut sets: &[Set],
-    values: &mut [f64; UNIT_ROWS],
+    memory: &mut UnitSums,
 ) {
-    let mut sums = S::load(values);
+    let mut sums = S::load(memory);
     for (tree, head) in trees.iter().zip(heads) {
         let (own, after) = sets.split_at(tree.sets);
         sets = after;
-        sums.add(head.count as usize, &choices[head.first as usize..], own);
+        sums.add(memory, head.count as usize, &choices[head.first as usize..], own);
     }
-    sums.store(values);
+    sums.store(memory);
 }

@@ -1,14 +1,14 @@
 //! The inner operation of products, by form: a left entity's choice of a tree added for 128 right entities.
 
-use super::cross::{CHOICES, Choice, Set, UNIT_ROWS};
+use super::cross::{CHOICES, Choice, Set, UnitSums};
 
-/// Sums of a left entity with 128 right ones.
+/// Sums of a left entity with 128 right ones: those that a form keeps in registers. Others stay in memory.
 pub(super) trait Sums {
     /// Takes them from memory.
-    fn load(values: &[f64; UNIT_ROWS]) -> Self;
+    fn load(memory: &UnitSums) -> Self;
 
     /// Puts them back.
-    fn store(&self, values: &mut [f64; UNIT_ROWS]);
+    fn store(self, memory: &mut UnitSums);
 
     /// Brings sets nearer that will be needed soon.
     #[inline(always)]
@@ -17,30 +17,28 @@ pub(super) trait Sums {
     /// Adds a tree: to each sum the value of that leaf in whose set the right entity is; one and no more.
     ///
     /// `count` is 1, 4, 8, 16 or a higher multiple of 8, and so many leaves are in the first of `choices`.
-    fn add(&mut self, count: usize, choices: &[Choice], sets: &[Set]);
+    fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]);
 }
 
 /// The four bits of every entity: the number of a leaf times `0x1111_1111_1111_1111`.
 const EACH: u64 = 0x1111_1111_1111_1111;
 
 /// Nothing but plain Rust.
-pub(super) struct Plain([f64; UNIT_ROWS]);
+pub(super) struct Plain;
 
 impl Sums for Plain {
     #[inline(always)]
-    fn load(values: &[f64; UNIT_ROWS]) -> Self {
-        Self(*values)
+    fn load(_: &UnitSums) -> Self {
+        Self
     }
 
     #[inline(always)]
-    fn store(&self, values: &mut [f64; UNIT_ROWS]) {
-        *values = self.0;
-    }
+    fn store(self, _: &mut UnitSums) {}
 
     #[inline(always)]
-    fn add(&mut self, count: usize, choices: &[Choice], sets: &[Set]) {
+    fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
         if count == 1 {
-            self.0.iter_mut().for_each(|sum| *sum += choices[0].values[0]);
+            add_one(memory, &choices[0]);
             return;
         }
         for pair in choices[..count.div_ceil(CHOICES)].chunks(2) {
@@ -57,23 +55,32 @@ impl Sums for Plain {
                 }
             }
             if count <= 2 * CHOICES {
-                self.add_values::<false>(&values, number, member);
+                add_values::<false>(memory, &values, number, member);
             } else {
-                self.add_values::<true>(&values, number, member);
+                add_values::<true>(memory, &values, number, member);
             }
         }
     }
 }
 
-impl Plain {
-    #[inline(always)]
-    fn add_values<const MASKED: bool>(&mut self, values: &[f64; 2 * CHOICES], number: [u64; 8], member: [u64; 8]) {
-        for (index, sums) in self.0.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let shift = index % 8 * 8 + index / 8 * 4;
-            for (lane, sum) in sums.iter_mut().enumerate() {
-                let added = *sum + values[(number[lane] >> shift) as usize % (2 * CHOICES)];
-                *sum = if !MASKED || member[lane] >> shift & 1 == 1 { added } else { *sum };
-            }
+/// The same value for all.
+#[inline(always)]
+fn add_one(memory: &mut UnitSums, choice: &Choice) {
+    memory.0.iter_mut().for_each(|sum| *sum += choice.values[0]);
+}
+
+#[inline(always)]
+fn add_values<const MASKED: bool>(
+    memory: &mut UnitSums,
+    values: &[f64; 2 * CHOICES],
+    number: [u64; 8],
+    member: [u64; 8],
+) {
+    for (index, sums) in memory.0.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        let shift = index % 8 * 8 + index / 8 * 4;
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            let added = *sum + values[(number[lane] >> shift) as usize % (2 * CHOICES)];
+            *sum = if !MASKED || member[lane] >> shift & 1 == 1 { added } else { *sum };
         }
     }
 }
@@ -85,128 +92,154 @@ pub(super) use vectors::{InMemory, InRegisters};
 mod vectors {
     use std::arch::x86_64::*;
 
-    use super::super::cross::{CHOICES, Choice, Set, UNIT_ROWS};
-    use super::{EACH, Sums};
+    use super::super::cross::{CHOICES, Choice, Set, UnitSums};
+    use super::{EACH, Sums, add_one};
 
     /// With 256-bit vectors. Only instantiated inside functions compiled for, and run on, machines with AVX2.
-    pub(in super::super) struct InMemory([f64; UNIT_ROWS]);
+    pub(in super::super) struct InMemory;
 
     /// With AVX-512. Only instantiated inside functions compiled for, and run on, machines with its foundation and `dq`.
     pub(in super::super) struct InRegisters([__m512d; 16]);
 
     impl Sums for InMemory {
         #[inline(always)]
-        fn load(values: &[f64; UNIT_ROWS]) -> Self {
-            Self(*values)
+        fn load(_: &UnitSums) -> Self {
+            Self
         }
 
         #[inline(always)]
-        fn store(&self, values: &mut [f64; UNIT_ROWS]) {
-            *values = self.0;
-        }
+        fn store(self, _: &mut UnitSums) {}
 
         #[inline(always)]
         fn prefetch(sets: &[Set]) {
-            for set in sets {
-                // SAFETY: the address is valid, and every x86-64 processor has the instruction.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>((&raw const *set).cast()) };
-            }
+            prefetch(sets);
         }
 
         #[inline(always)]
-        fn add(&mut self, count: usize, choices: &[Choice], sets: &[Set]) {
-            match count {
-                1 => self.0.iter_mut().for_each(|sum| *sum += choices[0].values[0]),
-                4 => self.add_choice::<4, false>(&choices[0], sets),
-                8 => self.add_choice::<8, false>(&choices[0], sets),
+        fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
+            match (count, choices) {
+                (1, _) => add_one(memory, &choices[0]),
+                (4, [a, ..]) => add_choices::<4, 1, false>(memory, [a], sets),
+                (8, [a, ..]) => add_choices::<8, 1, false>(memory, [a], sets),
+                (16, [a, b, ..]) => add_choices::<8, 2, false>(memory, [a, b], sets),
+                (24, [a, b, c, ..]) => add_choices::<8, 3, false>(memory, [a, b, c], sets),
                 _ => {
                     for choice in &choices[..count / CHOICES] {
-                        self.add_choice::<8, true>(choice, sets);
+                        add_choices::<8, 1, true>(memory, [choice], sets);
                     }
                 }
             }
         }
     }
 
-    impl InMemory {
-        /// Numbers are doubled, so that a value's two halves are looked up by number and number + 1.
-        #[inline(always)]
-        fn add_choice<const COUNT: usize, const MASKED: bool>(&mut self, choice: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InMemory`); loads and stores are inside the arrays they are of.
-            unsafe {
-                let low = _mm256_loadu_ps(choice.values.as_ptr().cast());
-                let high = _mm256_loadu_ps(choice.values.as_ptr().add(4).cast());
-                let odd = _mm256_set1_epi64x((EACH << 32) as i64);
-                for half in 0..2 {
-                    let (mut number, mut member) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+    /// Adds values of the first `COUNT` leaves of `N` choices; if masked, only to entities in the set of one of them.
+    ///
+    /// Numbers are of a leaf within its choice, and doubled: a value's two halves are looked up by number and number + 1.
+    #[inline(always)]
+    fn add_choices<const COUNT: usize, const N: usize, const MASKED: bool>(
+        memory: &mut UnitSums,
+        choices: [&Choice; N],
+        sets: &[Set],
+    ) {
+        // SAFETY: the instructions are there (see `InMemory`); loads and stores are inside the arrays they are of.
+        unsafe {
+            for half in 0..2 {
+                let mut numbers = _mm256_setzero_si256();
+                let mut members = [_mm256_setzero_si256(); N];
+                for (index, choice) in choices.iter().enumerate() {
                     for (place, &set) in choice.sets.iter().take(COUNT).enumerate() {
                         let set = _mm256_load_si256(sets[usize::from(set)].0.as_ptr().add(4 * half).cast());
                         let bits = _mm256_set1_epi64x((EACH * 2 * place as u64) as i64);
-                        number = _mm256_or_si256(number, _mm256_and_si256(set, bits));
-                        member = _mm256_or_si256(member, set);
-                    }
-                    let numbers = [_mm256_shuffle_epi32::<0xa0>(number), _mm256_shuffle_epi32::<0xf5>(number)];
-                    let members = [_mm256_shuffle_epi32::<0xa0>(member), _mm256_shuffle_epi32::<0xf5>(member)];
-                    for part in 0..2 {
-                        let mut number = _mm256_or_si256(numbers[part], odd);
-                        let mut member = members[part];
-                        for nibble in 0..8 {
-                            let at = self.0.as_mut_ptr().add(4 * half + 32 * part + nibble / 2 * 8 + nibble % 2 * 64);
-                            let mut value = _mm256_permutevar8x32_ps(low, number);
-                            if COUNT > 4 {
-                                let other = _mm256_permutevar8x32_ps(high, number);
-                                let is_high = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(number));
-                                value = _mm256_blendv_ps(value, other, is_high);
-                            }
-                            let sum = _mm256_loadu_pd(at);
-                            let mut added = _mm256_add_pd(sum, _mm256_castps_pd(value));
-                            if MASKED {
-                                let is_member = _mm256_castsi256_pd(_mm256_slli_epi32::<28>(member));
-                                added = _mm256_blendv_pd(sum, added, is_member);
-                                member = _mm256_srli_epi32::<4>(member);
-                            }
-                            _mm256_storeu_pd(at, added);
-                            number = _mm256_srli_epi32::<4>(number);
-                        }
+                        numbers = _mm256_or_si256(numbers, _mm256_and_si256(set, bits));
+                        members[index] = _mm256_or_si256(members[index], set);
                     }
                 }
+                add_part::<0xa0, COUNT, N, MASKED>(memory, choices, numbers, members, 4 * half);
+                add_part::<0xf5, COUNT, N, MASKED>(memory, choices, numbers, members, 4 * half + 32);
             }
+        }
+    }
+
+    /// Adds to eight times four sums from `first` on, whose nibbles are in those 32-bit lanes that `LANES` doubles.
+    #[inline(always)]
+    unsafe fn add_part<const LANES: i32, const COUNT: usize, const N: usize, const MASKED: bool>(
+        memory: &mut UnitSums,
+        choices: [&Choice; N],
+        numbers: __m256i,
+        members: [__m256i; N],
+        first: usize,
+    ) {
+        // SAFETY: as the caller's; `first` is 36 at most.
+        unsafe {
+            let odd = _mm256_set1_epi64x((EACH << 32) as i64);
+            let numbers = _mm256_or_si256(_mm256_shuffle_epi32::<LANES>(numbers), odd);
+            for nibble in 0..8 {
+                let number = _mm256_srlv_epi32(numbers, _mm256_set1_epi32(4 * nibble));
+                let to_sign = _mm256_set1_epi32(28 - 4 * nibble);
+                let is_high = _mm256_castsi256_ps(_mm256_sllv_epi32(numbers, to_sign));
+                let mut value = _mm256_setzero_ps();
+                let mut is_member = _mm256_setzero_ps();
+                for (index, choice) in choices.iter().enumerate() {
+                    let mut own = _mm256_permutevar8x32_ps(_mm256_loadu_ps(choice.values.as_ptr().cast()), number);
+                    if COUNT > 4 {
+                        let high = _mm256_loadu_ps(choice.values.as_ptr().add(4).cast());
+                        own = _mm256_blendv_ps(own, _mm256_permutevar8x32_ps(high, number), is_high);
+                    }
+                    if N > 1 || MASKED {
+                        let member = _mm256_shuffle_epi32::<LANES>(members[index]);
+                        is_member = _mm256_castsi256_ps(_mm256_sllv_epi32(member, to_sign));
+                    }
+                    value = if index == 0 { own } else { _mm256_blendv_ps(value, own, is_member) };
+                }
+                let at = memory.0.as_mut_ptr().add(first + nibble as usize / 2 * 8 + nibble as usize % 2 * 64);
+                let sum = _mm256_load_pd(at);
+                let mut added = _mm256_add_pd(sum, _mm256_castps_pd(value));
+                if MASKED {
+                    added = _mm256_blendv_pd(sum, added, _mm256_castps_pd(is_member));
+                }
+                _mm256_store_pd(at, added);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(sets: &[Set]) {
+        for set in sets {
+            // SAFETY: the address is valid, and every x86-64 processor has the instruction.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>((&raw const *set).cast()) };
         }
     }
 
     impl Sums for InRegisters {
         #[inline(always)]
-        fn load(values: &[f64; UNIT_ROWS]) -> Self {
-            // SAFETY: the instructions are there (see `InRegisters`); all loads are inside `values`.
+        fn load(memory: &UnitSums) -> Self {
+            // SAFETY: the instructions are there (see `InRegisters`); all loads are inside `memory`.
             unsafe {
                 let mut sums = [_mm512_setzero_pd(); 16];
                 for (nibble, sum) in sums.iter_mut().enumerate() {
-                    *sum = _mm512_loadu_pd(values.as_ptr().add(nibble / 2 * 8 + nibble % 2 * 64));
+                    *sum = _mm512_load_pd(memory.0.as_ptr().add(nibble / 2 * 8 + nibble % 2 * 64));
                 }
                 Self(sums)
             }
         }
 
         #[inline(always)]
-        fn store(&self, values: &mut [f64; UNIT_ROWS]) {
-            // SAFETY: the instructions are there (see `InRegisters`); all stores are inside `values`.
+        fn store(self, memory: &mut UnitSums) {
+            // SAFETY: the instructions are there (see `InRegisters`); all stores are inside `memory`.
             unsafe {
                 for (nibble, &sum) in self.0.iter().enumerate() {
-                    _mm512_storeu_pd(values.as_mut_ptr().add(nibble / 2 * 8 + nibble % 2 * 64), sum);
+                    _mm512_store_pd(memory.0.as_mut_ptr().add(nibble / 2 * 8 + nibble % 2 * 64), sum);
                 }
             }
         }
 
         #[inline(always)]
         fn prefetch(sets: &[Set]) {
-            for set in sets {
-                // SAFETY: the address is valid, and every x86-64 processor has the instruction.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>((&raw const *set).cast()) };
-            }
+            prefetch(sets);
         }
 
         #[inline(always)]
-        fn add(&mut self, count: usize, choices: &[Choice], sets: &[Set]) {
+        fn add(&mut self, _: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
             match count {
                 1 => self.add_one(&choices[0]),
                 4 => self.add_eight::<4>(&choices[0], sets),
