@@ -485,7 +485,7 @@ impl Tile<'_> {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,gfni")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512ifma,gfni")]
     fn score_avx512<S: Sums>(&self, sums: &mut [UnitSums]) {
         self.score_inlined::<S>(sums);
     }

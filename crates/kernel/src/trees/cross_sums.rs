@@ -98,7 +98,7 @@ mod vectors {
     /// With 256-bit vectors. Only instantiated inside functions compiled for, and run on, machines with AVX2.
     pub(in super::super) struct InMemory;
 
-    /// With AVX-512. Only instantiated inside functions compiled for, and run on, machines with its foundation and `dq`.
+    /// With AVX-512. Only instantiated inside functions compiled for, and run on, machines with `f`, `dq` and `ifma`.
     pub(in super::super) struct InRegisters([__m512d; 16]);
 
     impl Sums for InMemory {
@@ -273,10 +273,11 @@ mod vectors {
             // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays.
             unsafe {
                 let values = _mm512_loadu_pd(choice.values.as_ptr());
-                let mut number = number(choice, 0, COUNT, sets, _mm512_setzero_si512());
-                for sum in &mut self.0 {
-                    *sum = _mm512_add_pd(*sum, _mm512_permutexvar_pd(number, values));
-                    number = _mm512_srli_epi64::<4>(number);
+                let numbers = number(choice, 0, COUNT, sets, _mm512_setzero_si512());
+                for (quarter, sums) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    for (sum, number) in sums.iter_mut().zip(nibbles(numbers, quarter)) {
+                        *sum = _mm512_add_pd(*sum, _mm512_permutexvar_pd(number, values));
+                    }
                 }
             }
         }
@@ -289,9 +290,10 @@ mod vectors {
                 let high = _mm512_loadu_pd(second.values.as_ptr());
                 let mut numbers = number(first, 0, CHOICES, sets, _mm512_setzero_si512());
                 numbers = number(second, CHOICES, CHOICES, sets, numbers);
-                for sum in &mut self.0 {
-                    *sum = _mm512_add_pd(*sum, _mm512_permutex2var_pd(low, numbers, high));
-                    numbers = _mm512_srli_epi64::<4>(numbers);
+                for (quarter, sums) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    for (sum, number) in sums.iter_mut().zip(nibbles(numbers, quarter)) {
+                        *sum = _mm512_add_pd(*sum, _mm512_permutex2var_pd(low, number, high));
+                    }
                 }
             }
         }
@@ -308,12 +310,14 @@ mod vectors {
                     numbers = number(choice, index % 2 * CHOICES, CHOICES, sets, numbers);
                 }
                 let upper = members(choices[3], sets, members(choices[2], sets, _mm512_setzero_si512()));
-                for (nibble, sum) in self.0.iter_mut().enumerate() {
-                    let low = _mm512_permutex2var_pd(values[0], numbers, values[1]);
-                    let high = _mm512_permutex2var_pd(values[2], numbers, values[3]);
-                    let is_high = _mm512_test_epi64_mask(upper, _mm512_set1_epi64(1 << (4 * nibble)));
-                    *sum = _mm512_add_pd(*sum, _mm512_mask_blend_pd(is_high, low, high));
-                    numbers = _mm512_srli_epi64::<4>(numbers);
+                for (quarter, sums) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    let upper = _mm512_srlv_epi64(upper, _mm512_set1_epi64(16 * quarter as i64));
+                    for ((nibble, sum), number) in sums.iter_mut().enumerate().zip(nibbles(numbers, quarter)) {
+                        let low = _mm512_permutex2var_pd(values[0], number, values[1]);
+                        let high = _mm512_permutex2var_pd(values[2], number, values[3]);
+                        let is_high = _mm512_test_epi64_mask(upper, _mm512_set1_epi64(1 << (4 * nibble)));
+                        *sum = _mm512_add_pd(*sum, _mm512_mask_blend_pd(is_high, low, high));
+                    }
                 }
             }
         }
@@ -324,14 +328,33 @@ mod vectors {
             // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays.
             unsafe {
                 let values = _mm512_loadu_pd(choice.values.as_ptr());
-                let mut number = number(choice, 0, CHOICES, sets, _mm512_setzero_si512());
+                let numbers = number(choice, 0, CHOICES, sets, _mm512_setzero_si512());
                 let members = members(choice, sets, _mm512_setzero_si512());
-                for (nibble, sum) in self.0.iter_mut().enumerate() {
-                    let is_member = _mm512_test_epi64_mask(members, _mm512_set1_epi64(1 << (4 * nibble)));
-                    *sum = _mm512_mask_add_pd(*sum, is_member, *sum, _mm512_permutexvar_pd(number, values));
-                    number = _mm512_srli_epi64::<4>(number);
+                for (quarter, sums) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    let members = _mm512_srlv_epi64(members, _mm512_set1_epi64(16 * quarter as i64));
+                    for ((nibble, sum), number) in sums.iter_mut().enumerate().zip(nibbles(numbers, quarter)) {
+                        let is_member = _mm512_test_epi64_mask(members, _mm512_set1_epi64(1 << (4 * nibble)));
+                        *sum = _mm512_mask_add_pd(*sum, is_member, *sum, _mm512_permutexvar_pd(number, values));
+                    }
                 }
             }
+        }
+    }
+
+    /// Each word shifted to four of its nibbles; what is above a nibble no look-up heeds.
+    ///
+    /// Where shifts and look-ups share their ports (Zen 4) they would be the bottleneck: three of four shifts are the high half
+    /// of a product instead. It takes the low 52 bits, and these nibbles are among the low 16.
+    #[inline(always)]
+    unsafe fn nibbles(numbers: __m512i, quarter: usize) -> [__m512i; 4] {
+        // SAFETY: as the caller's.
+        unsafe {
+            let zero = _mm512_setzero_si512();
+            let first = _mm512_srlv_epi64(numbers, _mm512_set1_epi64(16 * quarter as i64));
+            let second = _mm512_madd52hi_epu64(zero, first, _mm512_set1_epi64(1 << 48));
+            let third = _mm512_madd52hi_epu64(zero, first, _mm512_set1_epi64(1 << 44));
+            let fourth = _mm512_madd52hi_epu64(zero, first, _mm512_set1_epi64(1 << 40));
+            [first, second, third, fourth]
         }
     }
 

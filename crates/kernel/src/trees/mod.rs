@@ -30,7 +30,7 @@ pub enum Form {
     Portable,
     /// The same with 256-bit vectors.
     Avx2,
-    /// AVX-512 with VBMI and GFNI (Ice Lake, Zen 4 and later).
+    /// AVX-512 with VBMI, IFMA and GFNI (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -53,6 +53,7 @@ impl Form {
                         && has!("avx512vl")
                         && has!("avx512dq")
                         && has!("avx512vbmi")
+                        && has!("avx512ifma")
                         && has!("gfni")
                 }
             }
