@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use clickcast_model::trees::{CrossPlan, CrossScratch, Ensemble, Form, TreeColumn};
+use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, TreeColumn};
 
 const RUNS: usize = 7;
 
@@ -33,19 +33,20 @@ fn main() {
 }
 
 /// The users are the first rows, the ads the last.
-fn bench(ensemble: &Ensemble, columns: &[Vec<f32>], left: &[bool], form: Form, users: usize, ads: usize) {
-    let plan = CrossPlan::with_form(ensemble, left, form).unwrap();
+fn bench(ensemble: &Ensemble, columns: &[Vec<f32>], is_left: &[bool], form: Form, users: usize, ads: usize) {
+    let plan = CrossPlan::with_form(ensemble, is_left, form).unwrap();
     let user_columns: Vec<TreeColumn<'_>> = columns.iter().map(|column| TreeColumn::F32(column)).collect();
     let first_ad = columns[0].len() - ads;
     let ad_columns: Vec<TreeColumn<'_>> = columns.iter().map(|column| TreeColumn::F32(&column[first_ad..])).collect();
     let mut scratch = CrossScratch::default();
+    let (mut left, mut right) = (CrossLeft::default(), CrossRight::default());
     let (mut left_ns, mut right_ns, mut score_ns) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
     let mut out = vec![0.0; users * ads];
     for _ in 0..RUNS {
         let start = thread_ns();
-        let left = plan.left(&user_columns, users, &mut scratch).unwrap();
+        plan.left(&user_columns, users, &mut scratch, &mut left).unwrap();
         let left_done = thread_ns();
-        let right = plan.right(&ad_columns, ads, &mut scratch).unwrap();
+        plan.right(&ad_columns, ads, &mut scratch, &mut right).unwrap();
         let right_done = thread_ns();
         plan.score(&left, &right, &mut scratch, &mut out).unwrap();
         let done = thread_ns();
@@ -53,7 +54,7 @@ fn bench(ensemble: &Ensemble, columns: &[Vec<f32>], left: &[bool], form: Form, u
         right_ns = right_ns.min(right_done - left_done);
         score_ns = score_ns.min(done - right_done);
     }
-    check(ensemble, columns, left, ads, &out);
+    check(ensemble, columns, is_left, ads, &out);
     let pairs = (users * ads) as f64;
     println!(
         "{form:?}, {users} users x {ads} ads: {:.2} M pairs/s, with sides made {:.2} M; a user {:.0} ns, an ad {:.0} ns",

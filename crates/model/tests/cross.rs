@@ -5,7 +5,7 @@ mod random;
 
 use std::path::Path;
 
-use clickcast_model::trees::{CrossPlan, CrossScratch, Ensemble, Form, PlanError, TreeColumn};
+use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, PlanError, TreeColumn};
 use proptest::prelude::*;
 use random::{Random, Shape, model, value};
 
@@ -53,10 +53,11 @@ fn check(context: &str, ensemble: &Ensemble, shape: &Shape, sides: &Sides, rando
         let linear = ensemble.trees().iter().any(|tree| tree.linear().is_some());
         assert_eq!(plan.is_sliced(), !linear, "{context}");
         let mut scratch = CrossScratch::default();
-        // Twice: the second time finds a used scratch.
+        let (mut left, mut right) = (CrossLeft::default(), CrossRight::default());
+        // Twice: the second time finds used memory.
         for _ in 0..2 {
-            let left = plan.left(&left_columns, sides.left_rows, &mut scratch).unwrap();
-            let right = plan.right(&right_columns, sides.right_rows, &mut scratch).unwrap();
+            plan.left(&left_columns, sides.left_rows, &mut scratch, &mut left).unwrap();
+            plan.right(&right_columns, sides.right_rows, &mut scratch, &mut right).unwrap();
             assert_eq!((left.rows(), right.rows()), (sides.left_rows, sides.right_rows));
             let mut out = vec![f64::NAN; expected.len()];
             plan.score(&left, &right, &mut scratch, &mut out).unwrap();
@@ -134,11 +135,12 @@ fn sides_that_do_not_fit_are_refused() {
     let plan = CrossPlan::new(&ensemble, &[true, false]).unwrap();
     let scratch = &mut CrossScratch::default();
     let columns = [TreeColumn::F32(&[1.0]), TreeColumn::F32(&[])];
-    let refused = plan.left(&columns, 2, scratch).map(|_| ());
+    let (mut left, mut right) = (CrossLeft::default(), CrossRight::default());
+    let refused = plan.left(&columns, 2, scratch, &mut left);
     assert_eq!(refused, Err(PlanError::Rows { column: 0, given: 1, rows: 2 }));
-    let refused = plan.right(&columns, 2, scratch).map(|_| ());
+    let refused = plan.right(&columns, 2, scratch, &mut right);
     assert_eq!(refused, Err(PlanError::Rows { column: 1, given: 0, rows: 2 }));
-    let left = plan.left(&columns, 1, scratch).unwrap();
-    let right = plan.right(&[TreeColumn::Constant(0.0); 2], 3, scratch).unwrap();
+    plan.left(&columns, 1, scratch, &mut left).unwrap();
+    plan.right(&[TreeColumn::Constant(0.0); 2], 3, scratch, &mut right).unwrap();
     assert_eq!(plan.score(&left, &right, scratch, &mut [0.0; 2]), Err(PlanError::Out { given: 2, rows: 3 }));
 }

@@ -6,11 +6,12 @@
 //! a pair, and looks the value up.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cross_sums::Sums;
 use super::leaves::Ops;
 use super::planes::Words;
-use super::{BLOCK_WORDS, Form, Invalid, LEAVES_MAX, Slot, Split, dispatch};
+use super::{BLOCK_WORDS, Form, Invalid, Slot, Split, dispatch};
 
 /// Entities of the right side that are scored at once.
 pub const UNIT_ROWS: usize = 128;
@@ -28,6 +29,9 @@ const LEFT_AT_ONCE: usize = 64;
 /// Units scored before others are.
 const UNITS_AT_ONCE: usize = 8;
 
+/// Most leaves of a tree: eight times the number of a set fits 16 bits.
+const CROSS_LEAVES_MAX: usize = 8192;
+
 /// One of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -40,11 +44,13 @@ pub enum Side {
 /// Trees compiled for products. Leaf values are added in the order of the trees.
 #[derive(Debug)]
 pub struct CrossForest {
+    /// No other forest of this process has it.
+    id: u64,
     left: Routes,
     right: Routes,
     trees: Vec<Tree>,
     values: Vec<f64>,
-    /// For each leaf the index of its set of right entities among the tree's.
+    /// For each leaf the first word of its set of right entities among the tree's sets.
     set_of_leaf: Vec<u16>,
     /// For each of those sets the place of its reach.
     set_places: Vec<u16>,
@@ -89,7 +95,7 @@ pub(super) struct Set(pub(super) [u64; 8]);
 pub(super) struct Choice {
     /// Their values.
     pub(super) values: [f64; CHOICES],
-    /// The sets of right entities that reach them, among those of the tree.
+    /// The sets of right entities that reach them: of each the first word among the sets of the tree.
     pub(super) sets: [u16; CHOICES],
 }
 
@@ -106,18 +112,21 @@ struct Head {
 }
 
 /// Entities of the left side, and the leaves each reaches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CrossLeft {
-    rows: usize,
+    forest: u64,
     trees: usize,
+    rows: usize,
     /// `[blocks, groups of trees, rows of the block, TREES_AT_ONCE]`.
     heads: Vec<Head>,
     choices: Vec<Choice>,
 }
 
 /// Entities of the right side, and who of them reaches each leaf.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CrossRight {
+    forest: u64,
+    trees: usize,
     rows: usize,
     /// `[units, sets of all trees]`.
     sets: Vec<Set>,
@@ -139,7 +148,9 @@ pub struct CrossReach(Words);
 impl CrossForest {
     /// A forest over so many predicate planes of either side, without trees.
     pub fn new(left_planes: usize, right_planes: usize) -> Self {
+        static FORESTS: AtomicU64 = AtomicU64::new(1);
         Self {
+            id: FORESTS.fetch_add(1, Ordering::Relaxed),
             left: Routes::new(left_planes),
             right: Routes::new(right_planes),
             trees: Vec::new(),
@@ -155,7 +166,7 @@ impl CrossForest {
     /// As [`super::Forest::push`]; the forest is then to be dropped.
     pub fn push(&mut self, splits: &[(Side, Split)], leaf_values: &[f64]) -> Result<(), Invalid> {
         let leaves = leaf_values.len();
-        if leaves == 0 || leaves > LEAVES_MAX || splits.len() != leaves - 1 {
+        if leaves == 0 || leaves > CROSS_LEAVES_MAX || splits.len() != leaves - 1 {
             return Err(Invalid);
         }
         let left_steps = self.left.push(Side::Left, splits)?;
@@ -164,7 +175,7 @@ impl CrossForest {
         let mut distinct = places.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
-        let set = |place| distinct.binary_search(place).map_or(0, |set| set as u16);
+        let set = |place| distinct.binary_search(place).map_or(0, |set| set as u16 * 8);
         self.set_of_leaf.extend(places.iter().map(set));
         self.trees.push(Tree { left_steps, right_steps, leaves, sets: distinct.len() });
         self.set_places.append(&mut distinct);
@@ -172,14 +183,17 @@ impl CrossForest {
         Ok(())
     }
 
-    /// A left side without entities.
-    pub fn left(&self) -> CrossLeft {
-        CrossLeft { rows: 0, trees: self.trees.len(), heads: Vec::new(), choices: Vec::new() }
+    /// Empties a left side and makes it this forest's.
+    pub fn clear_left(&self, side: &mut CrossLeft) {
+        (side.forest, side.trees, side.rows) = (self.id, self.trees.len(), 0);
+        side.heads.clear();
+        side.choices.clear();
     }
 
-    /// A right side without entities.
-    pub fn right(&self) -> CrossRight {
-        CrossRight { rows: 0, sets: Vec::new() }
+    /// Empties a right side and makes it this forest's.
+    pub fn clear_right(&self, side: &mut CrossRight) {
+        (side.forest, side.trees, side.rows) = (self.id, self.trees.len(), 0);
+        side.sets.clear();
     }
 
     /// Appends a block of entities to the left side. Only the last block may be smaller than 256.
@@ -187,7 +201,7 @@ impl CrossForest {
     /// # Shapes
     /// `planes`: `[left planes, WORDS]`; `rows`: at most `64 * WORDS`.
     /// # Panics
-    /// If `planes` is too short, or the last block was smaller.
+    /// If `planes` is too short, the last block was smaller, or the side is not this forest's.
     pub fn push_left<const WORDS: usize>(
         &self,
         form: Form,
@@ -196,6 +210,7 @@ impl CrossForest {
         reach: &mut CrossReach,
         side: &mut CrossLeft,
     ) {
+        assert_eq!((side.forest, side.trees), (self.id, self.trees.len()));
         assert!(side.rows.is_multiple_of(BLOCK_ROWS) && rows <= 64 * WORDS && WORDS <= BLOCK_WORDS);
         let forest = self;
         let (planes, reach) = self.left.slices::<WORDS>(planes, reach);
@@ -210,7 +225,7 @@ impl CrossForest {
     /// # Shapes
     /// `planes`: `[right planes, WORDS]`; `rows`: at most `64 * WORDS`; `WORDS`: even.
     /// # Panics
-    /// If `planes` is too short, or the last block was smaller.
+    /// If `planes` is too short, the last block was smaller, or the side is not this forest's.
     pub fn push_right<const WORDS: usize>(
         &self,
         form: Form,
@@ -219,6 +234,7 @@ impl CrossForest {
         reach: &mut CrossReach,
         side: &mut CrossRight,
     ) {
+        assert_eq!((side.forest, side.trees), (self.id, self.trees.len()));
         assert!(side.rows.is_multiple_of(UNIT_ROWS) && rows <= 64 * WORDS && WORDS.is_multiple_of(2));
         let forest = self;
         let (planes, reach) = self.right.slices::<WORDS>(planes, reach);
@@ -239,7 +255,9 @@ impl CrossForest {
     /// If `out` has another size, or a side was made by another forest.
     pub fn score(&self, form: Form, left: &CrossLeft, right: &CrossRight, sums: &mut CrossSums, out: &mut [f64]) {
         let units = right.rows.div_ceil(UNIT_ROWS);
-        assert!(left.trees == self.trees.len() && right.sets.len() == units * self.set_places.len());
+        assert_eq!((left.forest, left.trees), (self.id, self.trees.len()));
+        assert_eq!((right.forest, right.trees), (self.id, self.trees.len()));
+        assert_eq!(right.sets.len(), units * self.set_places.len());
         assert_eq!(out.len(), left.rows * right.rows);
         sums.0.resize(LEFT_AT_ONCE * UNITS_AT_ONCE, UnitSums([0.0; UNIT_ROWS]));
         for (part, out) in out.chunks_mut(LEFT_AT_ONCE * right.rows.max(1)).enumerate() {
@@ -305,7 +323,7 @@ impl Routes {
                 if split.plane as usize >= self.planes {
                     return Err(Invalid);
                 }
-                // At most two for each of `LEAVES_MAX` splits: that fits.
+                // At most two for each of `CROSS_LEAVES_MAX` splits: that fits.
                 (pass, fail) = (places, places + 1);
                 places += 2;
                 steps += 1;
@@ -451,10 +469,12 @@ fn push_choices(masks: &[[u64; 64]], row: usize, values: &[f64], sets: &[u16], c
                 choices.push(choice);
                 place = 0;
             }
-            choice.values[place..].fill(values[leaf]);
-            choice.sets[place..].fill(sets[leaf]);
+            (choice.values[place], choice.sets[place]) = (values[leaf], sets[leaf]);
             place += 1;
         }
+    }
+    for repeat in place.max(1)..CHOICES {
+        (choice.values[repeat], choice.sets[repeat]) = (choice.values[repeat - 1], choice.sets[repeat - 1]);
     }
     choices.push(choice);
     Head { first, count }
@@ -529,7 +549,9 @@ fn add_trees<S: Sums>(
     for (tree, head) in trees.iter().zip(heads) {
         let (own, after) = sets.split_at(tree.sets);
         sets = after;
-        sums.add(memory, head.count as usize, &choices[head.first as usize..], own);
+        // SAFETY: `CrossForest::score` has checked that this forest made both sides. So the choices at a head, made by `push_choices`,
+        // have as many leaves as it says, and name sets of this tree, of which the right side has all.
+        unsafe { sums.add(memory, head.count as usize, choices.get_unchecked(head.first as usize..), own) };
     }
     sums.store(memory);
 }

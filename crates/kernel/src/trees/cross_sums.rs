@@ -16,8 +16,10 @@ pub(super) trait Sums {
 
     /// Adds a tree: to each sum the value of that leaf in whose set the right entity is; one and no more.
     ///
-    /// `count` is 1, 4, 8, 16 or a higher multiple of 8, and so many leaves are in the first of `choices`.
-    fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]);
+    /// # Safety
+    /// `count` is 1, 4, 8, 16 or a higher multiple of 8, so many leaves are in the first of `choices`, and the sets that these name
+    /// are in `sets`.
+    unsafe fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]);
 }
 
 /// The four bits of every entity: the number of a leaf times `0x1111_1111_1111_1111`.
@@ -36,7 +38,7 @@ impl Sums for Plain {
     fn store(self, _: &mut UnitSums) {}
 
     #[inline(always)]
-    fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
+    unsafe fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
         if count == 1 {
             add_one(memory, &choices[0]);
             return;
@@ -47,7 +49,7 @@ impl Sums for Plain {
             for (half, choice) in pair.iter().enumerate() {
                 values[half * CHOICES..][..CHOICES].copy_from_slice(&choice.values);
                 for (place, &set) in choice.sets.iter().take(count).enumerate() {
-                    let set = &sets[usize::from(set)].0;
+                    let set = &sets[usize::from(set) / 8].0;
                     for word in 0..8 {
                         number[word] |= set[word] & (EACH * (half * CHOICES + place) as u64);
                         member[word] |= set[word];
@@ -116,16 +118,20 @@ mod vectors {
         }
 
         #[inline(always)]
-        fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
-            match (count, choices) {
-                (1, _) => add_one(memory, &choices[0]),
-                (4, [a, ..]) => add_choices::<4, 1, false>(memory, [a], sets),
-                (8, [a, ..]) => add_choices::<8, 1, false>(memory, [a], sets),
-                (16, [a, b, ..]) => add_choices::<8, 2, false>(memory, [a, b], sets),
-                (24, [a, b, c, ..]) => add_choices::<8, 3, false>(memory, [a, b, c], sets),
-                _ => {
-                    for choice in &choices[..count / CHOICES] {
-                        add_choices::<8, 1, true>(memory, [choice], sets);
+        unsafe fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
+            // SAFETY: as the caller's.
+            unsafe {
+                let choice = |index: usize| choices.get_unchecked(index);
+                match count {
+                    1 => add_one(memory, choice(0)),
+                    4 => add_choices::<4, 1, false>(memory, [choice(0)], sets),
+                    8 => add_choices::<8, 1, false>(memory, [choice(0)], sets),
+                    16 => add_choices::<8, 2, false>(memory, [choice(0), choice(1)], sets),
+                    24 => add_choices::<8, 3, false>(memory, [choice(0), choice(1), choice(2)], sets),
+                    _ => {
+                        for index in 0..count / CHOICES {
+                            add_choices::<8, 1, true>(memory, [choice(index)], sets);
+                        }
                     }
                 }
             }
@@ -136,19 +142,19 @@ mod vectors {
     ///
     /// Numbers are of a leaf within its choice, and doubled: a value's two halves are looked up by number and number + 1.
     #[inline(always)]
-    fn add_choices<const COUNT: usize, const N: usize, const MASKED: bool>(
+    unsafe fn add_choices<const COUNT: usize, const N: usize, const MASKED: bool>(
         memory: &mut UnitSums,
         choices: [&Choice; N],
         sets: &[Set],
     ) {
-        // SAFETY: the instructions are there (see `InMemory`); loads and stores are inside the arrays they are of.
+        // SAFETY: the instructions are there (see `InMemory`); accesses are inside the arrays they are of, or as the caller's.
         unsafe {
             for half in 0..2 {
                 let mut numbers = _mm256_setzero_si256();
                 let mut members = [_mm256_setzero_si256(); N];
                 for (index, choice) in choices.iter().enumerate() {
                     for (place, &set) in choice.sets.iter().take(COUNT).enumerate() {
-                        let set = _mm256_load_si256(sets[usize::from(set)].0.as_ptr().add(4 * half).cast());
+                        let set = _mm256_load_si256(words(sets, set).add(4 * half).cast());
                         let bits = _mm256_set1_epi64x((EACH * 2 * place as u64) as i64);
                         numbers = _mm256_or_si256(numbers, _mm256_and_si256(set, bits));
                         members[index] = _mm256_or_si256(members[index], set);
@@ -202,6 +208,13 @@ mod vectors {
         }
     }
 
+    /// Where a set's eight words begin.
+    #[inline(always)]
+    unsafe fn words(sets: &[Set], first: u16) -> *const u64 {
+        // SAFETY: `Sums::add` demands that the set is in `sets`.
+        unsafe { sets.as_ptr().cast::<u64>().add(usize::from(first)) }
+    }
+
     #[inline(always)]
     fn prefetch(sets: &[Set]) {
         for set in sets {
@@ -239,17 +252,21 @@ mod vectors {
         }
 
         #[inline(always)]
-        fn add(&mut self, _: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
-            match count {
-                1 => self.add_one(&choices[0]),
-                4 => self.add_eight::<4>(&choices[0], sets),
-                8 => self.add_eight::<8>(&choices[0], sets),
-                16 => self.add_sixteen(&choices[0], &choices[1], sets),
-                24 => self.add_more([&choices[0], &choices[1], &choices[2], &choices[2]], sets),
-                32 => self.add_more([&choices[0], &choices[1], &choices[2], &choices[3]], sets),
-                _ => {
-                    for choice in &choices[..count / CHOICES] {
-                        self.add_masked(choice, sets);
+        unsafe fn add(&mut self, _: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
+            // SAFETY: as the caller's.
+            unsafe {
+                let choice = |index: usize| choices.get_unchecked(index);
+                match count {
+                    1 => self.add_one(choice(0)),
+                    4 => self.add_eight::<4>(choice(0), sets),
+                    8 => self.add_eight::<8>(choice(0), sets),
+                    16 => self.add_sixteen(choice(0), choice(1), sets),
+                    24 => self.add_more([choice(0), choice(1), choice(2)], sets),
+                    32 => self.add_more([choice(0), choice(1), choice(2), choice(3)], sets),
+                    _ => {
+                        for index in 0..count / CHOICES {
+                            self.add_masked(choice(index), sets);
+                        }
                     }
                 }
             }
@@ -269,8 +286,8 @@ mod vectors {
         }
 
         #[inline(always)]
-        fn add_eight<const COUNT: usize>(&mut self, choice: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays.
+        unsafe fn add_eight<const COUNT: usize>(&mut self, choice: &Choice, sets: &[Set]) {
+            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
             unsafe {
                 let values = _mm512_loadu_pd(choice.values.as_ptr());
                 let numbers = number(choice, 0, COUNT, sets, _mm512_setzero_si512());
@@ -283,8 +300,8 @@ mod vectors {
         }
 
         #[inline(always)]
-        fn add_sixteen(&mut self, first: &Choice, second: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays.
+        unsafe fn add_sixteen(&mut self, first: &Choice, second: &Choice, sets: &[Set]) {
+            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
             unsafe {
                 let low = _mm512_loadu_pd(first.values.as_ptr());
                 let high = _mm512_loadu_pd(second.values.as_ptr());
@@ -298,10 +315,10 @@ mod vectors {
             }
         }
 
-        /// Leaves of the last two choices have the numbers of those of the first two.
+        /// Leaves of the third and fourth choice have the numbers of those of the first two.
         #[inline(always)]
-        fn add_more(&mut self, choices: [&Choice; 4], sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays.
+        unsafe fn add_more<const N: usize>(&mut self, choices: [&Choice; N], sets: &[Set]) {
+            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
             unsafe {
                 let mut values = [_mm512_setzero_pd(); 4];
                 let mut numbers = _mm512_setzero_si512();
@@ -309,7 +326,10 @@ mod vectors {
                     values[index] = _mm512_loadu_pd(choice.values.as_ptr());
                     numbers = number(choice, index % 2 * CHOICES, CHOICES, sets, numbers);
                 }
-                let upper = members(choices[3], sets, members(choices[2], sets, _mm512_setzero_si512()));
+                let mut upper = _mm512_setzero_si512();
+                for choice in &choices[2..] {
+                    upper = members(choice, sets, upper);
+                }
                 for (quarter, sums) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                     let upper = _mm512_srlv_epi64(upper, _mm512_set1_epi64(16 * quarter as i64));
                     for ((nibble, sum), number) in sums.iter_mut().enumerate().zip(nibbles(numbers, quarter)) {
@@ -324,8 +344,8 @@ mod vectors {
 
         /// Changes only sums of entities in a set of the choice.
         #[inline(always)]
-        fn add_masked(&mut self, choice: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays.
+        unsafe fn add_masked(&mut self, choice: &Choice, sets: &[Set]) {
+            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
             unsafe {
                 let values = _mm512_loadu_pd(choice.values.as_ptr());
                 let numbers = number(choice, 0, CHOICES, sets, _mm512_setzero_si512());
@@ -362,11 +382,10 @@ mod vectors {
     #[inline(always)]
     unsafe fn number(choice: &Choice, first: usize, count: usize, sets: &[Set], mut numbers: __m512i) -> __m512i {
         for (place, &set) in (first..).zip(choice.sets.iter().take(count)) {
-            let set = &sets[usize::from(set)].0;
-            // SAFETY: as the caller's; the load is of the whole array.
+            // SAFETY: as the caller's; the load is of a whole set.
             unsafe {
                 let bits = _mm512_set1_epi64((EACH * place as u64) as i64);
-                numbers = _mm512_ternarylogic_epi64::<0xf8>(numbers, _mm512_load_si512(set.as_ptr().cast()), bits);
+                numbers = _mm512_ternarylogic_epi64::<0xf8>(numbers, _mm512_load_si512(words(sets, set).cast()), bits);
             }
         }
         numbers
@@ -376,9 +395,8 @@ mod vectors {
     #[inline(always)]
     unsafe fn members(choice: &Choice, sets: &[Set], mut members: __m512i) -> __m512i {
         for &set in &choice.sets {
-            let set = &sets[usize::from(set)].0;
-            // SAFETY: as the caller's; the load is of the whole array.
-            unsafe { members = _mm512_or_si512(members, _mm512_load_si512(set.as_ptr().cast())) };
+            // SAFETY: as the caller's; the load is of a whole set.
+            unsafe { members = _mm512_or_si512(members, _mm512_load_si512(words(sets, set).cast())) };
         }
         members
     }

@@ -41,19 +41,22 @@ struct Own {
     planes: usize,
 }
 
-/// Entities of the left side, ready for products by the plan that made them.
-#[derive(Debug)]
-pub struct CrossLeft(Entities<kernel::CrossLeft>);
+/// Entities of the left side, made by [`CrossPlan::left`].
+#[derive(Debug, Default)]
+pub struct CrossLeft {
+    rows: usize,
+    sliced: kernel::CrossLeft,
+    /// Instead, for the oracle: their values, a row each, NaN where the other side's are.
+    scalar: Vec<Vec<f64>>,
+}
 
-/// Entities of the right side, ready for products by the plan that made them.
-#[derive(Debug)]
-pub struct CrossRight(Entities<kernel::CrossRight>);
-
-#[derive(Debug)]
-enum Entities<T> {
-    Sliced(T),
-    /// Their values, a row each; NaN where the other side's are.
-    Scalar(Vec<Vec<f64>>),
+/// Entities of the right side, made by [`CrossPlan::right`].
+#[derive(Debug, Default)]
+pub struct CrossRight {
+    rows: usize,
+    sliced: kernel::CrossRight,
+    /// As [`CrossLeft`]'s.
+    scalar: Vec<Vec<f64>>,
 }
 
 /// Working memory of all of [`CrossPlan`]'s work, reused from call to call.
@@ -93,61 +96,63 @@ impl CrossPlan {
         matches!(self.engine, Engine::Sliced { .. })
     }
 
-    /// Makes entities of the left side ready.
+    /// Makes entities of the left side ready: `side` holds them instead of what it held, in the same memory.
     ///
     /// # Shapes
     /// `columns`: one a feature; those of the left side have at least `rows` rows, the others are not looked at.
     /// # Errors
-    /// If the columns do not fit the model, the rows or their dictionaries.
+    /// If the columns do not fit the model, the rows or their dictionaries; `side` is then unchanged.
     pub fn left(
         &self,
         columns: &[TreeColumn<'_>],
         rows: usize,
         scratch: &mut CrossScratch,
-    ) -> Result<CrossLeft, PlanError> {
+        side: &mut CrossLeft,
+    ) -> Result<(), PlanError> {
         let columns = self.own_columns(Side::Left, columns, rows)?;
-        Ok(CrossLeft(match &self.engine {
-            Engine::Scalar(_) => Entities::Scalar(row_major(&columns, rows)),
-            Engine::Sliced { left, forest, .. } => {
-                let mut side = forest.left();
-                // A single user must not cost as much as 256.
-                if rows <= 64 {
-                    left.for_blocks::<1>(self.form, &columns, rows, scratch, |planes, rows, reach| {
-                        forest.push_left::<1>(self.form, planes, rows, reach, &mut side);
-                    });
-                } else {
-                    left.for_blocks::<BLOCK_WORDS>(self.form, &columns, rows, scratch, |planes, rows, reach| {
-                        forest.push_left::<BLOCK_WORDS>(self.form, planes, rows, reach, &mut side);
-                    });
-                }
-                Entities::Sliced(side)
-            }
-        }))
+        side.rows = rows;
+        let Engine::Sliced { left, forest, .. } = &self.engine else {
+            side.scalar = row_major(&columns, rows);
+            return Ok(());
+        };
+        forest.clear_left(&mut side.sliced);
+        // A single user must not cost as much as 256.
+        if rows <= 64 {
+            left.for_blocks::<1>(self.form, &columns, rows, scratch, |planes, rows, reach| {
+                forest.push_left::<1>(self.form, planes, rows, reach, &mut side.sliced);
+            });
+        } else {
+            left.for_blocks::<BLOCK_WORDS>(self.form, &columns, rows, scratch, |planes, rows, reach| {
+                forest.push_left::<BLOCK_WORDS>(self.form, planes, rows, reach, &mut side.sliced);
+            });
+        }
+        Ok(())
     }
 
-    /// Makes entities of the right side ready.
+    /// Makes entities of the right side ready: `side` holds them instead of what it held, in the same memory.
     ///
     /// # Shapes
     /// `columns`: one a feature; those of the right side have at least `rows` rows, the others are not looked at.
     /// # Errors
-    /// If the columns do not fit the model, the rows or their dictionaries.
+    /// As [`CrossPlan::left`].
     pub fn right(
         &self,
         columns: &[TreeColumn<'_>],
         rows: usize,
         scratch: &mut CrossScratch,
-    ) -> Result<CrossRight, PlanError> {
+        side: &mut CrossRight,
+    ) -> Result<(), PlanError> {
         let columns = self.own_columns(Side::Right, columns, rows)?;
-        Ok(CrossRight(match &self.engine {
-            Engine::Scalar(_) => Entities::Scalar(row_major(&columns, rows)),
-            Engine::Sliced { right, forest, .. } => {
-                let mut side = forest.right();
-                right.for_blocks::<BLOCK_WORDS>(self.form, &columns, rows, scratch, |planes, rows, reach| {
-                    forest.push_right::<BLOCK_WORDS>(self.form, planes, rows, reach, &mut side);
-                });
-                Entities::Sliced(side)
-            }
-        }))
+        side.rows = rows;
+        let Engine::Sliced { right, forest, .. } = &self.engine else {
+            side.scalar = row_major(&columns, rows);
+            return Ok(());
+        };
+        forest.clear_right(&mut side.sliced);
+        right.for_blocks::<BLOCK_WORDS>(self.form, &columns, rows, scratch, |planes, rows, reach| {
+            forest.push_right::<BLOCK_WORDS>(self.form, planes, rows, reach, &mut side.sliced);
+        });
+        Ok(())
     }
 
     /// Raw scores of every left entity with every right one, bit-equal to [`Ensemble::raw_score`] of the pair's row.
@@ -168,16 +173,13 @@ impl CrossPlan {
         out: &mut [f64],
     ) -> Result<(), PlanError> {
         let given = out.len();
-        let rows = left.rows() * right.rows();
+        let rows = left.rows * right.rows;
         let out = out.get_mut(..rows).ok_or(PlanError::Out { given, rows })?;
-        match (&self.engine, &left.0, &right.0) {
-            (Engine::Sliced { forest, .. }, Entities::Sliced(left), Entities::Sliced(right)) => {
-                forest.score(self.form, left, right, &mut scratch.sums, out);
+        match &self.engine {
+            Engine::Sliced { forest, .. } => {
+                forest.score(self.form, &left.sliced, &right.sliced, &mut scratch.sums, out);
             }
-            (Engine::Scalar(ensemble), Entities::Scalar(left), Entities::Scalar(right)) => {
-                self.score_scalar(ensemble, left, right, out);
-            }
-            _ => panic!("a side was made by another plan"),
+            Engine::Scalar(ensemble) => self.score_scalar(ensemble, &left.scalar, &right.scalar, out),
         }
         Ok(())
     }
@@ -213,20 +215,14 @@ impl CrossPlan {
 impl CrossLeft {
     /// How many entities there are.
     pub fn rows(&self) -> usize {
-        match &self.0 {
-            Entities::Sliced(side) => side.rows(),
-            Entities::Scalar(rows) => rows.len(),
-        }
+        self.rows
     }
 }
 
 impl CrossRight {
     /// How many entities there are.
     pub fn rows(&self) -> usize {
-        match &self.0 {
-            Entities::Sliced(side) => side.rows(),
-            Entities::Scalar(rows) => rows.len(),
-        }
+        self.rows
     }
 }
 
