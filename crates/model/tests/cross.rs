@@ -50,8 +50,8 @@ fn check(context: &str, ensemble: &Ensemble, shape: &Shape, sides: &Sides, rando
             continue;
         }
         let plan = CrossPlan::with_form(ensemble, &is_left, form).unwrap();
-        let linear = ensemble.trees().iter().any(|tree| tree.linear().is_some());
-        assert_eq!(plan.is_sliced(), !linear, "{context}");
+        let fit = ensemble.trees().iter().all(|tree| tree.linear().is_none() && tree.leaf_values().len() <= 8192);
+        assert_eq!(plan.is_sliced(), fit, "{context}");
         let mut scratch = CrossScratch::default();
         let (mut left, mut right) = (CrossLeft::default(), CrossRight::default());
         // Twice: the second time finds used memory.
@@ -105,7 +105,9 @@ fn several_blocks_and_tiles_score_as_by_the_oracle() {
 #[test]
 fn trees_of_thousands_of_leaves_score_products_as_by_the_oracle() {
     let shape =
-        Shape { seed: 3, features: 4, trees: 3, leaves_max: 9000, thresholds: 70_000, categorical_percent: 0, rows: 0 };
+        Shape { seed: 3, features: 4, trees: 3, leaves_max: 8192, thresholds: 70_000, categorical_percent: 0, rows: 0 };
+    let larger = Shape { leaves_max: 20_000, ..shape.clone() };
+    check_random(&larger, &Sides { left_percent: 50, left_rows: 3, right_rows: 5 });
     for left_percent in [0, 50, 100] {
         check_random(&shape, &Sides { left_percent, left_rows: 30, right_rows: 150 });
     }

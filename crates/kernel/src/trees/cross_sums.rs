@@ -128,6 +128,7 @@ mod vectors {
                     8 => add_choices::<8, 1, false>(memory, [choice(0)], sets),
                     16 => add_choices::<8, 2, false>(memory, [choice(0), choice(1)], sets),
                     24 => add_choices::<8, 3, false>(memory, [choice(0), choice(1), choice(2)], sets),
+                    32 => add_choices::<8, 4, false>(memory, [choice(0), choice(1), choice(2), choice(3)], sets),
                     _ => {
                         for index in 0..count / CHOICES {
                             add_choices::<8, 1, true>(memory, [choice(index)], sets);
@@ -261,11 +262,10 @@ mod vectors {
                     4 => self.add_eight::<4>(choice(0), sets),
                     8 => self.add_eight::<8>(choice(0), sets),
                     16 => self.add_sixteen(choice(0), choice(1), sets),
-                    24 => self.add_more([choice(0), choice(1), choice(2)], sets),
-                    32 => self.add_more([choice(0), choice(1), choice(2), choice(3)], sets),
                     _ => {
-                        for index in 0..count / CHOICES {
-                            self.add_masked(choice(index), sets);
+                        for index in (0..count / CHOICES).step_by(2) {
+                            let second = (index + 1 < count / CHOICES).then(|| choice(index + 1));
+                            self.add_masked(choice(index), second, sets);
                         }
                     }
                 }
@@ -315,46 +315,25 @@ mod vectors {
             }
         }
 
-        /// Leaves of the third and fourth choice have the numbers of those of the first two.
+        /// Changes only sums of entities in a set of the choices.
         #[inline(always)]
-        unsafe fn add_more<const N: usize>(&mut self, choices: [&Choice; N], sets: &[Set]) {
+        unsafe fn add_masked(&mut self, first: &Choice, second: Option<&Choice>, sets: &[Set]) {
             // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
             unsafe {
-                let mut values = [_mm512_setzero_pd(); 4];
-                let mut numbers = _mm512_setzero_si512();
-                for (index, choice) in choices.iter().enumerate() {
-                    values[index] = _mm512_loadu_pd(choice.values.as_ptr());
-                    numbers = number(choice, index % 2 * CHOICES, CHOICES, sets, numbers);
+                let low = _mm512_loadu_pd(first.values.as_ptr());
+                let mut numbers = number(first, 0, CHOICES, sets, _mm512_setzero_si512());
+                let mut members = members(first, sets, _mm512_setzero_si512());
+                let mut high = low;
+                if let Some(second) = second {
+                    high = _mm512_loadu_pd(second.values.as_ptr());
+                    numbers = number(second, CHOICES, CHOICES, sets, numbers);
+                    members = self::members(second, sets, members);
                 }
-                let mut upper = _mm512_setzero_si512();
-                for choice in &choices[2..] {
-                    upper = members(choice, sets, upper);
-                }
-                for (quarter, sums) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    let upper = _mm512_srlv_epi64(upper, _mm512_set1_epi64(16 * quarter as i64));
-                    for ((nibble, sum), number) in sums.iter_mut().enumerate().zip(nibbles(numbers, quarter)) {
-                        let low = _mm512_permutex2var_pd(values[0], number, values[1]);
-                        let high = _mm512_permutex2var_pd(values[2], number, values[3]);
-                        let is_high = _mm512_test_epi64_mask(upper, _mm512_set1_epi64(1 << (4 * nibble)));
-                        *sum = _mm512_add_pd(*sum, _mm512_mask_blend_pd(is_high, low, high));
-                    }
-                }
-            }
-        }
-
-        /// Changes only sums of entities in a set of the choice.
-        #[inline(always)]
-        unsafe fn add_masked(&mut self, choice: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
-            unsafe {
-                let values = _mm512_loadu_pd(choice.values.as_ptr());
-                let numbers = number(choice, 0, CHOICES, sets, _mm512_setzero_si512());
-                let members = members(choice, sets, _mm512_setzero_si512());
                 for (quarter, sums) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                     let members = _mm512_srlv_epi64(members, _mm512_set1_epi64(16 * quarter as i64));
                     for ((nibble, sum), number) in sums.iter_mut().enumerate().zip(nibbles(numbers, quarter)) {
                         let is_member = _mm512_test_epi64_mask(members, _mm512_set1_epi64(1 << (4 * nibble)));
-                        *sum = _mm512_mask_add_pd(*sum, is_member, *sum, _mm512_permutexvar_pd(number, values));
+                        *sum = _mm512_mask_add_pd(*sum, is_member, *sum, _mm512_permutex2var_pd(low, number, high));
                     }
                 }
             }
