@@ -10,6 +10,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bins;
+mod cross;
+mod cross_sums;
 mod forest;
 mod jump;
 #[cfg(target_arch = "x86_64")]
@@ -19,6 +21,7 @@ mod planes;
 mod walk;
 
 pub use bins::{Bins, ZERO_THRESHOLD, lower_bound, row_codes};
+pub use cross::{CrossForest, CrossLeft, CrossReach, CrossRight, CrossSums, Side, UNIT_ROWS};
 pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
 pub use jump::{AtMost, Jump, ROW_BYTES};
 pub use planes::{Words, category_planes, threshold_planes};
@@ -34,7 +37,7 @@ pub enum Form {
     Portable,
     /// The same with 256-bit vectors.
     Avx2,
-    /// AVX-512 with VBMI and GFNI (Ice Lake, Zen 4 and later).
+    /// AVX-512 with VBMI, IFMA and GFNI (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -57,6 +60,7 @@ impl Form {
                         && has!("avx512vl")
                         && has!("avx512dq")
                         && has!("avx512vbmi")
+                        && has!("avx512ifma")
                         && has!("gfni")
                         && has!("popcnt")
                 }

@@ -1,5 +1,7 @@
 //! The fast path: columns in, raw scores out, in blocks of rows.
 
+use std::ops::Range;
+
 use clickcast_kernel::trees::{BLOCK_WORDS, Form, Reach, Words, category_planes, threshold_planes};
 
 use super::compile::{Column, ColumnKind, Compiled, compile};
@@ -41,7 +43,7 @@ pub enum TreeColumn<'a> {
 }
 
 impl TreeColumn<'_> {
-    /// The value of one row.
+    /// The value of a row, which is there.
     #[inline]
     pub(super) fn value(&self, row: usize) -> f64 {
         match self {
@@ -154,7 +156,7 @@ impl Plan {
     }
 }
 
-fn check(columns: &[TreeColumn<'_>], features: usize, rows: usize) -> Result<(), PlanError> {
+pub(super) fn check(columns: &[TreeColumn<'_>], features: usize, rows: usize) -> Result<(), PlanError> {
     if columns.len() != features {
         return Err(PlanError::Columns { given: columns.len(), features });
     }
@@ -203,16 +205,7 @@ fn score_sliced(
     }
     scratch.planes.grow(compiled.planes * BLOCK_WORDS);
     scratch.equal.grow(compiled.planes * BLOCK_WORDS);
-    scratch.entries.resize_with(compiled.columns.len(), Vec::new);
-    for (column, entries) in compiled.columns.iter().zip(&mut scratch.entries) {
-        entries.clear();
-        // A dictionary larger than the batch is not worth going through.
-        if let TreeColumn::Coded { values, .. } = columns[column.feature]
-            && values.len() <= rows
-        {
-            entries.extend(values.iter().map(|&value| column.code(value)));
-        }
-    }
+    fill_entries(&compiled.columns, columns, rows, &mut scratch.entries);
     let (blocks, rest) = out.as_chunks_mut::<BLOCK_ROWS>();
     for (index, out) in blocks.iter_mut().enumerate() {
         score_block::<BLOCK_WORDS>(compiled, row_plan, form, columns, scratch, index * BLOCK_ROWS, out);
@@ -241,10 +234,39 @@ fn score_block<const WORDS: usize>(
     }
     let planes = scratch.planes.as_mut_slice();
     let equal = scratch.equal.as_mut_slice();
+    let rows = first..first + out.len();
+    fill_planes::<WORDS>(&compiled.columns, form, columns, &scratch.entries, rows, planes, equal);
+    compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
+}
+
+/// The codes of dictionaries' entries, for each of a plan's columns.
+pub(super) fn fill_entries(own: &[Column], columns: &[TreeColumn<'_>], rows: usize, entries: &mut Vec<Vec<u32>>) {
+    entries.resize_with(own.len(), Vec::new);
+    for (column, entries) in own.iter().zip(entries) {
+        entries.clear();
+        // A dictionary larger than the batch is not worth going through.
+        if let TreeColumn::Coded { values, .. } = columns[column.feature]
+            && values.len() <= rows
+        {
+            entries.extend(values.iter().map(|&value| column.code(value)));
+        }
+    }
+}
+
+/// The predicate planes of a block of rows. `equal` is as `threshold_planes` wants it.
+pub(super) fn fill_planes<const WORDS: usize>(
+    own: &[Column],
+    form: Form,
+    columns: &[TreeColumn<'_>],
+    entries: &[Vec<u32>],
+    rows: Range<usize>,
+    planes: &mut [u64],
+    equal: &mut [u64],
+) {
     let mut codes = [0; 64 * BLOCK_WORDS];
-    for (column, entries) in compiled.columns.iter().zip(&scratch.entries) {
-        let codes = &mut codes[..out.len()];
-        fill_codes(column, form, columns[column.feature], entries, first, codes);
+    let codes = &mut codes[..rows.len()];
+    for (column, entries) in own.iter().zip(entries) {
+        fill_codes(column, form, columns[column.feature], entries, rows.start, codes);
         match &column.kind {
             ColumnKind::Numeric { families, .. } => {
                 for family in families {
@@ -258,7 +280,6 @@ fn score_block<const WORDS: usize>(
             }
         }
     }
-    compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
 }
 
 /// The codes of a column's rows from `first` on; `entries` are its dictionary's, where known.
