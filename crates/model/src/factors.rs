@@ -196,6 +196,30 @@ impl Factors {
         }
     }
 
+    /// What is added to the log-odds of every record.
+    pub(crate) fn intercept(&self) -> f32 {
+        self.intercept
+    }
+
+    /// Each column's vector in one row; `summed` has a stride for each column of lists.
+    #[inline]
+    pub(crate) fn vectors<'a>(&'a self, columns: &[Slots], row: usize, summed: &'a mut [f32]) -> Vec<&'a [f32]> {
+        let mut free = summed.chunks_exact_mut(self.shape.stride());
+        let mut vectors = Vec::with_capacity(columns.len());
+        for column in columns {
+            let slots = column.row(row);
+            match slots {
+                [slot] => vectors.push(self.slot(*slot)),
+                _ => {
+                    let Some(vector) = free.next() else { continue };
+                    sum_slots(slots.iter().map(|&slot| self.slot(slot)), vector);
+                    vectors.push(vector);
+                }
+            }
+        }
+        vectors
+    }
+
     /// Calls `each(vectors, directions, log-odds)` for every row.
     fn each_row(&self, encoded: &Encoded, mut each: impl FnMut(&[&[f32]], &[f32], f32)) {
         let (stride, fields) = (self.shape.stride(), self.shape.fields);
@@ -204,19 +228,7 @@ impl Factors {
         let lists = encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
         let mut summed = vec![0.0; lists * stride];
         for row in 0..encoded.rows {
-            let mut free = summed.chunks_exact_mut(stride);
-            let mut vectors: Vec<&[f32]> = Vec::with_capacity(fields);
-            for column in &encoded.columns {
-                let slots = column.row(row);
-                match (slots, column) {
-                    ([slot], _) => vectors.push(self.slot(*slot)),
-                    _ => {
-                        let Some(vector) = free.next() else { continue };
-                        sum_slots(slots.iter().map(|&slot| self.slot(slot)), vector);
-                        vectors.push(vector);
-                    }
-                }
-            }
+            let vectors = self.vectors(&encoded.columns, row, &mut summed);
             let logit = self.intercept + self.shape.directions(&vectors, &mut sum, &mut directions);
             each(&vectors, &directions, logit);
         }
