@@ -22,7 +22,7 @@ const FAMILIES: [&str; 3] = ["lr", "fm", "ffm"];
 fn world(families: &[&str]) -> World {
     let world = World::new();
     world.json(
-        "synth --rows 12000 --days 1 --users 230 --ads 37 --out rows.parquet --schema features.toml \
+        "synth --rows 6000 --days 1 --users 230 --ads 37 --out rows.parquet --schema features.toml \
          --users-out plain.csv --ads-out ads.csv",
     );
     let plain = std::fs::read_to_string(world.path("plain.csv")).unwrap();
@@ -282,6 +282,8 @@ fn pairs_that_make_no_sense_are_refused() {
         (format!("{both} {IDS} --threshold NaN"), &["--threshold", "a CTR from 0 to 1"]),
         (format!("{both} {IDS} --top-k 4000000 --per ad"), &["--per ad", "37 ads", "more than 8000000 pairs"]),
         (both.clone(), &["id column `impression_id` is in neither", "users.csv", "ads.csv", "--id"]),
+        (format!("{both} {IDS},user_id"), &["id column `user_id` is named twice"]),
+        (format!("{both} {IDS},ctr"), &["id column `ctr` is the name of the predictions"]),
         (format!("{both} --id user_id"), &["no id column is in the ads `ads.csv`"]),
         (format!("{both} --id ad_id"), &["no id column is in the users `users.csv`"]),
         (format!("{} {IDS}", given(users, "both/ads.csv")), &["id column `user_id` is in both"]),

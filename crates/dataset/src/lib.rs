@@ -21,7 +21,7 @@ pub use carried::{joined, picked, plain, text_of};
 pub use discover::{Input, discover, discover_in};
 pub use error::Error;
 pub use input::{rows_of, sample};
-pub use pairs::{Coded, PairEncoder, PairGroup, PairWriter};
+pub use pairs::{Coded, PairColumn, PairEncoder, PairGroup, PairWriter, RepeatedColumn};
 pub use scan::{Scan, Step, scan};
 pub use write::{Precision, PredictionWriter, TableWriter, prediction_metadata};
 

@@ -109,7 +109,7 @@ fn logistic_of(log_odds: f32) -> f32 {
     let rounded = power + ROUND;
     let part = power - (rounded - ROUND);
     let mut sum = 1.535_336_2e-4_f32;
-    for factor in [1.339_887_5e-3, 9.618_437e-3, 5.550_332_6e-2, 0.240_226_48, 0.693_147_2, 1.0] {
+    for factor in [1.339_887_5e-3, 9.618_437e-3, 5.550_332_6e-2, 0.240_226_48, std::f32::consts::LN_2, 1.0] {
         sum = sum * part + factor;
     }
     // The whole part is added to the exponent.

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
-use clickcast_dataset::{Coded, Input, PairEncoder, PairGroup, PairWriter, Precision, PredictionWriter, Step, picked};
+use clickcast_dataset::{
+    Coded, Input, PairColumn, PairEncoder, PairGroup, PairWriter, Precision, PredictionWriter, RepeatedColumn, Step,
+    picked,
+};
 use clickcast_model::cross::{Cross, Origin, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -40,6 +44,13 @@ pub(super) struct Job<'a> {
     /// None to keep all pairs.
     pub(super) choice: Option<Choice>,
     pub(super) progress: &'a Progress,
+}
+
+/// A file of all pairs.
+struct AllPairs {
+    writer: PairWriter,
+    /// The ads' ids as whole blocks of users have them.
+    ads: Option<Vec<Arc<RepeatedColumn>>>,
 }
 
 /// What was done.
@@ -97,23 +108,21 @@ impl Job<'_> {
         let users = self.each_user_batch(&inputs, |file, users| {
             match (users, self.choice) {
                 (Some(users), None) => {
-                    let writer = match all.take() {
-                        Some(writer) => writer,
+                    let pairs = match all.take() {
+                        Some(pairs) => pairs,
                         None => self.begin::<T>(&outputs[file], users)?,
                     };
-                    let writer = all.insert(writer);
-                    written += self.write_all::<T>(users, writer)?;
+                    written += self.write_all::<T>(users, all.insert(pairs))?;
                 }
                 (Some(users), Some(choice)) => {
                     let writer = match chosen.take() {
                         Some(writer) => writer,
                         None => self.begin_chosen(&outputs[file])?,
                     };
-                    let writer = chosen.insert(writer);
-                    written += self.write_chosen::<T>(users, choice, writer)?;
+                    written += self.write_chosen::<T>(users, choice, chosen.insert(writer))?;
                 }
                 (None, _) => match (all.take(), chosen.take()) {
-                    (Some(writer), _) => drop(writer.finish()?),
+                    (Some(file), _) => drop(file.writer.finish()?),
                     (_, Some(writer)) => drop(writer.finish()?),
                     // A file without users has predictions without rows.
                     (None, None) => drop(self.begin_chosen(&outputs[file])?.finish()?),
@@ -124,7 +133,7 @@ impl Job<'_> {
         Ok(Done { pairs: pairs_of(users, ads)?, written })
     }
 
-    fn begin<T: Number>(&self, output: &Output, users: &Entities) -> Result<PairWriter, Failure> {
+    fn begin<T: Number>(&self, output: &Output, users: &Entities) -> Result<AllPairs, Failure> {
         let (mut user_ids, mut ad_ids) = (users.ids.iter().map(|(_, array)| array), self.ads.ids.iter());
         let types = self.sides.ids.iter().filter_map(|(name, origin)| {
             let array = if *origin == Origin::User { user_ids.next() } else { ad_ids.next() };
@@ -132,12 +141,18 @@ impl Job<'_> {
         });
         let (types, ctr) = (types.collect::<Vec<_>>(), T::column(Vec::new()).data_type().clone());
         let handle = self.context.runtime.handle();
-        Ok(PairWriter::create(self.out, &output.key, handle, &types, ctr, output.metadata.clone())?)
+        let writer = PairWriter::create(self.out, &output.key, handle, &types, ctr, output.metadata.clone())?;
+        Ok(AllPairs { writer, ads: None })
     }
 
     pub(super) fn begin_chosen(&self, output: &Output) -> Result<PredictionWriter, Failure> {
         let handle = self.context.runtime.handle();
         Ok(PredictionWriter::create(self.out, &output.key, handle, self.precision, output.metadata.clone())?)
+    }
+
+    /// Users whose pairs make a row group.
+    fn block_users(&self) -> usize {
+        (PairWriter::GROUP_ROWS / self.ads.prepared.rows()).max(1)
     }
 
     /// Runs `make` on blocks of users side by side, and `take` on what it made, in order.
@@ -147,8 +162,7 @@ impl Job<'_> {
         make: impl Fn(Range<usize>, &mut Scratch) -> Result<R, Failure> + Sync,
         mut take: impl FnMut(R) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let (rows, ads) = (users.side.rows(), self.ads.prepared.rows());
-        let block_users = (PairWriter::GROUP_ROWS / ads).max(1);
+        let (rows, ads, block_users) = (users.side.rows(), self.ads.prepared.rows(), self.block_users());
         let starts: Vec<usize> = (0..rows).step_by(block_users).collect();
         for wave in starts.chunks(self.context.threads * BLOCKS_PER_THREAD) {
             let block = |scratch: &mut Scratch, &first: &usize| {
@@ -167,11 +181,25 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn write_all<T: Number>(&self, users: &Entities, writer: &mut PairWriter) -> Result<u64, Failure> {
-        let encoder = writer.encoder();
-        let make = |range: Range<usize>, scratch: &mut Scratch| self.group::<T>(users, range, &encoder, scratch);
+    fn write_all<T: Number>(&self, users: &Entities, file: &mut AllPairs) -> Result<u64, Failure> {
+        let (rows, ads) = (users.side.rows(), self.ads.prepared.rows());
+        let encoder = file.writer.encoder();
+        if file.ads.is_none() && rows >= self.block_users() {
+            let ids = self.sides.ids.iter().enumerate().filter(|(_, (_, origin))| *origin == Origin::Ad);
+            let columns = ids.zip(&self.ads.ids).map(|((index, _), array)| {
+                let places = std::iter::repeat_n(0..ads as i32, self.block_users()).flatten().collect();
+                encoder.repeated(index, Coded { values: array.clone(), places: Some(places) })
+            });
+            file.ads = Some(columns.collect::<Result<_, _>>()?);
+        }
+        let repeated = file.ads.as_deref();
+        let make = |range: Range<usize>, scratch: &mut Scratch| {
+            let repeated = repeated.filter(|_| range.len() == self.block_users());
+            self.group::<T>(users, range, repeated, &encoder, scratch)
+        };
+        let writer = &mut file.writer;
         self.in_blocks(users, make, |group| Ok(writer.append(group)?))?;
-        Ok((users.side.rows() * self.ads.prepared.rows()) as u64)
+        Ok((rows * ads) as u64)
     }
 
     /// All pairs of some users as a row group.
@@ -179,6 +207,7 @@ impl Job<'_> {
         &self,
         users: &Entities,
         range: Range<usize>,
+        repeated: Option<&[Arc<RepeatedColumn>]>,
         encoder: &PairEncoder,
         scratch: &mut Scratch,
     ) -> Result<PairGroup, Failure> {
@@ -186,15 +215,18 @@ impl Job<'_> {
         let block = self.cross.users(&users.side, range.clone()).map_err(Failure::input)?;
         let mut scores = vec![T::default(); range.len() * ads];
         T::score(self.cross, &block, &self.ads.prepared, 0..ads, scratch, &mut scores).map_err(Failure::input)?;
-        let (mut user_ids, mut ad_ids) = (users.ids.iter(), self.ads.ids.iter());
+        let (mut user_ids, mut ad_ids) = (users.ids.iter(), self.ads.ids.iter().enumerate());
         let ids = self.sides.ids.iter().filter_map(|(_, origin)| match origin {
-            Origin::User => user_ids.next().map(|(_, array)| Coded {
-                values: array.slice(range.start, range.len()),
-                places: (0..range.len() as i32).flat_map(|user| std::iter::repeat_n(user, ads)).collect(),
+            Origin::User => user_ids.next().map(|(_, array)| {
+                let places = (0..range.len() as i32).flat_map(|user| std::iter::repeat_n(user, ads)).collect();
+                PairColumn::Coded(Coded { values: array.slice(range.start, range.len()), places: Some(places) })
             }),
-            _ => ad_ids.next().map(|array| Coded {
-                values: array.clone(),
-                places: std::iter::repeat_n(0..ads as i32, range.len()).flatten().collect(),
+            _ => ad_ids.next().map(|(index, array)| match repeated {
+                Some(columns) => PairColumn::Repeated(columns[index].clone()),
+                None => {
+                    let places = std::iter::repeat_n(0..ads as i32, range.len()).flatten().collect();
+                    PairColumn::Coded(Coded { values: array.clone(), places: Some(places) })
+                }
             }),
         });
         Ok(encoder.encode(ids.collect(), T::column(scores))?)

@@ -9,6 +9,9 @@ use clickcast_record::{Batch, Binding, Feature, Kind, Need, Schema, Side};
 
 use crate::failure::Failure;
 
+/// The column of predictions.
+const CTR: &str = "ctr";
+
 /// One side's data: how it was named, and its columns.
 pub(super) struct Table<'a> {
     pub(super) uri: &'a str,
@@ -103,8 +106,13 @@ fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>]) -> R
 }
 
 fn find_ids(ids: &[String], users: &Table<'_>, ads: &Table<'_>) -> Result<Vec<(String, Origin)>, Failure> {
-    let mut found = Vec::new();
+    let mut found: Vec<(String, Origin)> = Vec::new();
     for id in ids {
+        if id == CTR || found.iter().any(|(other, _)| other == id) {
+            let problem =
+                if id == CTR { "is the name of the predictions; rename it" } else { "is named twice; keep one" };
+            return Err(Failure::input(format!("id column `{id}` {problem}")));
+        }
         let refuse = |where_: &str| {
             Err(Failure::input(format!(
                 "id column `{id}` is {where_} the users `{}` and the ads `{}`; name the columns to tell pairs by with \
