@@ -1,7 +1,7 @@
 //! An artifact is read or refused: the bytes before the first NUL are `model.json`, those after it the payload.
 //!
-//! Nothing random has the right SHA-256. So the manifest is read twice: as it stands, and sealed anew around the payload,
-//! which lets damage through to the readers of the families.
+//! Nothing random has the right SHA-256. So the manifest is read twice: as it stands, and sealed anew around the
+//! payload, which lets damage through to the readers of the families.
 #![no_main]
 
 use std::collections::BTreeMap;

@@ -342,6 +342,15 @@ fn memory_follows_blocks_and_never_the_number_of_pairs() {
         let peak = outcome["peak_memory_bytes"].as_u64().unwrap();
         // Their probabilities alone would be 114 MiB.
         assert!(peak < 300 << 20, "{arguments}: {} MiB", peak >> 20);
-        eprintln!("{arguments}: {} MiB", peak >> 20);
     }
+    // Several row groups of all pairs hold what the other way of writing holds.
+    world.json("synth --rows 100 --days 1 --users 5000 --ads 500 --out few.parquet --users-out few-users.parquet");
+    let files = "cross --model fm --users few-users.parquet --ads ads.parquet --threads 2";
+    for (arguments, to) in [("", "all"), ("--threshold 0", "all-likely")] {
+        let outcome = world.json(&format!("{files} --context {CONTEXT},hour=20 {IDS} {arguments} --out {to}"));
+        assert_eq!(outcome["written"], 2_500_000);
+        assert!(outcome["peak_memory_bytes"].as_u64().unwrap() < 400 << 20, "{outcome}");
+    }
+    let all = ["all", "all-likely"].map(|to| read(&world.path(&format!("{to}/few-users.parquet"))));
+    assert!(all[0] == all[1]);
 }

@@ -3,6 +3,10 @@
 
 mod support;
 
+#[path = "../../storage/tests/support/mod.rs"]
+mod stores;
+
+use stores::SmallDisk;
 use support::World;
 
 const SCHEMA: &str = "label = \"click\"\nid = [\"id\"]\n[[feature]]\nname = \"age\"\nkind = \"numeric\"\n\
@@ -10,8 +14,12 @@ const SCHEMA: &str = "label = \"click\"\nid = [\"id\"]\n[[feature]]\nname = \"ag
 
 /// A few hundred rows that a model can be learned from.
 fn impressions() -> String {
+    rows(400)
+}
+
+fn rows(count: usize) -> String {
     let mut text = "id,age,os,click\n".to_owned();
-    for row in 0..400 {
+    for row in 0..count {
         let os = if row % 3 == 0 { "ios" } else { "android" };
         text += &format!("{row},{},{os},{}\n", row % 50, u8::from(row % 7 == 0 || row % 3 == 0));
     }
@@ -173,6 +181,9 @@ fn requests_that_make_no_sense_are_refused() {
         ("predict --model model --data data/a.csv --out data", &["data", "input"]),
         ("predict --model model --data ftp://x/y --out out", &["ftp"]),
         ("predict --model model --data data --out out --keep nope", &["`nope` is missing"]),
+        // A device that takes nothing, as a folder.
+        ("predict --model model --data data --out /dev/full", &["`/dev/full` is not a folder"]),
+        ("predict --model model --data data --out /dev/full/out", &["`/dev/full` is not a folder"]),
         ("train --data data --schema bad.toml --family lr --out out", &["bad.toml", "number"]),
         ("train --data data --schema absent.toml --family lr --out out", &["absent.toml"]),
         ("train --data data --schema features.toml --family lr --out out --sample-negatives 0", &["sample-negatives"]),
@@ -187,10 +198,82 @@ fn requests_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn an_input_is_never_written_into_however_its_folder_is_named() {
+    let world = world();
+    std::os::unix::fs::symlink(world.path("data"), world.path("link")).unwrap();
+    let root = world.path("");
+    let root = root.display().to_string();
+    let root = root.trim_end_matches('/');
+    for (data, out) in [
+        ("data/a.csv".to_owned(), format!("file://{root}/data")),
+        (format!("file://{root}/d%61ta/a.csv"), "data".to_owned()),
+        ("data//a.csv".to_owned(), "./data/".to_owned()),
+        ("link".to_owned(), "data".to_owned()),
+        ("data".to_owned(), "link/../data".to_owned()),
+    ] {
+        refused(&world, &format!("predict --model model --data {data} --out {out}"), &["the folder of the input"]);
+    }
+    assert_eq!(world.files("data").len(), 1);
+}
+
+#[test]
+fn what_is_no_file_is_neither_read_nor_replaced() {
+    let world = world();
+    let pipe = |name: &str| {
+        let path = world.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    };
+    pipe("pipe.csv");
+    refused(&world, "predict --model model --data pipe.csv --out out", &["pipe.csv", "a device, pipe or socket"]);
+    let output = pipe("pipes/a.csv.parquet");
+    refused(&world, "predict --model model --data data --out pipes", &["a.csv.parquet", "a device, pipe or socket"]);
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&output.metadata().unwrap().file_type()));
+}
+
+#[test]
+fn predictions_of_no_rows_have_the_columns_of_others() {
+    let world = world();
+    let runtime = stores::runtime();
+    world.write("mixed/none.csv", rows(0));
+    world.write("mixed/some.csv", rows(3));
+    world.json("predict --model model --data mixed --out out --keep os");
+    let inputs = runtime.block_on(clickcast_dataset::discover(world.path("out").to_str().unwrap())).unwrap();
+    let schemas = inputs.iter().map(|input| clickcast_dataset::sample(input, runtime.handle(), 9).unwrap().schema());
+    let [none, some] = &schemas.collect::<Vec<_>>()[..] else { panic!("there are two files") };
+    assert_eq!(none.fields(), some.fields());
+    assert_eq!(none.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["id", "os", "ctr"]);
+}
+
+#[test]
+fn a_file_without_rows_changes_no_model() {
+    let world = world();
+    world.write("mixed/0.csv", rows(0));
+    world.write("mixed/a.csv", impressions());
+    for family in ["lr", "fm", "ffm"] {
+        for data in ["data", "mixed"] {
+            world.json(&format!("train --data {data} --schema features.toml --family {family} --out {data}-{family}"));
+        }
+        let weights = |folder: &str| {
+            let files = world.files(&format!("{folder}-{family}"));
+            files.into_iter().filter(|(name, _)| name.ends_with("safetensors")).collect::<Vec<_>>()
+        };
+        assert!(weights("data") == weights("mixed") && !weights("data").is_empty(), "{family}");
+    }
+    assert_eq!(world.json("evaluate --model model --data mixed")["rows"], 400);
+}
+
+#[test]
 fn a_full_disk_fails_as_something_to_retry_and_leaves_nothing() {
     let world = world();
-    // `/dev/full` is a device that takes nothing: as a folder it can't even be made.
-    let ended = world.run("predict --model model --data data --out /dev/full/out");
-    assert!(ended.code == 1 || ended.code == 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("/dev/full"), "{}", ended.stderr);
+    world.write("large/a.csv", rows(20_000));
+    let Some(disk) = SmallDisk::mount(&world.path("out"), 8) else { return };
+    let ended = world.run("predict --model model --data large --out out --quiet");
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let said = ended.stderr.trim_end();
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{said}");
+    assert!(said.contains("out/a.csv.parquet") && said.contains("No space left"), "{said}");
+    assert!(ended.stdout.is_empty(), "{}", ended.stdout);
+    assert!(disk.names().is_empty(), "left {:?}", disk.names());
 }

@@ -59,7 +59,10 @@ pub async fn discover(uri: &str) -> Result<Vec<Input>, Error> {
     if format_of(uri).is_some() {
         let (store, key) = Store::open_parent(uri)?;
         match store.head(&key).await {
-            Ok(object) => return input(store, object, uri).map(|input| vec![input]),
+            Ok(object) => {
+                let name = store.uri(&key);
+                return input(store, object, &name).map(|input| vec![input]);
+            }
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),
         }

@@ -18,6 +18,8 @@ use crate::text::{TextFile, TextReader};
 pub(crate) struct Opened {
     name: String,
     file: File,
+    /// The wanted columns, as batches have them.
+    schema: SchemaRef,
     binding: Arc<Binding>,
     columns: Vec<String>,
     hive: Vec<(String, Option<String>)>,
@@ -62,7 +64,13 @@ impl Opened {
             other => other,
         });
         let binding = binding.map_err(|source| Error::Record { file: name.clone(), source })?;
-        Ok(Self { name, file, binding: Arc::new(binding), columns, hive })
+        Ok(Self { name, file, schema: Arc::new(wanted), binding: Arc::new(binding), columns, hive })
+    }
+
+    /// A batch as the file's others, without rows.
+    pub(crate) fn without_rows(&self) -> Result<Batch, Error> {
+        let bound = self.binding.batch(&RecordBatch::new_empty(self.schema.clone()), 0);
+        bound.map_err(|source| Error::Record { file: self.name.clone(), source })
     }
 
     /// How many parts can be read side by side.

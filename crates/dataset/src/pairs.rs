@@ -157,6 +157,10 @@ impl PairEncoder {
     /// # Errors
     /// Where a column is of another type or length, or names a value that there is not.
     pub fn encode(&self, ids: Vec<PairColumn>, ctr: ArrayRef) -> Result<PairGroup, Error> {
+        let (given, expected) = (ids.len() + 1, self.schema.fields().len());
+        if given != expected {
+            return Err(Error::file(&self.name, format!("{given} columns of pairs for a file of {expected}")));
+        }
         let rows = ctr.len() as u64;
         let mut columns = Vec::with_capacity(ids.len() + 1);
         // The number of the row group matters to encrypted files alone.

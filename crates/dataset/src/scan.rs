@@ -37,7 +37,7 @@ pub struct Scan<'a> {
 pub enum Step<R> {
     /// The input of this number begins.
     Begin(usize),
-    /// A mapped batch of it.
+    /// A mapped batch of it. An input without rows gives one empty batch, which shows its columns.
     Rows(R),
     /// All its batches were handed over.
     End(usize),
@@ -121,7 +121,7 @@ where
         for _ in 0..scan.threads.max(1) {
             scope.spawn(|| shared.work(&map));
         }
-        let outcome = shared.hand_over(&mut sink);
+        let outcome = shared.hand_over(&map, &mut sink);
         shared.lock().stop = true;
         shared.changed.notify_all();
         outcome
@@ -213,19 +213,29 @@ impl<R: Send> Shared<'_, R> {
     }
 
     /// The calling thread's part: everything in order.
-    fn hand_over<E: From<Error>>(&self, sink: &mut impl FnMut(Step<R>) -> Result<(), E>) -> Result<(), E> {
+    fn hand_over<E: From<Error>>(
+        &self,
+        map: &impl Fn(Batch) -> R,
+        sink: &mut impl FnMut(Step<R>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut part = 0;
         for input in 0..self.scan.inputs.len() {
-            let parts_end = self.parts_end(input)?;
+            let opened = self.opened(input)?;
+            let parts_end = part + opened.parts();
+            let mut empty = true;
             sink(Step::Begin(input))?;
             while part < parts_end {
                 let mut number = 0;
                 while let Some(rows) = self.next((part, number))? {
                     sink(Step::Rows(rows))?;
                     number += 1;
+                    empty = false;
                 }
                 self.lock().ended.remove(&part);
                 part += 1;
+            }
+            if empty {
+                sink(Step::Rows(map(opened.without_rows()?)))?;
             }
             self.lock().opened.remove(&input);
             sink(Step::End(input))?;
@@ -233,12 +243,12 @@ impl<R: Send> Shared<'_, R> {
         Ok(())
     }
 
-    /// Waits until an input is open; where its parts end.
-    fn parts_end(&self, input: usize) -> Result<usize, Error> {
+    /// Waits until an input is open.
+    fn opened(&self, input: usize) -> Result<Arc<Opened>, Error> {
         let mut state = self.lock();
         loop {
-            if let Some((before, opened)) = state.opened.get(&input) {
-                return Ok(before + opened.parts());
+            if let Some((_, opened)) = state.opened.get(&input) {
+                return Ok(opened.clone());
             }
             if let Some((_, error)) = state.unopened.take_if(|(unopened, _)| *unopened == input) {
                 return Err(error);

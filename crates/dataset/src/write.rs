@@ -57,7 +57,7 @@ impl PredictionWriter {
         Ok(Self { file, precision, metadata, rows: 0 })
     }
 
-    /// Appends rows.
+    /// Appends rows; even where there are none, `carried` tells the file's columns.
     ///
     /// # Errors
     /// Where the store can't take them, or a column is not the one of the first batch.
@@ -86,7 +86,7 @@ impl PredictionWriter {
     /// # Errors
     /// Where the store can't take it; then there is nothing under its name.
     pub fn finish(mut self) -> Result<u64, Error> {
-        if self.rows == 0 {
+        if self.file.writer.is_none() {
             self.write(&[], &[])?;
         }
         self.metadata.insert("clickcast.rows".to_owned(), self.rows.to_string());

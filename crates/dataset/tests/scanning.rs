@@ -120,6 +120,40 @@ fn wide_tables_come_in_smaller_batches() {
 }
 
 #[test]
+fn an_input_without_rows_gives_one_empty_batch_which_shows_its_columns() {
+    let world = World::new();
+    let schema = Schema::from_toml(SCHEMA).unwrap();
+    let carried = ["ts", "id", "dt"].map(str::to_owned).to_vec();
+    let need = Need { labels: true, times: true, carried: carried.clone() };
+    let groups = |rows: usize| parquet(&[table(0, rows), table(0, 0)], Compression::SNAPPY, true);
+    for (ending, none, some) in [
+        ("csv", csv(0..0).into_bytes(), csv(0..9).into_bytes()),
+        ("csv.gz", support::gzip(csv(0..0).as_bytes()), support::gzip(csv(0..9).as_bytes())),
+        ("parquet", groups(0), groups(9)),
+    ] {
+        world.write(&format!("{ending}/dt=1/none.{ending}"), none);
+        world.write(&format!("{ending}/dt=1/some.{ending}"), some);
+        let inputs = world.inputs(&world.uri(ending)).unwrap();
+        let handle = world.runtime.handle();
+        let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads: 2, batches_max: 4, handle };
+        let mut batches = Vec::new();
+        let collect = |step| {
+            batches.extend(if let Step::Rows(batch) = step { Some(batch) } else { None });
+            Ok::<(), Error>(())
+        };
+        scan(scanned, |batch| batch, collect).unwrap();
+        assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [0, 9], "{ending}");
+        let [none, some] = &batches[..] else { panic!("there are two batches") };
+        let columns = |batch: &clickcast_record::Batch| {
+            let columns = batch.carried.iter().map(|(name, array)| (name.clone(), array.data_type().clone()));
+            columns.collect::<Vec<_>>()
+        };
+        assert_eq!(columns(none), columns(some), "{ending}");
+        assert!(columns(none).iter().map(|(name, _)| name).eq(&carried), "{ending}");
+    }
+}
+
+#[test]
 fn a_sinks_error_ends_the_scan_at_once() {
     let world = World::new();
     let uri = world.write("a.parquet", parquet(&[table(0, 500), table(500, 500)], Compression::SNAPPY, true));

@@ -40,6 +40,23 @@ dispatched! {
 }
 
 dispatched! {
+    /// The log-odds of a row of a field-aware factorization machine, without the intercept: linear weights, and an
+    /// inner product for each pair of fields, met once.
+    ///
+    /// # Shapes
+    /// As [`ffm_directions`].
+    fn ffm_log_odds(vectors: &[&[f32]], k: usize) -> f32 = ffm_log_odds_body
+}
+
+dispatched! {
+    /// The log-odds of a row of a factorization machine, without the intercept.
+    ///
+    /// # Shapes
+    /// As [`fm_directions`]; `sum` is overwritten.
+    fn fm_log_odds(vectors: &[&[f32]], sum: &mut [f32]) -> f32 = fm_log_odds_body
+}
+
+dispatched! {
     /// One step of AdaGrad on a vector: `g = scale * direction + l2 * weight`,
     /// `squares += g^2`, `weight -= rate * g / sqrt(squares)`.
     ///
@@ -187,6 +204,64 @@ fn fm_directions_body(vectors: &[&[f32]], sum: &mut [f32], directions: &mut [f32
         }
         direction[0] = 1.0;
     }
+}
+
+#[inline(always)]
+fn ffm_log_odds_body(vectors: &[&[f32]], k: usize) -> f32 {
+    match k {
+        2 => ffm_log_odds_of::<2>(vectors),
+        4 => ffm_log_odds_of::<4>(vectors),
+        8 => ffm_log_odds_of::<8>(vectors),
+        _ => {
+            let mut total = 0.0;
+            for (field, vector) in vectors.iter().enumerate() {
+                total += vector[field * k];
+                for (other, with) in vectors.iter().enumerate().skip(field + 1) {
+                    total += dot_body(&vector[other * k..][..k], &with[field * k..][..k]);
+                }
+            }
+            total
+        }
+    }
+}
+
+#[inline(always)]
+fn ffm_log_odds_of<const K: usize>(vectors: &[&[f32]]) -> f32 {
+    // Four sums at a time, for one would wait for itself.
+    let mut sums = [[0.0; K]; 4];
+    let mut total = 0.0;
+    for (field, vector) in vectors.iter().enumerate() {
+        let blocks = &vector.as_chunks::<K>().0[..vectors.len()];
+        total += blocks[field][0];
+        let (blocks, others) = (&blocks[field + 1..], &vectors[field + 1..]);
+        for (blocks, others) in blocks.chunks(4).zip(others.chunks(4)) {
+            for ((sum, block), other) in sums.iter_mut().zip(blocks).zip(others) {
+                let with = &other.as_chunks::<K>().0[field];
+                for lane in 0..K {
+                    sum[lane] += block[lane] * with[lane];
+                }
+            }
+        }
+    }
+    for lane in 0..K {
+        total += (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+    }
+    total
+}
+
+#[inline(always)]
+fn fm_log_odds_body(vectors: &[&[f32]], sum: &mut [f32]) -> f32 {
+    let stride = sum.len();
+    sum.fill(0.0);
+    let mut squares = 0.0;
+    for vector in vectors {
+        let vector = &vector[..stride];
+        for (total, value) in sum.iter_mut().zip(vector) {
+            *total += value;
+        }
+        squares += dot_body(&vector[1..], &vector[1..]);
+    }
+    sum[0] + 0.5 * (dot_body(&sum[1..], &sum[1..]) - squares)
 }
 
 #[inline(always)]
@@ -367,6 +442,33 @@ mod tests {
                 let expected: f32 = others.map(|other| owned[other][index]).sum();
                 assert!((directions[field * 9 + index] - expected).abs() < 1e-5);
             }
+        }
+    }
+
+    #[test]
+    fn log_odds_are_linear_weights_and_an_inner_product_for_each_pair() {
+        for (fields, k) in [(1, 4), (2, 2), (5, 4), (6, 8), (4, 3), (39, 4), (39, 16)] {
+            let ffm: Vec<Vec<f32>> = (0..fields as u64).map(|field| numbers(field, fields * k)).collect();
+            let fm: Vec<Vec<f32>> = (0..fields as u64).map(|field| numbers(field, 1 + k)).collect();
+            let (mut ffm_exact, mut fm_exact) = (0.0, 0.0);
+            let product =
+                |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+            for field in 0..fields {
+                ffm_exact += f64::from(ffm[field][field * k]);
+                fm_exact += f64::from(fm[field][0]);
+                for other in field + 1..fields {
+                    ffm_exact += product(&ffm[field][other * k..][..k], &ffm[other][field * k..][..k]);
+                    fm_exact += product(&fm[field][1..], &fm[other][1..]);
+                }
+            }
+            let vectors: Vec<&[f32]> = ffm.iter().map(Vec::as_slice).collect();
+            let found = ffm_log_odds(&vectors, k);
+            assert_eq!(found.to_bits(), ffm_log_odds_body(&vectors, k).to_bits());
+            assert!((f64::from(found) - ffm_exact).abs() < 1e-4, "{fields} fields, k {k}: {found}, not {ffm_exact}");
+            let (vectors, mut sum): (Vec<&[f32]>, _) = (fm.iter().map(Vec::as_slice).collect(), vec![0.0; 1 + k]);
+            let found = fm_log_odds(&vectors, &mut sum);
+            assert_eq!(found.to_bits(), fm_log_odds_body(&vectors, &mut sum).to_bits());
+            assert!((f64::from(found) - fm_exact).abs() < 1e-4, "{fields} fields, k {k}: {found}, not {fm_exact}");
         }
     }
 

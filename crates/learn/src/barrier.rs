@@ -1,6 +1,6 @@
 //! A barrier for steps of microseconds, which a sleeping one would multiply.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Looks at the counter before the thread lets others run: about ten microseconds.
 const SPINS: usize = 1 << 11;
@@ -9,25 +9,74 @@ pub(crate) struct Barrier {
     threads: usize,
     arrived: AtomicUsize,
     generation: AtomicUsize,
+    broken: AtomicBool,
 }
+
+/// Held by each thread while it takes part; one that panics takes the others along, who would wait for ever.
+pub(crate) struct Member<'a>(&'a Barrier);
 
 impl Barrier {
     pub(crate) fn new(threads: usize) -> Self {
-        Self { threads, arrived: AtomicUsize::new(0), generation: AtomicUsize::new(0) }
+        let [arrived, generation] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        Self { threads, arrived, generation, broken: AtomicBool::new(false) }
     }
 
+    pub(crate) fn join(&self) -> Member<'_> {
+        Member(self)
+    }
+}
+
+impl Member<'_> {
     /// Waits for all threads.
+    ///
+    /// # Panics
+    /// If another thread has panicked.
     pub(crate) fn wait(&self) {
-        let generation = self.generation.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.generation.store(generation.wrapping_add(1), Ordering::Release);
+        let Self(barrier) = self;
+        let generation = barrier.generation.load(Ordering::Acquire);
+        if barrier.arrived.fetch_add(1, Ordering::AcqRel) + 1 == barrier.threads {
+            barrier.arrived.store(0, Ordering::Relaxed);
+            barrier.generation.store(generation.wrapping_add(1), Ordering::Release);
             return;
         }
         let mut spins = 0;
-        while self.generation.load(Ordering::Acquire) == generation {
+        while barrier.generation.load(Ordering::Acquire) == generation {
+            assert!(!barrier.broken.load(Ordering::Relaxed), "another thread has panicked");
             spins += 1;
             if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
+    }
+}
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_takes_the_others_along() {
+        let barrier = Barrier::new(2);
+        let other = || {
+            let member = barrier.join();
+            member.wait();
+            panic!("an error in learning");
+        };
+        let joined = std::thread::scope(|scope| {
+            let handle = scope.spawn(other);
+            let waiting = scope.spawn(|| {
+                let member = barrier.join();
+                member.wait();
+                member.wait();
+            });
+            [handle.join().is_err(), waiting.join().is_err()]
+        });
+        assert_eq!(joined, [true, true]);
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Split {
     None,
     /// Rows from this time on are fold 0; all others are never held out.
     Time(i64),
+    /// Rows from this number on are fold 0; all others are never held out.
+    Tail(u64),
     /// Rows fall into folds evenly, by a hash of their number; a fold is `1 / folds` of them.
     Folds(u64),
 }
@@ -24,6 +26,7 @@ impl Split {
         match self {
             Self::None => false,
             Self::Time(from) => time.is_some_and(|time| time >= from),
+            Self::Tail(from) => row >= from,
             Self::Folds(folds) => hash(seed ^ 0xF01D, row) % folds == fold,
         }
     }
@@ -100,6 +103,35 @@ impl Block {
             encoded: Encoded { rows: rows.len(), columns: columns.collect() },
             labels: rows.iter().map(|&row| self.labels[row]).collect(),
             weights: self.weights.as_ref().map(|weights| rows.iter().map(|&row| weights[row]).collect()),
+        }
+    }
+
+    /// The rows of blocks of one shape in random order: files may be sorted, and descent along sorted labels goes astray.
+    pub(crate) fn shuffled(blocks: &[Self], seed: u64) -> Self {
+        let mut order: Vec<(u64, usize, usize)> = Vec::new();
+        for (index, block) in blocks.iter().enumerate() {
+            order.extend((0..block.encoded.rows).map(|row| (hash(hash(seed, index as u64), row as u64), index, row)));
+        }
+        order.sort_unstable();
+        let fields = blocks.first().map_or(0, |block| block.encoded.columns.len());
+        let columns = (0..fields).map(|field| {
+            let column = |index: usize| &blocks[index].encoded.columns[field];
+            if let Slots::One(_) = column(0) {
+                return Slots::One(order.iter().map(|&(_, index, row)| column(index).row(row)[0]).collect());
+            }
+            let (mut offsets, mut slots) = (vec![0], Vec::new());
+            for &(_, index, row) in &order {
+                slots.extend_from_slice(column(index).row(row));
+                offsets.push(slots.len() as u32);
+            }
+            Slots::Many { offsets, slots }
+        });
+        let columns = columns.collect();
+        let weight = |index: usize, row: usize| blocks[index].weights.as_ref().map(|weights| weights[row]);
+        Self {
+            encoded: Encoded { rows: order.len(), columns },
+            labels: order.iter().map(|&(_, index, row)| blocks[index].labels[row]).collect(),
+            weights: order.iter().map(|&(_, index, row)| weight(index, row)).collect(),
         }
     }
 

@@ -7,6 +7,7 @@
 mod barrier;
 mod blocks;
 mod calibrate;
+mod choose;
 mod fit;
 mod optimizer;
 mod profile;

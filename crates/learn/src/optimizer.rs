@@ -171,6 +171,7 @@ impl Optimizer {
         let chunks: Vec<RwLock<Chunk>> = (0..threads).map(|_| RwLock::default()).collect();
         let total = RwLock::new(Loss::default());
         let work = |thread: usize| {
+            let member = barrier.join();
             let rows_together = match self.shape.family {
                 Family::Lr => ROWS_LR,
                 Family::Fm => ROWS_FM,
@@ -184,7 +185,7 @@ impl Optimizer {
                     chunk.rows = first + thread * count / threads..first + (thread + 1) * count / threads;
                     self.find_errors(block, &mut chunk, learns);
                 }
-                barrier.wait();
+                member.wait();
                 let chunks: Vec<_> = chunks.iter().map(read).collect();
                 if thread == 0 {
                     self.finish(block, &chunks, learns, &mut write(&total));
@@ -197,7 +198,7 @@ impl Optimizer {
                     }
                 }
                 drop(chunks);
-                barrier.wait();
+                member.wait();
             }
         };
         std::thread::scope(|scope| {

@@ -17,6 +17,9 @@ const VALUES_MAX: usize = 1 << 22;
 pub(crate) struct Profile {
     pub(crate) rows: u64,
     pub(crate) positives: u64,
+    /// Rows whose label is not the one of the row before.
+    label_changes: u64,
+    label_last: Option<bool>,
     pub(crate) weight: f64,
     pub(crate) positive_weight: f64,
     pub(crate) time_range: Option<(i64, i64)>,
@@ -63,6 +66,8 @@ impl Profile {
         Self {
             rows: 0,
             positives: 0,
+            label_changes: 0,
+            label_last: None,
             weight: 0.0,
             positive_weight: 0.0,
             time_range: None,
@@ -76,6 +81,7 @@ impl Profile {
         let labels = batch.labels.as_ref().ok_or(Error::NoLabels)?;
         self.positives += labels.iter().filter(|&&label| label).count() as u64;
         for (row, &label) in labels.iter().enumerate() {
+            self.label_changes += u64::from(self.label_last.replace(label).is_some_and(|last| last != label));
             let weight = batch.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
             self.weight += weight;
             self.positive_weight += if label { weight } else { 0.0 };
@@ -90,6 +96,13 @@ impl Profile {
         self.thin_sample();
         self.forget_rare();
         Ok(())
+    }
+
+    /// Whether equal labels stand together far more than chance, or drift, would have them: less than half the changes
+    /// from row to row that rows in random order have (Wald and Wolfowitz's runs, 1940).
+    pub(crate) fn is_sorted_by_label(&self) -> bool {
+        let rate = self.positives as f64 / self.rows as f64;
+        (self.label_changes as f64) < rate * (1.0 - rate) * self.rows as f64
     }
 
     fn thin_sample(&mut self) {

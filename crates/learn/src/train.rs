@@ -1,5 +1,6 @@
 //! From labelled batches to a calibrated model.
 
+use std::iter;
 use std::sync::Mutex;
 
 use clickcast_model::artifact::Training;
@@ -12,6 +13,7 @@ use clickcast_record::{Batch, Schema};
 use crate::Error;
 use crate::blocks::{Selection, Split};
 use crate::calibrate::{self, Row};
+use crate::choose::{Measured, choose};
 use crate::fit::{Candidate, coordinates, default_candidate, until_it_stops_improving};
 use crate::optimizer::{Block, Loss, Optimizer};
 use crate::profile::Profile;
@@ -25,7 +27,8 @@ const HELD_SHARE: f64 = 0.1;
 const HELD_SHARE_FEW: f64 = 0.2;
 /// Rows held out at most: enough to see 0.0005 of log loss, and 160 MB of 40 features.
 const HELD_ROWS_MAX: f64 = 1e6;
-/// Encoded rows are kept between passes up to this; beyond it they are read and encoded anew.
+/// Rows are kept between passes up to this, as they were read for encoding and encoded for learning; beyond it
+/// they are read anew.
 const KEPT_BYTES_MAX: u64 = 512 << 20;
 /// Weights and their sums of squares together at most; the best pass is kept beside them, so twice this.
 const WEIGHTS_BYTES_MAX: usize = 256 << 20;
@@ -84,7 +87,6 @@ pub struct Trained {
 struct Fit {
     epochs: usize,
     held: Vec<Row>,
-    loss: f64,
 }
 
 /// Learns a model.
@@ -101,12 +103,13 @@ pub fn train<E: From<Error> + Send>(
     settings: &Settings,
 ) -> Result<Trained, E> {
     let mut profile = Profile::new(schema.features(), settings.seed);
-    let mut kept: Option<Vec<Batch>> = Some(Vec::new());
+    let (mut kept, mut bytes) = (Some(Vec::new()), 0);
     source.begin(Phase::Profile);
     source.pass(&mut |batch| {
         profile.add(&batch)?;
+        bytes += batch.bytes() as u64;
         match &mut kept {
-            Some(batches) if profile.rows <= ROWS_FEW_MAX => batches.push(batch),
+            Some(batches) if bytes <= KEPT_BYTES_MAX => batches.push(batch),
             _ => kept = None,
         }
         Ok(())
@@ -126,8 +129,8 @@ pub fn train<E: From<Error> + Send>(
     }
     let trainer = Trainer { schema, settings, profile: &profile, valid: &valid_batches };
     match kept {
-        Some(batches) => Ok(trainer.few(&batches)?),
-        None => trainer.many(source),
+        Some(batches) if profile.rows <= ROWS_FEW_MAX => Ok(trainer.few(&batches)?),
+        read => trainer.many(source, read),
     }
 }
 
@@ -154,35 +157,36 @@ struct Trainer<'a> {
 impl Trainer<'_> {
     /// Few rows: tries settings on rows held out, then learns all rows by the best.
     fn few(&self, batches: &[Batch]) -> Result<Trained, Error> {
-        let split = self.split(HELD_SHARE_FEW);
-        let folds = if matches!(split, Split::Folds(_)) { FOLDS } else { 1 };
-        let mut best = default_candidate(self.settings.family);
-        let mut fits = self.cross_fit(&[best], batches, split, folds)?.remove(0);
-        let mut tried = 1;
-        for coordinate in coordinates(self.settings.family) {
+        let trials = self.trials();
+        let mut candidates = vec![default_candidate(self.settings.family)];
+        let (mut tried, mut measured, mut best) = (Vec::new(), Vec::new(), 0);
+        for coordinate in iter::once(Vec::new()).chain(coordinates(self.settings.family)) {
             let changed = coordinate.iter().map(|change| {
-                let mut candidate = best;
+                let mut candidate = candidates[best];
                 change(&mut candidate);
                 candidate
             });
-            let candidates: Vec<Candidate> = changed.filter(|candidate| *candidate != best).collect();
-            tried += candidates.len();
-            for (candidate, found) in candidates.iter().zip(self.cross_fit(&candidates, batches, split, folds)?) {
-                if mean_loss(&found) < mean_loss(&fits) {
-                    (best, fits) = (*candidate, found);
-                }
+            let new: Vec<Candidate> = changed.filter(|candidate| *candidate != candidates[best]).collect();
+            candidates.extend(new);
+            for fits in self.cross_fit(&candidates[tried.len()..], batches, &trials)? {
+                measured.push(measure(&fits, &trials));
+                tried.push(fits);
             }
+            best = choose(&measured);
         }
-        let rows: Vec<Row> = fits.iter().flat_map(|fit| fit.held.iter().copied()).collect();
+        let (best, fits, loss) = (candidates[best], &tried[best], measured[best].loss());
+        let of_folds = fits.iter().zip(&trials).filter(|(_, (split, _))| !matches!(split, Split::Tail(_)));
+        let rows: Vec<Row> = of_folds.flat_map(|(fit, _)| fit.held.iter().copied()).collect();
         let mut notes = vec![format!(
-            "few rows: tried {tried} settings, took {} with held-out log loss {:.5}",
+            "few rows: tried {} settings, took {} with held-out log loss {:.5}",
+            candidates.len(),
             describe(&best),
-            mean_loss(&fits)
+            loss
         )];
         let encoder = self.encoder(&best)?;
         let epochs = fits.iter().map(|fit| fit.epochs).sum::<usize>().div_ceil(fits.len()).max(1);
-        let all = Selection { split: Split::None, fold: 0, ..self.selection(split, 0) };
-        let (learn, _, data_hash) = encode_all(&all, &encoder, batches)?;
+        let all = self.selection(Split::None, 0);
+        let (learn, _, data_hash) = self.encode_all(&all, &encoder, batches)?;
         let optimizer = self.optimizer(&encoder, &best, self.settings.threads);
         for _ in 0..epochs {
             for block in &learn {
@@ -190,11 +194,15 @@ impl Trainer<'_> {
             }
         }
         notes.push(format!("learned all rows in {epochs} passes"));
+        if self.profile.is_sorted_by_label() {
+            notes.push("the rows are sorted by their label: learned in random order".to_owned());
+        }
         self.finish(encoder, &optimizer, &rows, data_hash, notes)
     }
 
-    /// Many rows: one fit by settings that hold there, then the rows held out are learned too.
-    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>) -> Result<Trained, E> {
+    /// Many rows: one fit by settings that hold there, then the rows held out are learned too. `read` are the source's
+    /// batches where they were kept.
+    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>, read: Option<Vec<Batch>>) -> Result<Trained, E> {
         let share = HELD_SHARE.min(HELD_ROWS_MAX / self.profile.rows as f64);
         let split = self.split(share);
         let selection = self.selection(split, 0);
@@ -204,7 +212,7 @@ impl Trainer<'_> {
         let mut kept: Option<Vec<Block>> = (bytes <= KEPT_BYTES_MAX).then(Vec::new);
         let (mut held, mut held_learn, mut data_hash, mut first_row) = (Vec::new(), Vec::new(), 0u64, 0);
         source.begin(Phase::Encode);
-        source.pass(&mut |batch| {
+        let mut encode = |batch: Batch| -> Result<(), E> {
             let parted = selection.part(&encoder, &batch, first_row)?;
             for block in [&parted.learn, &parted.held_learn] {
                 data_hash = data_hash.wrapping_add(block.data_hash(first_row));
@@ -216,12 +224,24 @@ impl Trainer<'_> {
             held.push(parted.held);
             held_learn.push(parted.held_learn);
             Ok(())
-        })?;
+        };
+        match read {
+            Some(batches) => batches.into_iter().try_for_each(encode)?,
+            None => source.pass(&mut encode)?,
+        }
         for (batch, first_row) in with_first_rows(self.valid) {
             let all = Selection { split: Split::None, negatives: 1.0, ..selection };
             held.push(all.part(&encoder, batch, first_row)?.learn);
         }
         held.retain(|block| block.encoded.rows > 0);
+        let order_note = self.profile.is_sorted_by_label().then(|| match &mut kept {
+            Some(blocks) if bytes <= KEPT_BYTES_MAX / 2 => {
+                *blocks = vec![Block::shuffled(blocks, self.settings.seed)];
+                held_learn = vec![Block::shuffled(&held_learn, self.settings.seed)];
+                "the rows are sorted by their label: learned in random order"
+            }
+            _ => "the rows are sorted by their label, which learns badly: shuffle the files",
+        });
         let mut optimizer = self.optimizer(&encoder, &candidate, self.settings.threads);
         let mut number = 0;
         let history = until_it_stops_improving(&mut optimizer, &held, EPOCHS_MAX, |optimizer, go_on| {
@@ -255,11 +275,12 @@ impl Trainer<'_> {
             optimizer.learn(block);
         }
         let held_out = history.last().map_or(f64::NAN, |epoch| epoch.held_out);
-        let notes = vec![format!(
+        let mut notes = vec![format!(
             "many rows: took {}; {} passes, held-out log loss {held_out:.5}",
             describe(&candidate),
             history.len()
         )];
+        notes.extend(order_note.map(str::to_owned));
         Ok(self.finish(encoder, &optimizer, &rows, data_hash, notes)?)
     }
 
@@ -268,11 +289,10 @@ impl Trainer<'_> {
         &self,
         candidates: &[Candidate],
         batches: &[Batch],
-        split: Split,
-        folds: u64,
+        trials: &[(Split, u64)],
     ) -> Result<Vec<Vec<Fit>>, Error> {
-        let tasks: Vec<(usize, u64)> =
-            (0..candidates.len()).flat_map(|candidate| (0..folds).map(move |fold| (candidate, fold))).collect();
+        let tasks: Vec<(&Candidate, (Split, u64))> =
+            candidates.iter().flat_map(|candidate| trials.iter().map(move |&trial| (candidate, trial))).collect();
         let next = Mutex::new(0);
         let results: Vec<Mutex<Option<Result<Fit, Error>>>> = tasks.iter().map(|_| Mutex::default()).collect();
         let lock = |mutex: &Mutex<usize>| {
@@ -283,9 +303,10 @@ impl Trainer<'_> {
         std::thread::scope(|scope| {
             for _ in 0..self.settings.threads.min(tasks.len()) {
                 scope.spawn(|| {
-                    while let Some(&(candidate, fold)) = tasks.get(lock(&next)).as_ref() {
-                        let fit = self.fit(&candidates[*candidate], batches, split, *fold);
-                        let index = candidate * folds as usize + *fold as usize;
+                    loop {
+                        let index = lock(&next);
+                        let Some(&(candidate, (split, fold))) = tasks.get(index) else { break };
+                        let fit = self.fit(candidate, batches, split, fold);
                         *results[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(fit);
                     }
                 });
@@ -296,14 +317,14 @@ impl Trainer<'_> {
         });
         let fits: Vec<Fit> = results.collect::<Result<_, _>>()?;
         let mut fits = fits.into_iter();
-        Ok(candidates.iter().map(|_| fits.by_ref().take(folds as usize).collect()).collect())
+        Ok(candidates.iter().map(|_| fits.by_ref().take(trials.len()).collect()).collect())
     }
 
     /// One fit on the rows of a fold, measured on those held out.
     fn fit(&self, candidate: &Candidate, batches: &[Batch], split: Split, fold: u64) -> Result<Fit, Error> {
         let encoder = self.encoder(candidate)?;
         let selection = self.selection(split, fold);
-        let (learn, mut held, _) = encode_all(&selection, &encoder, batches)?;
+        let (learn, mut held, _) = self.encode_all(&selection, &encoder, batches)?;
         for (batch, first_row) in with_first_rows(self.valid) {
             let all = Selection { split: Split::None, negatives: 1.0, ..selection };
             held.push(all.part(&encoder, batch, first_row)?.learn);
@@ -314,9 +335,44 @@ impl Trainer<'_> {
             learn.iter().for_each(|block| loss.add(optimizer.learn(block)));
             Ok::<_, Error>(loss)
         })?;
-        let loss = history.last().map_or(f64::INFINITY, |epoch| epoch.held_out);
         let held = held_rows(&optimizer.factors(&encoder)?, &held);
-        Ok(Fit { epochs: history.len(), held, loss })
+        Ok(Fit { epochs: history.len(), held })
+    }
+
+    /// What each candidate is tried on where rows are few: parts of the rows, each held out once.
+    ///
+    /// Without times the last rows are one more part: files are often written in the order of time, and what
+    /// tomorrow brings is more like their end. In files of no order it is a part like any other.
+    fn trials(&self) -> Vec<(Split, u64)> {
+        match self.split(HELD_SHARE_FEW) {
+            Split::Folds(_) => {
+                let tail = (self.profile.rows as f64 * (1.0 - HELD_SHARE_FEW)) as u64;
+                let folds = (0..FOLDS).map(|fold| (Split::Folds(FOLDS), fold));
+                folds.chain([(Split::Tail(tail), 0)]).collect()
+            }
+            split => vec![(split, 0)],
+        }
+    }
+
+    /// Blocks to learn from, blocks held out, and the data's hash.
+    fn encode_all(
+        &self,
+        selection: &Selection,
+        encoder: &Encoder,
+        batches: &[Batch],
+    ) -> Result<(Vec<Block>, Vec<Block>, u64), Error> {
+        let (mut learn, mut held, mut data_hash) = (Vec::new(), Vec::new(), 0u64);
+        for (batch, first_row) in with_first_rows(batches) {
+            let parted = selection.part(encoder, batch, first_row)?;
+            data_hash = data_hash.wrapping_add(parted.learn.data_hash(first_row));
+            learn.push(parted.learn);
+            held.push(parted.held);
+        }
+        held.retain(|block| block.encoded.rows > 0);
+        if self.profile.is_sorted_by_label() {
+            learn = vec![Block::shuffled(&learn, selection.seed)];
+        }
+        Ok((learn, held, data_hash))
     }
 
     fn split(&self, share: f64) -> Split {
@@ -382,23 +438,6 @@ impl Trainer<'_> {
     }
 }
 
-/// Blocks to learn from, blocks held out, and the data's hash.
-fn encode_all(
-    selection: &Selection,
-    encoder: &Encoder,
-    batches: &[Batch],
-) -> Result<(Vec<Block>, Vec<Block>, u64), Error> {
-    let (mut learn, mut held, mut data_hash) = (Vec::new(), Vec::new(), 0u64);
-    for (batch, first_row) in with_first_rows(batches) {
-        let parted = selection.part(encoder, batch, first_row)?;
-        data_hash = data_hash.wrapping_add(parted.learn.data_hash(first_row));
-        learn.push(parted.learn);
-        held.push(parted.held);
-    }
-    held.retain(|block| block.encoded.rows > 0);
-    Ok((learn, held, data_hash))
-}
-
 /// Batches with their first rows' places in the whole data.
 fn with_first_rows(batches: &[Batch]) -> impl Iterator<Item = (&Batch, u64)> {
     batches.iter().scan(0, |next, batch| {
@@ -419,8 +458,15 @@ fn held_rows(factors: &Factors, held: &[Block]) -> Vec<Row> {
     rows
 }
 
-fn mean_loss(fits: &[Fit]) -> f64 {
-    fits.iter().map(|fit| fit.loss).sum::<f64>() / fits.len() as f64
+fn measure(fits: &[Fit], trials: &[(Split, u64)]) -> Measured {
+    let mut measured = Measured::default();
+    for (fit, (split, _)) in fits.iter().zip(trials) {
+        match split {
+            Split::Tail(_) => measured.set_tail(&fit.held),
+            _ => measured.add(&fit.held),
+        }
+    }
+    measured
 }
 
 fn describe(candidate: &Candidate) -> String {

@@ -24,11 +24,12 @@ struct World {
     truth: fn(u64, u64, u64, f64) -> f64,
     weight: Option<fn(u64) -> f32>,
     has_times: bool,
+    sorted_by_label: bool,
 }
 
 impl World {
     fn new(rows: std::ops::Range<u64>, truth: fn(u64, u64, u64, f64) -> f64) -> Self {
-        Self { rows, rows_per_batch: 4096, truth, weight: None, has_times: false }
+        Self { rows, rows_per_batch: 4096, truth, weight: None, has_times: false, sorted_by_label: false }
     }
 
     fn user(row: u64) -> u64 {
@@ -48,40 +49,48 @@ impl World {
         (self.truth)(row, Self::user(row), Self::ad(row), Self::hour(row))
     }
 
-    fn batch(&self, rows: std::ops::Range<u64>) -> Batch {
+    fn clicked(&self, row: u64) -> bool {
+        uniform(row, 5) < 1.0 / (1.0 + (-self.log_odds(row)).exp())
+    }
+
+    fn batch(&self, rows: &[u64]) -> Batch {
+        let all = || rows.iter().copied();
         let category = |of: fn(u64) -> u64| {
-            let values = rows.clone().map(|row| of(row) as i64).collect();
+            let values = all().map(|row| of(row) as i64).collect();
             Column::Categorical(Categorical::Integers { values, nulls: None })
         };
         // A list of up to two tags: the ad's parity, and the user's where it is a multiple of three.
         let mut offsets = vec![0];
         let mut tags = Vec::new();
-        for row in rows.clone() {
+        for row in all() {
             tags.push((Self::ad(row) % 2) as i64);
             tags.extend((Self::user(row) % 3 == 0).then_some(7));
             offsets.push(tags.len());
         }
         let tags = Categorical::Integers { values: tags.into(), nulls: None };
-        let clicked = |row: u64| uniform(row, 5) < 1.0 / (1.0 + (-self.log_odds(row)).exp());
         Batch {
-            rows: (rows.end - rows.start) as usize,
-            first_row: rows.start,
+            rows: rows.len(),
+            first_row: rows[0],
             features: vec![
                 category(Self::user),
                 category(Self::ad),
-                Column::Numeric(Numeric::F64(rows.clone().map(Self::hour).collect())),
+                Column::Numeric(Numeric::F64(all().map(Self::hour).collect())),
                 Column::Multi(Multi { offsets, values: tags }),
             ],
-            labels: Some(rows.clone().map(clicked).collect()),
-            weights: self.weight.map(|weight| rows.clone().map(weight).collect()),
-            times: self.has_times.then(|| rows.clone().map(|row| row as i64).collect()),
+            labels: Some(all().map(|row| self.clicked(row)).collect()),
+            weights: self.weight.map(|weight| all().map(weight).collect()),
+            times: self.has_times.then(|| all().map(|row| row as i64).collect()),
             carried: Vec::new(),
         }
     }
 
     fn batches(&self) -> impl Iterator<Item = Batch> {
-        let starts = self.rows.clone().step_by(self.rows_per_batch as usize);
-        starts.map(|start| self.batch(start..self.rows.end.min(start + self.rows_per_batch)))
+        let mut rows: Vec<u64> = self.rows.clone().collect();
+        if self.sorted_by_label {
+            rows.sort_by_key(|&row| self.clicked(row));
+        }
+        let starts = (0..rows.len()).step_by(self.rows_per_batch as usize);
+        starts.map(move |start| self.batch(&rows[start..rows.len().min(start + self.rows_per_batch as usize)]))
     }
 
     /// How a model does on this world's rows.
@@ -209,6 +218,20 @@ fn rows_without_weight_do_not_count() {
 }
 
 #[test]
+fn rows_sorted_by_their_label_are_learned_as_well_as_others() {
+    let test = World::new(500_000..520_000, additive);
+    for (rows, family) in [(20_000, Family::Fm), (210_000, Family::Lr)] {
+        let mut world = World::new(0..rows, additive);
+        world.sorted_by_label = true;
+        let trained = learn(&mut world, &settings(family)).unwrap();
+        let (reached, best) = (test.evaluate(&trained).logloss, test.best().logloss);
+        assert!(reached < best + 0.01, "{rows} rows: {reached}, best {best}");
+        let said = trained.training.notes.iter().any(|note| note.contains("sorted by their label"));
+        assert!(said, "{:?}", trained.training.notes);
+    }
+}
+
+#[test]
 fn learning_stops_by_the_newest_rows_where_there_are_times() {
     // Nothing to find: each pass only learns noise, so the first that does not help is the last.
     let noise = |_: u64, _: u64, _: u64, _: f64| 0.0;
@@ -254,7 +277,7 @@ fn what_cannot_be_learned_from_is_said() {
     struct Unlabelled;
     impl Source<Error> for Unlabelled {
         fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
-            each(Batch { labels: None, ..World::new(0..9, additive).batch(0..9) })
+            each(Batch { labels: None, ..World::new(0..9, additive).batch(&[0, 1, 2]) })
         }
     }
     let error = train(&mut Unlabelled, None, &schema(), &settings(Family::Lr)).unwrap_err();

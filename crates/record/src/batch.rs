@@ -89,6 +89,22 @@ pub struct Multi {
     pub values: Categorical,
 }
 
+impl Batch {
+    /// About what the columns take in memory, in bytes; what batches share is counted for each.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let column = |column: &Column| match column {
+            Column::Numeric(Numeric::F32(values)) => size_of_val(values.as_ref()),
+            Column::Numeric(Numeric::F64(values)) => size_of_val(values.as_ref()),
+            Column::Categorical(values) => values.bytes(),
+            Column::Multi(lists) => size_of_val(lists.offsets.as_slice()) + lists.values.bytes(),
+        };
+        let carried = self.carried.iter().map(|(_, array)| array.get_array_memory_size());
+        // A label, a weight and a time.
+        self.features.iter().map(column).sum::<usize>() + carried.sum::<usize>() + self.rows * 13
+    }
+}
+
 impl Numeric {
     /// Number of rows.
     #[must_use]
@@ -130,6 +146,18 @@ impl Categorical {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Coded { codes, categories: Categories::Text(texts) } => {
+                size_of_val(codes.as_ref()) + texts.get_array_memory_size()
+            }
+            Self::Coded { codes, categories: Categories::Integers(values) } => {
+                size_of_val(codes.as_ref()) + size_of_val(values.as_ref())
+            }
+            Self::Integers { values, .. } => size_of_val(values.as_ref()),
+        }
     }
 
     /// The category at one place; none where missing.

@@ -13,7 +13,9 @@ pub enum Kind {
     Denied,
     /// No space is left.
     Full,
-    /// The store can't be reached, is overloaded, or broke off.
+    /// The store asks for fewer requests.
+    Throttled,
+    /// The store can't be reached, failed, or broke off.
     Unavailable,
     /// The request can never succeed.
     Invalid,
@@ -40,7 +42,7 @@ impl Error {
     /// Whether repeating the same request may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Full)
+        matches!(self.kind, Kind::Unavailable | Kind::Throttled | Kind::Full)
     }
 
     /// Whether the object isn't there.
@@ -52,8 +54,10 @@ impl Error {
     pub(crate) fn new(operation: &'static str, object: &str, error: object_store::Error) -> Self {
         use object_store::Error as E;
         let kind = match &error {
+            // Its own text speaks of headers.
+            E::Precondition { .. } => return Self::conflict(operation, object),
             E::NotFound { .. } => Kind::NotFound,
-            E::AlreadyExists { .. } | E::Precondition { .. } => Kind::Conflict,
+            E::AlreadyExists { .. } => Kind::Conflict,
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => Kind::Denied,
             E::InvalidPath { .. }
             | E::NotSupported { .. }
@@ -80,6 +84,11 @@ impl Error {
         let source = "it was changed in the meantime".into();
         Self { kind: Kind::Conflict, operation, object: object.to_owned(), source }
     }
+
+    pub(crate) fn incomplete(operation: &'static str, object: &str, kind: Kind) -> Self {
+        let source = "an earlier part of it could not be written; begin it anew".into();
+        Self { kind, operation, object: object.to_owned(), source }
+    }
 }
 
 /// The system's error at the bottom of a chain.
@@ -97,11 +106,16 @@ fn io_beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Er
 /// By the answer's status, which only the text of the error tells: what is wrong with a request stays wrong.
 fn kind_of_answer(error: &(dyn StdError + 'static)) -> Kind {
     let text = std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<String>();
-    let status = text.split_once("status code: ").and_then(|(_, rest)| rest.get(..3)?.parse::<u16>().ok());
-    match status {
-        // Took too long, too early, too many.
-        Some(408 | 425 | 429) => Kind::Unavailable,
+    let answer = text.split_once("status code: ").or_else(|| text.split_once("error response: "));
+    let Some((_, answer)) = answer else { return Kind::Unavailable };
+    // S3 says it with a 503, and at the end of a copy or an upload even with a 200; Azure names it otherwise.
+    let throttled = ["SlowDown", "Slow Down", "ServerBusy"].iter().any(|said| answer.contains(said));
+    match answer.get(..3).and_then(|status| status.parse::<u16>().ok()) {
+        Some(429) => Kind::Throttled,
+        // Took too long, too early.
+        Some(408 | 425) => Kind::Unavailable,
         Some(400..500) => Kind::Invalid,
+        _ if throttled => Kind::Throttled,
         _ => Kind::Unavailable,
     }
 }
@@ -125,19 +139,24 @@ mod tests {
     #[test]
     fn only_what_may_pass_by_itself_is_transient() {
         use std::io::ErrorKind as E;
-        let answer = |status: &str| {
-            let source = format!("Server returned non-2xx status code: {status}: <Error/>").into();
-            object_store::Error::Generic { store: "S3", source }
-        };
+        let said = |text: String| object_store::Error::Generic { store: "S3", source: text.into() };
+        let answer = |status: &str| said(format!("Server returned non-2xx status code: {status}: <Error/>"));
         let system = |kind: E| {
             let source = Box::new(std::io::Error::new(kind, "down"));
             object_store::Error::Generic { store: "S3", source }
         };
         for (error, kind, transient) in [
             (answer("500 Internal Server Error"), Kind::Unavailable, true),
-            (answer("503 Slow Down"), Kind::Unavailable, true),
-            (answer("429 Too Many Requests"), Kind::Unavailable, true),
+            (answer("503 Service Unavailable"), Kind::Unavailable, true),
+            (answer("503 Service Unavailable: <Code>SlowDown</Code>"), Kind::Throttled, true),
+            (answer("503 Slow Down"), Kind::Throttled, true),
+            (answer("503 The server is busy: <Code>ServerBusy</Code>"), Kind::Throttled, true),
+            (answer("429 Too Many Requests"), Kind::Throttled, true),
+            (answer("408 Request Timeout"), Kind::Unavailable, true),
             (answer("400 Bad Request"), Kind::Invalid, false),
+            (said("Server returned error response: <Code>SlowDown</Code>".to_owned()), Kind::Throttled, true),
+            (said("Server returned error response: <Code>InternalError</Code>".to_owned()), Kind::Unavailable, true),
+            (said("the key `SlowDown` broke off".to_owned()), Kind::Unavailable, true),
             (system(E::TimedOut), Kind::Unavailable, true),
             (system(E::ConnectionReset), Kind::Unavailable, true),
             (system(E::StorageFull), Kind::Full, true),

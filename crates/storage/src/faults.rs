@@ -1,6 +1,6 @@
 //! A store that fails as told, for tests of whatever must survive it.
 //!
-//! Requests to the store fail, not the file system's own calls: a local [`crate::Writer`] makes none.
+//! Requests to the store fail, not the file system's own calls: local writes make none.
 
 use std::fmt;
 use std::sync::Arc;

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
+use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 
 /// An object store and a prefix in it. Cheap to clone.
@@ -69,7 +70,8 @@ impl LocalFile {
 
 impl Store {
     /// Opens a folder or prefix, which need not exist: a path, or a `file://`, `s3://`, `gs://` or
-    /// `az://` URI. The standard variables of each cloud (`AWS_ENDPOINT_URL` among them) are honoured.
+    /// `az://` URI. The standard variables of each cloud are honoured; `AWS_ENDPOINT_URL_S3` goes before
+    /// `AWS_ENDPOINT_URL`, and either may be `http://`.
     ///
     /// # Errors
     /// [`Kind::Invalid`] for any other URI, or where the variables contradict each other.
@@ -104,11 +106,12 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], and for a URI that ends in no name.
     pub fn open_parent(uri: &str) -> Result<(Self, String), Error> {
-        let (folder, name) = match uri.rsplit_once('/') {
+        let path = place::decoded(uri)?;
+        let (folder, name) = match path.rsplit_once('/') {
             // What follows `://` is a bucket.
             Some((folder, _)) if folder.ends_with(":/") => (folder, ""),
             Some((folder, name)) => (if folder.is_empty() { "/" } else { folder }, name),
-            None => (".", uri),
+            None => (".", &*path),
         };
         if name.is_empty() || name == "." || name == ".." {
             return Err(Error::invalid("open", uri, "the name of a file is missing at its end"));
@@ -122,10 +125,10 @@ impl Store {
         self.place.uri(key)
     }
 
-    /// Where the object is a local file, or will be.
+    /// Where the object is a local file, or will be; none where it can't be one.
     #[must_use]
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
-        self.place.local_path(key)
+        self.place.file(key).ok().flatten()
     }
 
     /// All objects below the prefix, by rising key, without those that a name beginning with `_` or
@@ -134,7 +137,7 @@ impl Store {
     /// # Errors
     /// Where the store can't be read; a folder that isn't there is empty.
     pub async fn list(&self) -> Result<Vec<Object>, Error> {
-        let prefix = self.place.path("")?;
+        let prefix = self.place.root()?;
         let found: Vec<_> = match self.objects.list(Some(&prefix)).try_collect().await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => Vec::new(),
@@ -158,7 +161,7 @@ impl Store {
     /// # Errors
     /// [`Kind::NotFound`], or where the store can't be read.
     pub async fn head(&self, key: &str) -> Result<Object, Error> {
-        let meta = self.objects.head(&self.place.path(key)?).await;
+        let meta = self.objects.head(&self.readable(key)?).await;
         meta.map(|meta| object(key.to_owned(), &meta)).map_err(|error| Error::new("look at", &self.uri(key), error))
     }
 
@@ -170,11 +173,16 @@ impl Store {
         self.read(key, GetOptions::default()).await
     }
 
-    /// Reads a part of an object as it was when it was listed or looked at.
+    /// Reads a part of an object as it was when it was listed or looked at. A range that goes on past the object's
+    /// end stops there; nothing comes of one that begins there, or is empty, and then the store isn't asked.
     ///
     /// # Errors
     /// [`Kind::Conflict`] where it is another by now; else as [`Store::get`].
     pub async fn get_range(&self, object: &Object, range: Range<u64>) -> Result<Bytes, Error> {
+        let range = range.start..range.end.min(object.size);
+        if range.is_empty() {
+            return self.place.path(&object.key).map(|_| Bytes::new());
+        }
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
             if_match: Some(object.etag.clone()).filter(|etag| !etag.is_empty()),
@@ -185,7 +193,7 @@ impl Store {
 
     async fn read(&self, key: &str, options: GetOptions) -> Result<Bytes, Error> {
         let failed = |error| Error::new("read", &self.uri(key), error);
-        let result = self.objects.get_opts(&self.place.path(key)?, options).await.map_err(failed)?;
+        let result = self.objects.get_opts(&self.readable(key)?, options).await.map_err(failed)?;
         let wanted = result.range.end - result.range.start;
         let bytes = result.bytes().await.map_err(failed)?;
         if bytes.len() as u64 != wanted {
@@ -195,13 +203,24 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Where an object is. Whoever opens a pipe waits for its other end, perhaps forever: it is none.
+    fn readable(&self, key: &str) -> Result<Path, Error> {
+        let there = self.place.file(key)?.and_then(|path| path.metadata().ok());
+        match there.and_then(|there| local::problem_with(&there)).filter(|problem| *problem != local::FOLDER) {
+            Some(problem) => Err(Error::invalid("read", &self.uri(key), problem)),
+            // To look for a file in a folder's place finds none.
+            None => self.place.path(key),
+        }
+    }
+
     /// The object's file, where it is local: as it was when it was listed or looked at, and as long as
     /// it is open, whatever takes its name. None where the store isn't local.
     ///
     /// # Errors
     /// [`Kind::Conflict`] where it is another by now, or where it can't be opened.
     pub async fn open_local(&self, object: &Object) -> Result<Option<LocalFile>, Error> {
-        let Some(path) = self.local_path(&object.key) else { return Ok(None) };
+        self.readable(&object.key)?;
+        let Some(path) = self.place.file(&object.key)? else { return Ok(None) };
         let file = File::open(path).map_err(|error| Error::io("read", &self.uri(&object.key), error))?;
         // Looked at after it was opened: if it is the same now, it was the same then.
         if self.head(&object.key).await?.etag != object.etag {
@@ -231,7 +250,7 @@ impl Store {
     /// # Errors
     /// [`Kind::Conflict`] where the object is another by now or gone, or where the store can't be written.
     pub async fn update(&self, key: &str, bytes: Bytes, etag: &str) -> Result<(), Error> {
-        let updated = match self.local_path(key) {
+        let updated = match self.place.file(key)? {
             Some(path) => self.update_local(path, key, bytes, etag).await,
             None => {
                 let version = UpdateVersion { e_tag: Some(etag.to_owned()), version: None };
@@ -248,12 +267,12 @@ impl Store {
         if self.head(key).await?.etag != etag {
             return Err(Error::conflict("replace", &self.uri(key)));
         }
-        let replaced = tokio::task::spawn_blocking(move || {
+        let replaced = local::blocking(move || {
             // Released when it is done, even if nobody waits for it any more.
             let _lock = lock;
-            local::replace(path, &bytes)
+            local::put(path, &bytes, false)
         });
-        replaced.await.map_err(std::io::Error::other).flatten().map_err(failed)
+        replaced.await.map_err(failed)
     }
 
     /// Deletes an object; one that isn't there is no error.
@@ -280,6 +299,10 @@ impl Store {
     }
 
     async fn put_with(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), Error> {
+        if let Some(path) = self.place.file(key)? {
+            let put = local::blocking(move || local::put(path, &bytes, matches!(mode, PutMode::Create)));
+            return put.await.map_err(|error| Error::io("write", &self.uri(key), error));
+        }
         let options = PutOptions { mode, ..PutOptions::default() };
         let put = self.objects.put_opts(&self.place.path(key)?, bytes.into(), options).await;
         put.map(|_| ()).map_err(|error| Error::new("write", &self.uri(key), error))

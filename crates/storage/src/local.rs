@@ -1,27 +1,34 @@
 //! What the local file system needs beyond the object store's own: a lock, and a staged write.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{Result, Write};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+/// What is wrong with a folder in a file's place.
+pub(crate) const FOLDER: &str = "it is a folder; give the name of a file";
+
+/// The smallest step of time that an ETag shows.
+const ETAG_STEP: Duration = Duration::from_micros(1);
+
 /// A lock beside a file, held until dropped; the system releases it if the process dies.
 pub(crate) struct Lock(#[allow(dead_code, reason = "held, never read")] File);
 
 impl Lock {
-    /// Waits for the lock, on a thread where waiting stops nobody else.
+    /// Waits for the lock.
     pub(crate) async fn take(path: PathBuf) -> Result<Self> {
-        let locked = tokio::task::spawn_blocking(move || {
+        let locked = blocking(move || {
+            let path = target(path)?;
             let name = format!(".{}.lock", name_of(&path));
             let file = OpenOptions::new().create(true).truncate(false).write(true).open(path.with_file_name(name))?;
             file.lock()?;
             Ok(Self(file))
         });
-        locked.await.map_err(std::io::Error::other)?
+        locked.await
     }
 }
 
@@ -34,8 +41,10 @@ pub(crate) struct Staged {
 
 impl Staged {
     pub(crate) fn create(path: PathBuf) -> Result<Self> {
+        let path = target(path)?;
         let folder = folder_of(&path);
-        std::fs::create_dir_all(folder)?;
+        create_folder(folder)?;
+        // A random name that is created or refused: two processes never share it.
         let file = tempfile::Builder::new()
             .prefix(&format!(".{}.", name_of(&path)))
             .suffix(".part")
@@ -52,6 +61,14 @@ impl Staged {
     /// Gives the file its name; where `new`, only if nothing has that name.
     pub(crate) fn finish(self, new: bool) -> Result<()> {
         let Self { file, path } = self;
+        if let Ok(older) = path.metadata() {
+            // No ETag may ever come back, but inodes are used again, and a file system's clock may stand still for
+            // milliseconds: so each version is later than the one before.
+            let later = older.modified()? + ETAG_STEP;
+            if file.as_file().metadata()?.modified()? < later {
+                file.as_file().set_modified(later)?;
+            }
+        }
         // A rename may reach the disk before the content does.
         file.as_file().sync_all()?;
         let folder = folder_of(&path).to_owned();
@@ -64,16 +81,47 @@ impl Staged {
     }
 }
 
-/// Replaces a file by a version whose time is later, so that no ETag ever comes back: inodes are used
-/// again, and a file system's clock may stand still for milliseconds.
-pub(crate) fn replace(path: PathBuf, bytes: &[u8]) -> Result<()> {
-    let earlier = path.metadata()?.modified()?;
+/// Writes a file whole; where `new`, only if nothing has its name.
+pub(crate) fn put(path: PathBuf, bytes: &[u8], new: bool) -> Result<()> {
     let mut staged = Staged::create(path)?;
     staged.write(bytes)?;
-    let own = staged.file.as_file().metadata()?.modified()?;
-    // ETags hold microseconds.
-    staged.file.as_file().set_modified(own.max(earlier + Duration::from_micros(1)))?;
-    staged.finish(false)
+    staged.finish(new)
+}
+
+/// Runs what waits for the disk on a thread where waiting stops nobody else.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::other)?
+}
+
+/// Why something can't be read or replaced as a file, if so.
+pub(crate) fn problem_with(there: &Metadata) -> Option<&'static str> {
+    match (there.is_dir(), there.is_file()) {
+        (true, _) => Some(FOLDER),
+        (_, true) => None,
+        _ => Some("it is a device, pipe or socket; give the name of a file"),
+    }
+}
+
+/// The file that a path names: a link stays, and what it leads to is replaced.
+fn target(path: PathBuf) -> Result<PathBuf> {
+    let Ok(there) = path.metadata() else { return Ok(path) };
+    match problem_with(&there) {
+        Some(problem) => Err(Error::new(ErrorKind::InvalidInput, problem)),
+        None => path.canonicalize(),
+    }
+}
+
+fn create_folder(folder: &Path) -> Result<()> {
+    let new = folder.ancestors().take_while(|above| !above.exists()).count();
+    std::fs::create_dir_all(folder).map_err(|error| {
+        // The system says that something exists, but not what.
+        match folder.ancestors().find(|above| above.symlink_metadata().is_ok()).filter(|above| !above.is_dir()) {
+            Some(above) => Error::new(ErrorKind::NotADirectory, format!("`{}` is not a folder", above.display())),
+            None => error,
+        }
+    })?;
+    // A crash may lose a new folder until the one above it has reached the disk.
+    folder.ancestors().skip(1).take(new).try_for_each(|above| File::open(above)?.sync_all())
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -1,16 +1,25 @@
 //! A URI as a place: which kind of store, which bucket, which prefix.
 
-use std::path::{Component, PathBuf};
+use std::borrow::Cow;
+use std::path::{self, Component, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::Error;
+
+/// No request is tried again later than this after its first try: an overloaded store or a changed leader takes
+/// seconds to recover, and whoever waits for longer can't tell it from a hang. With one last wait and one last try
+/// (30 s at most, the client's own limit) the answer is known within 65 s.
+const RETRIES_END: Duration = Duration::from_secs(30);
+/// The longest wait between two tries, so that there are several of them before the end.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A folder or prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +57,9 @@ pub(crate) enum Cloud {
 
 impl Place {
     pub(crate) fn parse(uri: &str) -> Result<Self, Error> {
-        let Some((scheme, rest)) = uri.split_once("://") else { return Self::local(uri, uri) };
+        let uri = &*decoded(uri)?;
+        let Some((scheme, rest)) = uri.split_once("://") else { return Self::local(uri) };
         let cloud = match scheme {
-            "file" => {
-                let path = url::Url::parse(uri).ok().and_then(|url| url.to_file_path().ok());
-                let path = path.ok_or_else(|| Error::invalid("open", uri, "write it as file:///FOLDER/NAME"))?;
-                return Self::local(&path.to_string_lossy(), uri);
-            }
             "s3" | "s3a" => Cloud::S3,
             "gs" => Cloud::Google,
             "az" | "azure" | "abfs" | "abfss" => Cloud::Azure,
@@ -70,16 +75,20 @@ impl Place {
         Ok(Self::Bucket { cloud, bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
     }
 
-    fn local(path: &str, uri: &str) -> Result<Self, Error> {
+    fn local(path: &str) -> Result<Self, Error> {
         if path.is_empty() {
-            return Err(Error::invalid("open", uri, "a path is missing"));
+            return Err(Error::invalid("open", path, "a path is missing"));
         }
         let typed = PathBuf::from(path);
-        let from_root = std::path::absolute(&typed).map_err(|error| Error::io("open", uri, error))?;
+        let from_root = path::absolute(&typed).map_err(|error| Error::io("open", path, error))?;
         let mut absolute = PathBuf::new();
         for component in from_root.components() {
             match component {
-                Component::ParentDir => drop(absolute.pop()),
+                // What is above a link is above the folder it leads to.
+                Component::ParentDir => {
+                    absolute = resolved(&absolute);
+                    absolute.pop();
+                }
                 other => absolute.push(other),
             }
         }
@@ -98,34 +107,61 @@ impl Place {
                 for (name, value) in variables {
                     builder = builder.with_config(name.parse().map_err(failed)?, value);
                 }
-                let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-                let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
                 // What no one header can ask for, the end of an upload can.
-                let builder = builder.with_allow_http(plain).with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
-                Arc::new(builder.build().map_err(failed)?)
+                let builder = with_plain_http(builder).with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
+                Arc::new(builder.with_retry(retries()).build().map_err(failed)?)
             }
             Cloud::Google => {
                 let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
                 for (name, value) in variables {
                     builder = builder.with_config(name.parse().map_err(failed)?, value);
                 }
-                Arc::new(builder.build().map_err(failed)?)
+                Arc::new(builder.with_retry(retries()).build().map_err(failed)?)
             }
             Cloud::Azure => {
                 let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
                 for (name, value) in variables {
                     builder = builder.with_config(name.parse().map_err(failed)?, value);
                 }
-                Arc::new(builder.build().map_err(failed)?)
+                Arc::new(builder.with_retry(retries()).build().map_err(failed)?)
             }
         })
     }
 
+    /// The folder or prefix itself.
+    pub(crate) fn root(&self) -> Result<Path, Error> {
+        self.below("")
+    }
+
+    /// Where an object is; never outside the folder or prefix.
     pub(crate) fn path(&self, key: &str) -> Result<Path, Error> {
+        self.check(key)?;
+        self.below(key)
+    }
+
+    /// Where an object is a local file, or will be; none where the place isn't local.
+    pub(crate) fn file(&self, key: &str) -> Result<Option<PathBuf>, Error> {
+        self.check(key)?;
+        Ok(match self {
+            Self::Local { absolute, .. } => Some(absolute.join(key)),
+            Self::Bucket { .. } | Self::Memory => None,
+        })
+    }
+
+    fn check(&self, key: &str) -> Result<(), Error> {
+        let problem = if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            "a name in a folder has no empty, `.` or `..` parts"
+        } else if matches!(self, Self::Local { .. }) && is_reserved(key) {
+            "a name that ends in `#` and a number can't be read again; give it another one"
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid("open", &self.uri(key), problem))
+    }
+
+    fn below(&self, key: &str) -> Result<Path, Error> {
         let path = match self {
-            Self::Local { absolute, .. } => {
-                Path::from_absolute_path(if key.is_empty() { absolute.clone() } else { absolute.join(key) })
-            }
+            Self::Local { absolute, .. } => Path::from_absolute_path(absolute.join(key)),
             Self::Bucket { prefix, .. } => Path::parse(format!("{prefix}/{key}").trim_matches('/')),
             Self::Memory => Path::parse(key),
         };
@@ -149,13 +185,37 @@ impl Place {
             }
         }
     }
+}
 
-    pub(crate) fn local_path(&self, key: &str) -> Option<PathBuf> {
-        match self {
-            Self::Local { absolute, .. } => Some(absolute.join(key)),
-            Self::Bucket { .. } | Self::Memory => None,
-        }
-    }
+/// The path that a `file://` URI names; anything else as it is.
+pub(crate) fn decoded(uri: &str) -> Result<Cow<'_, str>, Error> {
+    let Some(rest) = uri.strip_prefix("file://") else { return Ok(Cow::Borrowed(uri)) };
+    let is_escape = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let well_formed = !rest.contains(['?', '#']) && rest.split('%').skip(1).all(is_escape);
+    let url = url::Url::parse(uri).ok().filter(|_| well_formed);
+    let path = url.and_then(|url| url.to_file_path().ok()?.into_os_string().into_string().ok());
+    let path = path.filter(|path| !path.contains('\0'));
+    let problem = "write it as file:///FOLDER/NAME, in UTF-8, with %25 for `%`, %3F for `?` and %23 for `#`";
+    path.map(Cow::Owned).ok_or_else(|| Error::invalid("open", uri, problem))
+}
+
+/// Whether the object store keeps a local name for its own unfinished files.
+fn is_reserved(key: &str) -> bool {
+    let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
+    let number = name.split_once('#').map_or("", |(_, number)| number);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// An endpoint that says `http://` asks for it; no other variable need.
+fn with_plain_http(builder: AmazonS3Builder) -> AmazonS3Builder {
+    let keys = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
+    let endpoint = keys.iter().find_map(|key| builder.get_config_value(key)).unwrap_or_default();
+    if endpoint.to_ascii_lowercase().starts_with("http://") { builder.with_allow_http(true) } else { builder }
+}
+
+fn retries() -> RetryConfig {
+    let backoff = BackoffConfig { max_backoff: RETRY_WAIT_MAX, ..BackoffConfig::default() };
+    RetryConfig { backoff, retry_timeout: RETRIES_END, ..RetryConfig::default() }
 }
 
 /// Whether two URIs name the same folder or prefix.
@@ -165,13 +225,49 @@ impl Place {
 pub fn same_place(a: &str, b: &str) -> Result<bool, Error> {
     let identity = |uri: &str| -> Result<Place, Error> {
         Ok(match Place::parse(uri)? {
-            Place::Local { absolute, .. } => {
-                // A link is the folder it leads to; what isn't there yet is only its name.
-                let absolute = absolute.canonicalize().unwrap_or(absolute);
-                Place::Local { typed: PathBuf::new(), absolute }
-            }
+            Place::Local { absolute, .. } => Place::Local { typed: PathBuf::new(), absolute: resolved(&absolute) },
             bucket => bucket,
         })
     };
     Ok(identity(a)? == identity(b)?)
+}
+
+/// The path with links replaced by where they lead, as far as it exists; the rest is only names.
+fn resolved(path: &path::Path) -> PathBuf {
+    let real = path.ancestors().find_map(|above| {
+        let real = above.canonicalize().ok()?;
+        Some(real.join(path.strip_prefix(above).ok()?))
+    });
+    real.unwrap_or_else(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use object_store::ClientConfigKey;
+
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_endpoints_that_say_so_and_where_it_is_allowed() {
+        let (any, own, allow) = ("aws_endpoint_url", "aws_endpoint_url_s3", "aws_allow_http");
+        for (variables, allowed) in [
+            (&[][..], "false"),
+            (&[(any, "https://a")], "false"),
+            (&[(any, "http://a")], "true"),
+            (&[(any, "HTTP://a")], "true"),
+            (&[(own, "http://a"), (any, "https://b")], "true"),
+            (&[(own, "https://a"), (any, "http://b")], "false"),
+            (&[(allow, "true")], "true"),
+            (&[(any, "https://a"), (allow, "true")], "true"),
+        ] {
+            let with = |builder: AmazonS3Builder, &(name, value): &(&str, &str)| {
+                builder.with_config(name.parse().unwrap(), value)
+            };
+            let builder = with_plain_http(variables.iter().fold(AmazonS3Builder::new(), with));
+            let found = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
+            assert_eq!(found.as_deref(), Some(allowed), "{variables:?}");
+        }
+    }
 }

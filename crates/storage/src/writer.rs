@@ -5,7 +5,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutPayload};
 use tokio::runtime::Handle;
 
 use crate::local::Staged;
-use crate::{Error, Store};
+use crate::{Error, Kind, Store};
 
 /// Bytes of one part of an upload: above S3's least (5 MiB); 10,000 parts make 80 GB.
 const PART_BYTES: usize = 8 << 20;
@@ -17,14 +17,21 @@ pub struct Writer {
     key: String,
     /// Whether the object may not be there yet.
     new: bool,
-    form: Form,
+    state: State,
     bytes: u64,
 }
 
 #[derive(Debug)]
-enum Form {
+enum State {
     /// Nothing was written yet.
     Untouched,
+    Open(Form),
+    /// A write failed, or was given up midway: what is there must not pass for the whole.
+    Broken(Kind),
+}
+
+#[derive(Debug)]
+enum Form {
     Local(Staged),
     /// Less than a part so far: perhaps one put is enough.
     Buffered(Vec<u8>),
@@ -33,34 +40,24 @@ enum Form {
 
 impl Writer {
     pub(crate) fn new(store: Store, key: &str, new: bool) -> Self {
-        Self { store, key: key.to_owned(), new, form: Form::Untouched, bytes: 0 }
+        Self { store, key: key.to_owned(), new, state: State::Untouched, bytes: 0 }
     }
 
-    /// Appends bytes.
+    /// Appends bytes. After an error the writer takes no more, and can't be finished.
     ///
     /// # Errors
     /// Where the store can't take them.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
-        let uri = self.store.uri(&self.key);
+        let appended = match self.take() {
+            Ok(form) => self.append(form, &bytes).await,
+            Err(error) => Err(error),
+        };
         self.bytes += bytes.len() as u64;
-        self.begin()?;
-        match &mut self.form {
-            Form::Untouched => {}
-            Form::Local(staged) => staged.write(&bytes).map_err(|error| Error::io("write", &uri, error))?,
-            Form::Buffered(buffer) | Form::Parts(_, buffer) => buffer.extend_from_slice(&bytes),
-        }
-        if let Form::Buffered(buffer) = &mut self.form
-            && buffer.len() >= PART_BYTES
-        {
-            let buffer = std::mem::take(buffer);
-            let parts = Parts::begin(&self.store, &self.key, self.new).await?;
-            self.form = Form::Parts(parts, buffer);
-        }
-        if let Form::Parts(parts, buffer) = &mut self.form {
-            while buffer.len() >= PART_BYTES {
-                let rest = buffer.split_off(PART_BYTES);
-                let part = std::mem::replace(buffer, rest);
-                parts.send(part).await.map_err(|error| Error::new("write", &uri, error))?;
+        match appended {
+            Ok(form) => self.state = State::Open(form),
+            Err(error) => {
+                self.state = State::Broken(error.kind());
+                return Err(error);
             }
         }
         Ok(())
@@ -69,36 +66,62 @@ impl Writer {
     /// Makes the object appear; its length in bytes.
     ///
     /// # Errors
-    /// Where the store can't take it, [`crate::Kind::Conflict`] where it may not be there yet but is; then nothing
-    /// has changed under its name.
+    /// Where the store can't take it, or could not take a part of it; [`Kind::Conflict`] where it may not be there
+    /// yet but is. Then nothing has changed under its name.
     pub async fn finish(mut self) -> Result<u64, Error> {
-        let uri = self.store.uri(&self.key);
-        self.begin()?;
-        match std::mem::replace(&mut self.form, Form::Untouched) {
-            Form::Untouched => {}
-            Form::Local(staged) => staged.finish(self.new).map_err(|error| Error::io("write", &uri, error))?,
+        let form = self.take()?;
+        match form {
+            Form::Local(staged) => staged.finish(self.new).map_err(|error| self.failed(error))?,
             Form::Buffered(buffer) => {
                 let mode = if self.new { PutMode::Create } else { PutMode::Overwrite };
                 self.store.put_with(&self.key, buffer.into(), mode).await?;
             }
-            Form::Parts(parts, buffer) => {
-                parts.finish(&self.store, &self.key, buffer).await?;
-            }
+            Form::Parts(parts, buffer) => parts.finish(&self.store, &self.key, buffer).await?,
         }
         Ok(self.bytes)
     }
 
-    fn begin(&mut self) -> Result<(), Error> {
-        if matches!(self.form, Form::Untouched) {
-            self.form = match self.store.local_path(&self.key) {
-                Some(path) => {
-                    let staged = Staged::create(path);
-                    Form::Local(staged.map_err(|error| Error::io("write", &self.store.uri(&self.key), error))?)
-                }
-                None => Form::Buffered(Vec::new()),
-            };
+    /// What was written so far, begun if need be; broken until it is put back.
+    fn take(&mut self) -> Result<Form, Error> {
+        match std::mem::replace(&mut self.state, State::Broken(Kind::Unavailable)) {
+            State::Untouched => match self.store.place.file(&self.key)? {
+                Some(path) => Staged::create(path).map(Form::Local).map_err(|error| self.failed(error)),
+                None => self.store.place.path(&self.key).map(|_| Form::Buffered(Vec::new())),
+            },
+            State::Open(form) => Ok(form),
+            State::Broken(kind) => Err(Error::incomplete("write", &self.store.uri(&self.key), kind)),
         }
-        Ok(())
+    }
+
+    async fn append(&self, form: Form, bytes: &[u8]) -> Result<Form, Error> {
+        let (mut parts, mut buffer) = match form {
+            Form::Local(mut staged) => {
+                staged.write(bytes).map_err(|error| self.failed(error))?;
+                return Ok(Form::Local(staged));
+            }
+            Form::Buffered(mut buffer) => {
+                buffer.extend_from_slice(bytes);
+                if buffer.len() < PART_BYTES {
+                    return Ok(Form::Buffered(buffer));
+                }
+                (Parts::begin(&self.store, &self.key, self.new).await?, buffer)
+            }
+            Form::Parts(parts, mut buffer) => {
+                buffer.extend_from_slice(bytes);
+                (parts, buffer)
+            }
+        };
+        while buffer.len() >= PART_BYTES {
+            let rest = buffer.split_off(PART_BYTES);
+            let part = std::mem::replace(&mut buffer, rest);
+            let sent = parts.send(part).await;
+            sent.map_err(|error| Error::new("write", &self.store.uri(&self.key), error))?;
+        }
+        Ok(Form::Parts(parts, buffer))
+    }
+
+    fn failed(&self, error: std::io::Error) -> Error {
+        Error::io("write", &self.store.uri(&self.key), error)
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::error::Error as _;
+
 use bytes::Bytes;
-use clickcast_storage::{Kind, Store};
+use clickcast_storage::{Kind, Object, Store};
 use support::{Moto, runtime};
 
 /// More than two parts of an upload.
@@ -33,6 +35,8 @@ async fn conforms(store: Store) {
     absent_objects_are_not_found(&store).await;
     whole_objects_come_back(&store).await;
     parts_are_those_of_one_version(&store).await;
+    ranges_end_where_the_object_does(&store).await;
+    names_stay_below_the_prefix(&store).await;
     names_are_kept(&store).await;
     listings_are_in_order_and_hide_what_is_hidden(&store).await;
     of_many_at_once_one_puts(&store).await;
@@ -72,6 +76,7 @@ async fn parts_are_those_of_one_version(store: &Store) {
     store.put("part", "abcdefghijk".into()).await.unwrap();
     let error = store.get_range(&object, 2..5).await.unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (Kind::Conflict, false), "{error:?}");
+    assert_eq!(error.source().unwrap().to_string(), "it was changed in the meantime");
     if store.local_path("part").is_some() {
         assert_eq!(store.open_local(&object).await.unwrap_err().kind(), Kind::Conflict);
         assert!(store.open_local(&store.head("part").await.unwrap()).await.unwrap().is_some());
@@ -79,6 +84,52 @@ async fn parts_are_those_of_one_version(store: &Store) {
         assert!(store.open_local(&object).await.unwrap().is_none());
     }
     store.delete("part").await.unwrap();
+}
+
+async fn ranges_end_where_the_object_does(store: &Store) {
+    store.put("range", "0123456789".into()).await.unwrap();
+    let object = store.head("range").await.unwrap();
+    for (range, expected) in [
+        (8..10, "89"),
+        (8..11, "89"),
+        (0..u64::MAX, "0123456789"),
+        (9..1 << 40, "9"),
+        (10..11, ""),
+        (50..60, ""),
+        (3..3, ""),
+        (0..0, ""),
+    ] {
+        assert_eq!(store.get_range(&object, range.clone()).await.unwrap(), expected, "{range:?}");
+    }
+    store.put("range", Bytes::new()).await.unwrap();
+    let empty = store.head("range").await.unwrap();
+    assert_eq!(store.get_range(&empty, 0..1).await.unwrap(), "");
+    store.delete("range").await.unwrap();
+}
+
+async fn names_stay_below_the_prefix(store: &Store) {
+    for key in ["", ".", "..", "../x", "a/../x", "a/..", "a//b", "/a", "a/", "a/./b"] {
+        let object = Object { key: key.to_owned(), etag: String::new(), size: 1 };
+        let mut writer = store.writer(key);
+        for outcome in [
+            store.head(key).await.map(drop),
+            store.get(key).await.map(drop),
+            store.get_range(&object, 0..1).await.map(drop),
+            store.get_range(&object, 1..1).await.map(drop),
+            store.open_local(&object).await.map(drop),
+            store.put(key, "1".into()).await,
+            store.put_new(key, "1".into()).await,
+            store.update(key, "1".into(), "\"0\"").await,
+            store.delete(key).await,
+            writer.write("1".into()).await,
+            writer.finish().await.map(drop),
+            store.writer_new(key).finish().await.map(drop),
+        ] {
+            assert_eq!(outcome.map_err(|error| error.kind()), Err(Kind::Invalid), "`{key}`");
+        }
+        assert_eq!(store.local_path(key), None, "`{key}`");
+    }
+    assert!(keys(store).await.is_empty());
 }
 
 async fn names_are_kept(store: &Store) {

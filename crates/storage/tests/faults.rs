@@ -5,7 +5,7 @@ mod support;
 
 use bytes::Bytes;
 use clickcast_storage::{Error, Fault, Kind, Operation, Store, same_place};
-use support::{Moto, runtime};
+use support::{Answers, Moto, runtime};
 
 /// A store whose `number`th request meets a fault.
 fn failing(store: &Store, number: u64, fault: Fault) -> Store {
@@ -70,18 +70,65 @@ fn an_upload_that_fails_anywhere_leaves_nothing_under_its_name() {
 }
 
 #[test]
+fn a_writer_that_failed_once_never_makes_anything_appear() {
+    runtime().block_on(async {
+        for failed in [Operation::Put, Operation::Part] {
+            let store = Store::in_memory();
+            // The first such request alone: all others would succeed.
+            let met = std::sync::atomic::AtomicBool::new(false);
+            let failing = store.clone().with_faults(move |operation, _| {
+                let first = operation == failed && !met.swap(true, std::sync::atomic::Ordering::SeqCst);
+                first.then_some(Fault::Refused)
+            });
+            let mut writer = failing.writer("a");
+            transient(writer.write(vec![1; 9 << 20].into()).await);
+            transient(writer.write("2".into()).await);
+            transient(writer.finish().await);
+            assert!(store.head("a").await.unwrap_err().is_not_found(), "{failed:?}");
+        }
+    });
+}
+
+/// The variables of an S3 that lets anybody in.
+fn variables<'a>(endpoints: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let login = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_REGION", "us-east-1")];
+    [endpoints, &login].concat()
+}
+
+#[test]
+fn a_store_that_asks_for_fewer_requests_is_asked_again_and_then_said_to_throttle() {
+    runtime().block_on(async {
+        let throttled = |status, body| async move {
+            let server = Answers::with(status, body);
+            let variables = variables(&[("AWS_ENDPOINT_URL", &server.endpoint)]);
+            let error = Store::open_with("s3://bucket/x", &variables).unwrap().get("a").await.unwrap_err();
+            assert_eq!((error.kind(), error.is_transient()), (Kind::Throttled, true), "{error:?}");
+            assert!(server.requests() > 1, "{status} was not repeated");
+        };
+        let slow_down = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+        tokio::join!(throttled("503 Service Unavailable", slow_down), throttled("429 Too Many Requests", ""));
+    });
+}
+
+#[test]
+fn the_endpoint_for_s3_alone_goes_before_the_one_for_all_services() {
+    let (all, own) = (Answers::with("403 Forbidden", ""), Answers::with("404 Not Found", ""));
+    let endpoints = [("AWS_ENDPOINT_URL_S3", own.endpoint.as_str()), ("AWS_ENDPOINT_URL", &all.endpoint)];
+    // Alone, it still allows plain HTTP.
+    for (number, endpoints) in [(1, &endpoints[..]), (2, &endpoints[..1])] {
+        let store = Store::open_with("s3://bucket/x", &variables(endpoints)).unwrap();
+        assert!(runtime().block_on(store.get("a")).unwrap_err().is_not_found());
+        assert_eq!((all.requests(), own.requests()), (0, number));
+    }
+}
+
+#[test]
 fn an_endpoint_that_is_not_there_is_worth_another_try() {
     // Bound and never listened to: nobody answers on this port.
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", socket.local_addr().unwrap());
     drop(socket);
-    let variables = [
-        ("AWS_ENDPOINT_URL", endpoint.as_str()),
-        ("AWS_ACCESS_KEY_ID", "a"),
-        ("AWS_SECRET_ACCESS_KEY", "b"),
-        ("AWS_REGION", "us-east-1"),
-    ];
-    let store = Store::open_with("s3://bucket/x", &variables).unwrap();
+    let store = Store::open_with("s3://bucket/x", &variables(&[("AWS_ENDPOINT_URL", &endpoint)])).unwrap();
     transient(runtime().block_on(store.get("a")));
 }
 
@@ -111,6 +158,13 @@ fn uris_that_name_no_place_are_refused_in_a_sentence() {
         ("ftp://host/x", "`ftp://` is unknown here"),
         ("s3:///x", "the bucket's name is missing"),
         ("file://host.example/x", "file:///FOLDER/NAME"),
+        ("file:///tmp/50%", "%25"),
+        ("file:///tmp/%zz", "%25"),
+        ("file:///tmp/%f", "%25"),
+        ("file:///tmp/caf%E9", "UTF-8"),
+        ("file:///tmp/a%00b", "UTF-8"),
+        ("file:///tmp/a?b", "%3F"),
+        ("file:///tmp/a#b", "%23"),
     ] {
         let error = Store::open(uri).unwrap_err();
         let source = error.source().unwrap().to_string();
@@ -120,7 +174,23 @@ fn uris_that_name_no_place_are_refused_in_a_sentence() {
         let error = Store::open_parent(uri).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{uri}");
     }
-    assert_eq!(Store::open("file:///tmp/a%20b").unwrap().uri("c"), "/tmp/a b/c");
+}
+
+#[test]
+fn file_uris_are_the_paths_they_stand_for() {
+    for (uri, path) in [
+        ("file:///tmp/a%20b", "/tmp/a b"),
+        ("file:///tmp/50%25", "/tmp/50%"),
+        ("file:///gr%C3%B6%C3%9Fe/x%3Fy%23z", "/größe/x?y#z"),
+        ("file:///größe/x", "/größe/x"),
+        ("file://localhost/tmp/x", "/tmp/x"),
+        ("/tmp/a%20b", "/tmp/a%20b"),
+    ] {
+        assert_eq!(Store::open(uri).unwrap().uri("c"), format!("{path}/c"), "{uri}");
+        let (folder, name) = Store::open_parent(uri).unwrap();
+        assert_eq!(folder.uri(&name), path, "{uri}");
+    }
+    assert_eq!(Store::open_parent("file:///").unwrap_err().kind(), Kind::Invalid);
 }
 
 #[test]
@@ -128,12 +198,19 @@ fn one_place_has_many_names() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().display();
     std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::create_dir_all(folder.path().join("deep/er")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("in"), folder.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("deep/er"), folder.path().join("far")).unwrap();
     for (a, b, same) in [
         (format!("{root}/in"), format!("{root}/in/"), true),
         (format!("{root}/in"), format!("file://{root}/x/../in"), true),
         (format!("{root}/in"), format!("{root}/link"), true),
         (format!("{root}/in"), format!("{root}/out"), false),
+        (format!("{root}/in/new/x"), format!("{root}/link/new/x"), true),
+        (format!("{root}/in/new/x"), format!("{root}/link/new/y"), false),
+        (format!("{root}/deep/new"), format!("{root}/far/../new"), true),
+        (format!("{root}/new"), format!("{root}/far/../new"), false),
+        (format!("{root}/in"), format!("file://{root}/%6Cink"), true),
         ("s3://b/x/".to_owned(), "s3a://b/x".to_owned(), true),
         ("s3://b/x".to_owned(), "s3://c/x".to_owned(), false),
         ("x".to_owned(), "./x".to_owned(), true),

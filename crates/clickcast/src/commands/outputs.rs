@@ -57,11 +57,8 @@ pub(super) fn refuse_to_write_into_the_input(data: &Data, out_uri: &str, out: &S
             return Err(Failure::input(format!("`{other}` and `{}` would both be written to `{key}`", input.name())));
         }
     }
-    let folder = data.uri().rsplit_once('/').map_or(".", |(folder, _)| folder);
-    let is_file = data.inputs.len() == 1 && data.inputs[0].name() == data.uri();
-    let input_folder = if is_file { folder } else { data.uri() };
-    match clickcast_storage::same_place(input_folder, out_uri).map_err(|error| storage_failure(&error))? {
-        true => refuse(out_uri),
-        false => Ok(()),
-    }
+    // Of a single file, the store is the folder that it is in.
+    let Some(first) = data.inputs.first() else { return Ok(()) };
+    let same = clickcast_storage::same_place(&first.store.uri(""), out_uri);
+    if same.map_err(|error| storage_failure(&error))? { refuse(out_uri) } else { Ok(()) }
 }

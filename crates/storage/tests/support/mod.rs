@@ -4,7 +4,12 @@
 #[path = "../../../../xtask/src/skip.rs"]
 mod skip;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clickcast_storage::Store;
 use tokio::runtime::Runtime;
@@ -60,5 +65,68 @@ impl Drop for Moto {
     fn drop(&mut self) {
         let script = skip::workspace_root().join("scripts/services/moto.sh");
         let _ = Command::new(script).args(["stop", &self.port]).stderr(Stdio::null()).status();
+    }
+}
+
+/// A server that gives every request the same answer, as long as the test runs.
+pub struct Answers {
+    pub endpoint: String,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Answers {
+    pub fn with(status: &str, body: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = requests.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                // A request that is not read to its end is a connection reset to who asked.
+                let head = BufReader::new(&stream).lines().map_while(Result::ok);
+                head.take_while(|line| !line.is_empty()).for_each(drop);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { endpoint, requests }
+    }
+
+    /// How many it has had.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+/// A file system of a few kilobytes, gone when dropped.
+pub struct SmallDisk {
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    /// Mounts it on a folder; where that is not allowed, records the test as skipped.
+    pub fn mount(folder: &Path, kilobytes: u32) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let size = format!("size={kilobytes}k");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            skip::because("a small file system can't be mounted here");
+            return None;
+        }
+        Some(Self { folder: folder.to_owned() })
+    }
+
+    /// All names in it, hidden ones too.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.folder).stderr(Stdio::null()).status();
     }
 }
