@@ -16,7 +16,7 @@ use crate::model::Predictor;
 use crate::{Error, Model};
 use expanded::Expanded;
 use products::Products;
-use trees::{PairSide, TreePairs};
+use trees::{AdBlock, TreePairs, UserBlock};
 
 /// A range of ads to score begins and ends at multiples of this, or ends with the ads.
 pub const ADS_STEP: usize = 64;
@@ -88,9 +88,9 @@ enum Prepared {
     /// Offsets and vectors, laid out for the kernel.
     Laid(Vec<f32>),
     Slots(Vec<Slots>),
-    User(PairSide),
+    User(UserBlock),
     /// In blocks of [`ADS_STEP`].
-    Ads(Vec<PairSide>),
+    Ads(Vec<AdBlock>),
 }
 
 /// Working memory of scoring, reused from call to call.

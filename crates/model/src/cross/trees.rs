@@ -7,6 +7,11 @@ use crate::Error;
 use crate::forest::Forest;
 use crate::trees::{Plan, PlanError, Scratch as PlanScratch, TreeColumn};
 
+/// Users ready for pairs.
+pub(super) type UserBlock = PairSide;
+/// Ads ready for pairs.
+pub(super) type AdBlock = PairSide;
+
 /// An ensemble, and where each of its features is found.
 #[derive(Debug)]
 pub(super) struct TreePairs<'a> {
@@ -31,13 +36,13 @@ impl<'a> TreePairs<'a> {
     }
 
     /// Some users; the constants go with them.
-    pub(super) fn users(&self, numbers: &[Vec<f64>], range: Range<usize>) -> Result<PairSide, Error> {
+    pub(super) fn users(&self, numbers: &[Vec<f64>], range: Range<usize>) -> Result<UserBlock, Error> {
         let columns = self.columns(Origin::User, numbers, &range);
         self.plan.left(&columns, range.len()).map_err(unfit)
     }
 
     /// All ads, in blocks of [`ADS_STEP`].
-    pub(super) fn ads(&self, numbers: &[Vec<f64>], rows: usize) -> Result<Vec<PairSide>, Error> {
+    pub(super) fn ads(&self, numbers: &[Vec<f64>], rows: usize) -> Result<Vec<AdBlock>, Error> {
         let blocks = (0..rows).step_by(ADS_STEP).map(|first| {
             let range = first..(first + ADS_STEP).min(rows);
             let columns = self.columns(Origin::Ad, numbers, &range);
@@ -49,22 +54,23 @@ impl<'a> TreePairs<'a> {
     /// Probabilities of all users with the ads of some blocks.
     pub(super) fn score(
         &self,
-        users: &PairSide,
-        blocks: &[PairSide],
+        users: &UserBlock,
+        blocks: &[AdBlock],
         scratch: &mut Scratch,
         out: &mut [f64],
     ) -> Result<(), Error> {
-        let stride: usize = blocks.iter().map(|block| block.rows).sum();
+        let stride: usize = blocks.iter().map(AdBlock::rows).sum();
         let Scratch { trees, raw, .. } = scratch;
         let mut first = 0;
         for block in blocks {
-            raw.resize(users.rows * block.rows, 0.0);
+            let rows = block.rows();
+            raw.resize(users.rows() * rows, 0.0);
             self.plan.score(users, block, trees, raw).map_err(unfit)?;
-            for (user, raw) in raw.chunks_exact(block.rows).enumerate() {
-                let out = &mut out[user * stride + first..][..block.rows];
+            for (user, raw) in raw.chunks_exact(rows).enumerate() {
+                let out = &mut out[user * stride + first..][..rows];
                 out.iter_mut().zip(raw).for_each(|(out, &raw)| *out = self.forest.ensemble().probability(raw));
             }
-            first += block.rows;
+            first += rows;
         }
         Ok(())
     }
@@ -99,6 +105,12 @@ struct PairPlan<'a> {
 pub(super) struct PairSide {
     rows: usize,
     columns: Vec<Vec<f64>>,
+}
+
+impl PairSide {
+    fn rows(&self) -> usize {
+        self.rows
+    }
 }
 
 impl<'a> PairPlan<'a> {

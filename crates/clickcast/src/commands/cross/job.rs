@@ -23,8 +23,8 @@ use crate::progress::Progress;
 
 /// Pairs scored before the best of them are picked: their scores stay in the second-level cache.
 const TILE_PAIRS: usize = 64 * 1024;
-/// Row groups, or blocks of users, made for each thread before they are written in order.
-const BLOCKS_PER_THREAD: usize = 4;
+/// Row groups, or blocks of users, made for each thread before they are written in order; as many wait meanwhile.
+const BLOCKS_PER_THREAD: usize = 2;
 
 /// A file to write.
 pub(super) struct Output {
@@ -164,21 +164,26 @@ impl Job<'_> {
     ) -> Result<(), Failure> {
         let (rows, ads, block_users) = (users.side.rows(), self.ads.prepared.rows(), self.block_users());
         let starts: Vec<usize> = (0..rows).step_by(block_users).collect();
+        let block = |scratch: &mut Scratch, &first: &usize| {
+            let range = first..(first + block_users).min(rows);
+            let pairs = range.len() * ads;
+            let made = make(range, scratch);
+            self.progress.add(pairs as u64);
+            made
+        };
+        let score = |wave: &[usize]| -> Vec<Result<R, Failure>> {
+            self.context.pool.install(|| wave.par_iter().map_init(Scratch::default, block).collect())
+        };
+        let mut ready = Vec::new();
+        // While one wave is written the next one is scored.
         for wave in starts.chunks(self.context.threads * BLOCKS_PER_THREAD) {
-            let block = |scratch: &mut Scratch, &first: &usize| {
-                let range = first..(first + block_users).min(rows);
-                let pairs = range.len() * ads;
-                let made = make(range, scratch);
-                self.progress.add(pairs as u64);
-                made
-            };
-            let made: Vec<Result<R, Failure>> =
-                self.context.pool.install(|| wave.par_iter().map_init(Scratch::default, block).collect());
-            for made in made {
-                take(made?)?;
-            }
+            ready = std::thread::scope(|scope| {
+                let next = scope.spawn(|| score(wave));
+                ready.into_iter().try_for_each(|made: Result<R, Failure>| take(made?))?;
+                Ok::<_, Failure>(next.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })?;
         }
-        Ok(())
+        ready.into_iter().try_for_each(|made| take(made?))
     }
 
     fn write_all<T: Number>(&self, users: &Entities, file: &mut AllPairs) -> Result<u64, Failure> {
