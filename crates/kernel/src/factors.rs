@@ -243,8 +243,9 @@ fn ffm_log_odds_of<const K: usize>(vectors: &[&[f32]]) -> f32 {
             }
         }
     }
+    let [a, b, c, d] = sums;
     for lane in 0..K {
-        total += (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+        total += (a[lane] + b[lane]) + (c[lane] + d[lane]);
     }
     total
 }

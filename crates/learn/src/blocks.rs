@@ -12,8 +12,8 @@ use crate::random::{hash, uniform};
 pub(crate) enum Split {
     /// Every row is learned from; the held-out rows are other data.
     None,
-    /// Rows from this time on are fold 0; all others are never held out.
-    Time(i64),
+    /// Of the rows from this time on one in so many is fold 0; all others are never held out.
+    Time { from: i64, one_in: u64 },
     /// Rows from this number on are fold 0; all others are never held out.
     Tail(u64),
     /// Rows fall into folds evenly, by a hash of their number; a fold is `1 / folds` of them.
@@ -25,7 +25,9 @@ impl Split {
     fn holds_out(self, fold: u64, seed: u64, row: u64, time: Option<i64>) -> bool {
         match self {
             Self::None => false,
-            Self::Time(from) => time.is_some_and(|time| time >= from),
+            Self::Time { from, one_in } => {
+                time.is_some_and(|time| time >= from) && hash(seed ^ 0xF01D, row).is_multiple_of(one_in)
+            }
             Self::Tail(from) => row >= from,
             Self::Folds(folds) => hash(seed ^ 0xF01D, row) % folds == fold,
         }
@@ -133,6 +135,16 @@ impl Block {
             labels: order.iter().map(|&(_, index, row)| blocks[index].labels[row]).collect(),
             weights: order.iter().map(|&(_, index, row)| weight(index, row)).collect(),
         }
+    }
+
+    /// About what the rows take in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        let column = |column: &Slots| match column {
+            Slots::One(slots) => slots.len(),
+            Slots::Many { offsets, slots } => offsets.len() + slots.len(),
+        };
+        let numbers = self.encoded.columns.iter().map(column).sum::<usize>() + 2 * self.labels.len();
+        4 * numbers as u64
     }
 
     /// A number that follows from the rows and their order, to tell data apart.

@@ -37,6 +37,12 @@ pub enum Error {
     /// Every row weighs nothing, or the weights leave one class without any.
     #[error("the sample weights leave no weight to one of the classes")]
     NoWeight,
+    /// The rows given to measure by tell nothing.
+    #[error("{}", if *.rows == 0 { "there are no rows to validate by" } else { "the rows to validate by weigh nothing" })]
+    NoValidRows {
+        /// How many there are.
+        rows: u64,
+    },
     /// Numbers ran away.
     #[error("learning diverged to infinite weights; check the numeric columns and the sample weights")]
     Diverged,

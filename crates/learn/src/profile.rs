@@ -10,7 +10,7 @@ use crate::random::hash;
 /// Rows whose numbers are kept to find quantiles: their error is below 1 / sqrt(2^15), half a percent.
 const SAMPLE_ROWS_MAX: usize = 1 << 15;
 /// Distinct values counted over all features together; beyond it the rarest are forgotten. Each
-/// takes at most 48 bytes (tables are a quarter to half full), so 200 MB.
+/// takes at most 64 bytes (tables are a quarter to half full), so 256 MB.
 const VALUES_MAX: usize = 1 << 22;
 
 /// What the first pass found.
@@ -132,11 +132,15 @@ impl Profile {
         }
     }
 
-    /// The time at which a share of the rows lies behind; none without times.
-    pub(crate) fn time_quantile(&self, share: f64) -> Option<i64> {
+    /// The time from which on about a share of the rows lies, and what share that is truly; none without older rows.
+    pub(crate) fn newest(&self, share: f64) -> Option<(i64, f64)> {
+        let (first, _) = self.time_range?;
         let mut times = self.sample.times.clone();
         times.sort_unstable();
-        times.get((times.len() as f64 * share) as usize).copied()
+        let quantile = *times.get((times.len() as f64 * (1.0 - share)) as usize)?;
+        let from = if quantile > first { quantile } else { *times.iter().find(|&&time| time > first)? };
+        let found = times.len() - times.partition_point(|&time| time < from);
+        Some((from, found as f64 / times.len() as f64))
     }
 
     /// The encoder with about `bins` bins a numeric field, a slot for each value seen at least

@@ -83,6 +83,32 @@ pub struct Trained {
     pub training: Training,
 }
 
+/// The rows of a large source, encoded.
+struct Rows {
+    /// To learn from; none where they don't fit in memory.
+    kept: Option<Vec<Block>>,
+    /// To measure on.
+    held: Vec<Block>,
+    /// Those of them to learn from in the end.
+    held_learn: Vec<Block>,
+    data_hash: u64,
+}
+
+impl Rows {
+    /// Puts rows that are sorted by their label in random order, if that can be; gives the note for it.
+    fn shuffle(&mut self, seed: u64) -> &'static str {
+        match &mut self.kept {
+            // They are in memory twice meanwhile.
+            Some(blocks) if blocks.iter().map(Block::bytes).sum::<u64>() <= KEPT_BYTES_MAX / 2 => {
+                *blocks = vec![Block::shuffled(blocks, seed)];
+                self.held_learn = vec![Block::shuffled(&self.held_learn, seed)];
+                "the rows are sorted by their label: learned in random order"
+            }
+            _ => "the rows are sorted by their label, which learns badly: shuffle the files",
+        }
+    }
+}
+
 /// The result of one fit, on rows of its own.
 struct Fit {
     epochs: usize,
@@ -118,14 +144,19 @@ pub fn train<E: From<Error> + Send>(
     let mut valid_batches = Vec::new();
     if let Some(valid) = valid {
         valid.begin(Phase::Encode);
-        let mut rows = 0.0;
+        let (mut rows, mut weight) = (0, 0.0);
         valid.pass(&mut |batch| {
-            rows += batch.rows as f64;
-            if rows <= HELD_ROWS_MAX {
+            rows += batch.rows as u64;
+            if rows <= HELD_ROWS_MAX as u64 {
+                weight +=
+                    batch.weights.as_ref().map_or(batch.rows as f64, |all| all.iter().map(|&w| f64::from(w)).sum());
                 valid_batches.push(batch);
             }
             Ok(())
         })?;
+        if weight <= 0.0 {
+            return Err(Error::NoValidRows { rows }.into());
+        }
     }
     let trainer = Trainer { schema, settings, profile: &profile, valid: &valid_batches };
     match kept {
@@ -204,44 +235,17 @@ impl Trainer<'_> {
     /// batches where they were kept.
     fn many<E: From<Error>>(&self, source: &mut dyn Source<E>, read: Option<Vec<Batch>>) -> Result<Trained, E> {
         let share = HELD_SHARE.min(HELD_ROWS_MAX / self.profile.rows as f64);
-        let split = self.split(share);
-        let selection = self.selection(split, 0);
+        let selection = self.selection(self.split(share), 0);
         let candidate = default_candidate(self.settings.family);
         let encoder = self.encoder(&candidate)?;
-        let bytes = self.profile.rows * encoder.fields() as u64 * 4;
-        let mut kept: Option<Vec<Block>> = (bytes <= KEPT_BYTES_MAX).then(Vec::new);
-        let (mut held, mut held_learn, mut data_hash, mut first_row) = (Vec::new(), Vec::new(), 0u64, 0);
-        source.begin(Phase::Encode);
-        let mut encode = |batch: Batch| -> Result<(), E> {
-            let parted = selection.part(&encoder, &batch, first_row)?;
-            for block in [&parted.learn, &parted.held_learn] {
-                data_hash = data_hash.wrapping_add(block.data_hash(first_row));
-            }
-            first_row += batch.rows as u64;
-            if let Some(kept) = &mut kept {
-                kept.push(parted.learn);
-            }
-            held.push(parted.held);
-            held_learn.push(parted.held_learn);
-            Ok(())
-        };
-        match read {
-            Some(batches) => batches.into_iter().try_for_each(encode)?,
-            None => source.pass(&mut encode)?,
-        }
+        let mut rows = self.encode_once(source, read, &encoder, &selection)?;
         for (batch, first_row) in with_first_rows(self.valid) {
             let all = Selection { split: Split::None, negatives: 1.0, ..selection };
-            held.push(all.part(&encoder, batch, first_row)?.learn);
+            rows.held.push(all.part(&encoder, batch, first_row)?.learn);
         }
-        held.retain(|block| block.encoded.rows > 0);
-        let order_note = self.profile.is_sorted_by_label().then(|| match &mut kept {
-            Some(blocks) if bytes <= KEPT_BYTES_MAX / 2 => {
-                *blocks = vec![Block::shuffled(blocks, self.settings.seed)];
-                held_learn = vec![Block::shuffled(&held_learn, self.settings.seed)];
-                "the rows are sorted by their label: learned in random order"
-            }
-            _ => "the rows are sorted by their label, which learns badly: shuffle the files",
-        });
+        rows.held.retain(|block| block.encoded.rows > 0);
+        let order_note = self.profile.is_sorted_by_label().then(|| rows.shuffle(self.settings.seed));
+        let Rows { kept, held, held_learn, data_hash } = rows;
         let mut optimizer = self.optimizer(&encoder, &candidate, self.settings.threads);
         let mut number = 0;
         let history = until_it_stops_improving(&mut optimizer, &held, EPOCHS_MAX, |optimizer, go_on| {
@@ -282,6 +286,41 @@ impl Trainer<'_> {
         )];
         notes.extend(order_note.map(str::to_owned));
         Ok(self.finish(encoder, &optimizer, &rows, data_hash, notes)?)
+    }
+
+    /// Encodes all rows, and keeps those to learn where they fit.
+    fn encode_once<E: From<Error>>(
+        &self,
+        source: &mut dyn Source<E>,
+        read: Option<Vec<Batch>>,
+        encoder: &Encoder,
+        selection: &Selection,
+    ) -> Result<Rows, E> {
+        let mut rows = Rows { kept: Some(Vec::new()), held: Vec::new(), held_learn: Vec::new(), data_hash: 0 };
+        let (mut first_row, mut bytes) = (0, 0);
+        let mut encode = |batch: Batch| -> Result<(), E> {
+            let parted = selection.part(encoder, &batch, first_row)?;
+            for block in [&parted.learn, &parted.held_learn] {
+                rows.data_hash = rows.data_hash.wrapping_add(block.data_hash(first_row));
+            }
+            first_row += batch.rows as u64;
+            bytes += parted.learn.bytes();
+            match &mut rows.kept {
+                Some(kept) if bytes <= KEPT_BYTES_MAX => kept.push(parted.learn),
+                _ => rows.kept = None,
+            }
+            rows.held.push(parted.held);
+            rows.held_learn.push(parted.held_learn);
+            Ok(())
+        };
+        match read {
+            Some(batches) => batches.into_iter().try_for_each(encode)?,
+            None => {
+                source.begin(Phase::Encode);
+                source.pass(&mut encode)?;
+            }
+        }
+        Ok(rows)
     }
 
     /// Fits each candidate on each fold, several at a time; each fit on one thread.
@@ -379,10 +418,9 @@ impl Trainer<'_> {
         if !self.valid.is_empty() {
             return Split::None;
         }
-        let (first, last) = self.profile.time_range.unwrap_or_default();
-        match self.profile.time_quantile(1.0 - share) {
-            // Without spread there is no newer and older; all newest rows could be all rows.
-            Some(from) if first < last && from > first => Split::Time(from),
+        match self.profile.newest(share) {
+            // Many rows may have one time, a day: of them some are taken.
+            Some((from, found)) => Split::Time { from, one_in: (found / share).round().max(1.0) as u64 },
             _ if self.profile.rows <= ROWS_FEW_MAX => Split::Folds(FOLDS),
             _ => Split::Folds((1.0 / share).round() as u64),
         }

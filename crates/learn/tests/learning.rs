@@ -23,13 +23,13 @@ struct World {
     /// The click's log-odds for (row, user, ad, hour).
     truth: fn(u64, u64, u64, f64) -> f64,
     weight: Option<fn(u64) -> f32>,
-    has_times: bool,
+    time: Option<fn(u64) -> i64>,
     sorted_by_label: bool,
 }
 
 impl World {
     fn new(rows: std::ops::Range<u64>, truth: fn(u64, u64, u64, f64) -> f64) -> Self {
-        Self { rows, rows_per_batch: 4096, truth, weight: None, has_times: false, sorted_by_label: false }
+        Self { rows, rows_per_batch: 4096, truth, weight: None, time: None, sorted_by_label: false }
     }
 
     fn user(row: u64) -> u64 {
@@ -79,7 +79,7 @@ impl World {
             ],
             labels: Some(all().map(|row| self.clicked(row)).collect()),
             weights: self.weight.map(|weight| all().map(weight).collect()),
-            times: self.has_times.then(|| all().map(|row| row as i64).collect()),
+            times: self.time.map(|time| all().map(time).collect()),
             carried: Vec::new(),
         }
     }
@@ -237,7 +237,7 @@ fn learning_stops_by_the_newest_rows_where_there_are_times() {
     let noise = |_: u64, _: u64, _: u64, _: f64| 0.0;
     for has_times in [false, true] {
         let mut world = World::new(0..20_000, noise);
-        world.has_times = has_times;
+        world.time = has_times.then_some(|row| row as i64);
         let trained = learn(&mut world, &settings(Family::Fm)).unwrap();
         let test = World::new(50_000..70_000, noise);
         let logloss = test.evaluate(&trained).logloss;
@@ -245,6 +245,24 @@ fn learning_stops_by_the_newest_rows_where_there_are_times() {
         assert_eq!(trained.training.times, has_times.then_some((0, 19_999)));
         let held_out = trained.training.held_out.unwrap().rows;
         assert_eq!(held_out < 6_000, has_times, "{held_out} rows held out");
+    }
+}
+
+#[test]
+fn the_newest_of_few_distinct_times_are_held_out_in_part() {
+    const DAY: u64 = 20_000;
+    type Case = (&'static str, fn(u64) -> i64, std::ops::Range<u64>);
+    let table: [Case; 5] = [
+        ("a short day, then a long one", |row| i64::from(row >= 1_000), 3_000..5_000),
+        ("a long day, then a short one", |row| i64::from(row >= 19_000), 900..1_100),
+        ("three days", |row| (row * 3 / DAY) as i64, 2_500..4_500),
+        ("seven days", |row| (row * 7 / DAY) as i64, 4_000..6_000),
+        ("one day: no newest rows, so all are held out in turn", |_| 5, DAY..DAY + 1),
+    ];
+    for (what, time, expected) in table {
+        let mut world = World { time: Some(time), ..World::new(0..DAY, additive) };
+        let held_out = learn(&mut world, &settings(Family::Lr)).unwrap().training.held_out.unwrap().rows;
+        assert!(expected.contains(&held_out), "{what}: {held_out} rows held out");
     }
 }
 
@@ -258,6 +276,15 @@ fn rows_given_to_validate_by_are_the_ones_measured() {
         &settings(Family::Lr),
     );
     assert_eq!(trained.unwrap().training.held_out.unwrap().rows, 3_000);
+    for (rows, weight, said) in [
+        (0..0, None, "there are no rows to validate by"),
+        (0..9, Some((|_| 0.0) as fn(u64) -> f32), "the rows to validate by weigh nothing"),
+    ] {
+        let mut valid = World { weight, ..World::new(rows, additive) };
+        let valid = Some(&mut valid as &mut dyn Source<Error>);
+        let error = train(&mut World::new(0..10_000, additive), valid, &schema(), &settings(Family::Lr)).unwrap_err();
+        assert_eq!(error.to_string(), said);
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub struct Training {
     pub positives: u64,
     /// First and last time, where the schema names one; milliseconds since 1970 UTC for timestamps.
     pub times: Option<(i64, i64)>,
-    /// XXH3-64 of the rows as the model saw them, in hex: equal data gives an equal hash.
+    /// A 64-bit hash of the rows as the model saw them, in hex: equal data gives an equal hash.
     pub data_hash: String,
     /// On the rows held out from learning; none where there were none.
     pub held_out: Option<Metrics>,

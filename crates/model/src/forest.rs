@@ -149,10 +149,14 @@ fn place(places: &HashMap<String, f64>, category: Category<'_>) -> f64 {
     found.copied().unwrap_or(f64::NAN)
 }
 
-/// What LightGBM was fed for a category without a list: the number itself, or NaN.
+/// What LightGBM was fed for a category without a list: the number itself (truth values are 0 and 1), or NaN.
 fn number(category: Category<'_>) -> f64 {
     match category {
-        Category::Text(text) => text.trim().parse().unwrap_or(f64::NAN),
+        Category::Text(text) => match text.trim() {
+            text if text.eq_ignore_ascii_case("true") => 1.0,
+            text if text.eq_ignore_ascii_case("false") => 0.0,
+            text => text.parse().unwrap_or(f64::NAN),
+        },
         Category::Integer(integer) => integer as f64,
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum Predictor {
     Trees(Box<Forest>),
 }
 
-/// What scoring keeps between batches, so that nothing is allocated per batch; one for each thread.
+/// What scoring keeps between batches, so that its large buffers are allocated once; one for each thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
     encoded: Encoded,
@@ -86,7 +86,7 @@ impl Model {
     /// A model from its verified artifact.
     ///
     /// # Errors
-    /// [`Error::Damaged`], or [`Error::Newer`] for a family of the future.
+    /// [`Error::Damaged`].
     pub fn from_artifact(artifact: Artifact) -> Result<Self, Error> {
         let manifest = artifact.manifest();
         let predictor = match manifest.family.as_str() {
@@ -103,8 +103,8 @@ impl Model {
             "lightgbm" => {
                 let ensemble = Ensemble::parse(artifact.payload(LIGHTGBM)?);
                 let ensemble = ensemble.map_err(|error| Error::Damaged(error.to_string()))?;
-                let names = manifest.schema.features().iter().map(|feature| &feature.name);
-                if !names.eq(ensemble.features().iter().map(|feature| &feature.name)) {
+                let names = manifest.schema.features().iter().map(|feature| lightgbm_name(&feature.name));
+                if !names.eq(ensemble.features().iter().map(|feature| feature.name.as_str())) {
                     return Err(Error::Damaged("the schema and the ensemble have different features".to_owned()));
                 }
                 Predictor::Trees(Box::new(Forest::new(ensemble)))
@@ -197,25 +197,29 @@ fn lightgbm_schema(ensemble: &Ensemble) -> Result<Schema, Error> {
     Schema::new(features.collect()).map_err(|error| Error::Unfit(error.to_string()))
 }
 
-/// The model's features with the roles and sides of a schema given beside it.
+/// A column's name as LightGBM writes it.
+fn lightgbm_name(name: &str) -> String {
+    name.replace(' ', "_")
+}
+
+/// The model's features with the roles, sides and names of a schema given beside it.
 fn adopt(own: &Schema, given: &Schema, ensemble: &Ensemble) -> Result<Schema, Error> {
     let unused = ensemble.features().iter().filter(|feature| feature.kind == FeatureKind::Unused);
     let unused: Vec<&str> = unused.map(|feature| feature.name.as_str()).collect();
     let mut features = Vec::new();
     for feature in own.features() {
-        // LightGBM writes spaces in names as underscores.
-        let same = |candidate: &&Feature| candidate.name.replace(' ', "_") == feature.name;
+        let same = |candidate: &&Feature| lightgbm_name(&candidate.name) == feature.name;
         let Some(found) = given.features().iter().find(same) else {
             return Err(Error::Unfit(format!("the model's feature `{}` is not in the schema", feature.name)));
         };
         // A column that was constant in training has no kind of its own: it is what the schema says.
         let kind = if unused.contains(&feature.name.as_str()) { found.kind } else { feature.kind };
-        features.push(Feature { name: feature.name.clone(), kind, side: found.side });
+        features.push(Feature { name: found.name.clone(), kind, side: found.side });
     }
     if let Some(extra) = given
         .features()
         .iter()
-        .find(|feature| !own.features().iter().any(|own| own.name == feature.name.replace(' ', "_")))
+        .find(|feature| !own.features().iter().any(|own| own.name == lightgbm_name(&feature.name)))
     {
         return Err(Error::Unfit(format!("the schema's feature `{}` is not in the model; take it out", extra.name)));
     }

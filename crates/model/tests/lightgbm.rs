@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clickcast_model::Model;
 use clickcast_model::trees::{Ensemble, FeatureKind, Kind, Plan, Scratch, TreeColumn};
+use clickcast_record::{self as record, Batch, Categorical, Categories, Column, Feature, Numeric, Schema};
 use proptest::prelude::*;
 
 fn golden(file: &str) -> PathBuf {
@@ -239,5 +241,49 @@ proptest! {
             let row = vec![1.0; model.features().len()];
             let _ = model.probability(model.raw_score(&row));
         }
+    }
+}
+
+#[test]
+fn a_schema_gives_columns_the_spaces_that_lightgbm_wrote_as_underscores() {
+    let text = std::fs::read_to_string(golden("one_tree.txt")).unwrap();
+    let names: Vec<String> =
+        Ensemble::parse(text.as_bytes()).unwrap().features().iter().map(|feature| feature.name.clone()).collect();
+    let spaced = names.join(" ").replacen(&names[0], "device_type", 1);
+    let text = text.replacen(&format!("feature_names={}", names.join(" ")), &format!("feature_names={spaced}"), 1);
+    let own = Model::from_lightgbm(text.clone().into_bytes(), None).unwrap();
+    let features = own.schema().features().iter().map(|feature| {
+        let mut feature = feature.clone();
+        feature.name = feature.name.replace("device_type", "device type");
+        feature
+    });
+    let schema = Schema::new(features.collect()).unwrap();
+    let model = Model::from_lightgbm(text.into_bytes(), Some(&schema)).unwrap();
+    assert_eq!(model.schema().features()[0].name, "device type");
+    let read = Model::from_artifact(model.artifact().clone()).unwrap();
+    assert_eq!(read.schema(), model.schema());
+}
+
+#[test]
+fn truth_values_are_the_numbers_that_lightgbm_was_fed() {
+    let text = std::fs::read(golden("categorical_small.txt")).unwrap();
+    let model = Model::from_lightgbm(text, None).unwrap();
+    let score = |zero: &str, one: &str| {
+        let texts = Categories::Text(vec![zero, one].into());
+        let column = |feature: &Feature| match feature.kind {
+            record::Kind::Numeric => Column::Numeric(Numeric::F64(vec![0.5; 2].into())),
+            _ => Column::Categorical(Categorical::Coded { codes: vec![1, 2].into(), categories: texts.clone() }),
+        };
+        let features = model.schema().features().iter().map(column).collect();
+        let (labels, weights, times) = (None, None, None);
+        let batch = Batch { rows: 2, first_row: 0, features, labels, weights, times, carried: Vec::new() };
+        let mut out = Vec::new();
+        model.score(&batch, &mut clickcast_model::Scratch::default(), &mut out).unwrap();
+        out
+    };
+    let numbers = score("0", "1");
+    assert_ne!(numbers[0], numbers[1]);
+    for (zero, one) in [("false", "true"), ("False", "True"), (" FALSE", "TRUE ")] {
+        assert_eq!(score(zero, one), numbers, "{zero} and {one}");
     }
 }

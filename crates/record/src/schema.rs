@@ -142,27 +142,6 @@ impl Schema {
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
-
-    /// What keeps a model of `self` from scoring by `other`, in a sentence; none where nothing does.
-    #[must_use]
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        for feature in self.features() {
-            match other.features().iter().find(|candidate| candidate.name == feature.name) {
-                None => {
-                    return Some(format!("the model's feature `{}` is not in the other schema", feature.name));
-                }
-                Some(found) if found.kind != feature.kind => {
-                    return Some(format!(
-                        "feature `{}` is {:?} in the model but {:?} in the other schema",
-                        feature.name, feature.kind, found.kind
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        let extra = other.features().iter().find(|feature| !self.features().iter().any(|own| own.name == feature.name));
-        extra.map(|feature| format!("feature `{}` is not in the model", feature.name))
-    }
 }
 
 impl TryFrom<Fields> for Schema {
@@ -172,17 +151,14 @@ impl TryFrom<Fields> for Schema {
         if fields.features.is_empty() {
             return Err(Error::Schema("the schema has no [[feature]]; name at least one column".to_owned()));
         }
-        let mut roles = HashSet::new();
-        let single = [&fields.label, &fields.weight, &fields.time].into_iter().flatten();
-        for name in single.chain(fields.features.iter().map(|feature| &feature.name)) {
-            if name.is_empty() {
-                return Err(Error::Schema("the schema has a column without a name".to_owned()));
-            }
-            // The time may be a feature as well (the hour of a timestamp is not, but a counter is).
-            let is_time = fields.time.as_ref() == Some(name);
-            if !roles.insert(name.as_str()) && !is_time {
-                return Err(Error::Schema(format!("column `{name}` is named twice in the schema; keep one")));
-            }
+        let single: Vec<&String> = [&fields.label, &fields.weight].into_iter().flatten().collect();
+        let mut distinct = HashSet::new();
+        let mut names = single.iter().copied().chain(fields.features.iter().map(|feature| &feature.name));
+        let twice = names.find(|name| name.is_empty() || !distinct.insert(name.as_str()));
+        // The time may be a feature as well (the hour of a timestamp is not, but a counter is).
+        let time_twice = fields.time.as_ref().filter(|time| time.is_empty() || single.contains(time));
+        if let Some(name) = twice.or(time_twice) {
+            return Err(Error::Schema(format!("column `{name}` is empty or named twice in the schema; keep one")));
         }
         let mut ids = HashSet::new();
         if let Some(name) = fields.id.iter().find(|name| name.is_empty() || !ids.insert(name.as_str())) {
@@ -221,8 +197,11 @@ mod tests {
         let feature = "[[feature]]\nname = \"a\"\nkind = \"numeric\"\n";
         for (text, said) in [
             (String::new(), "no [[feature]]"),
-            (format!("{feature}{feature}"), "`a` is named twice"),
-            (format!("label = \"a\"\n{feature}"), "`a` is named twice"),
+            (format!("{feature}{feature}"), "`a` is empty or named twice"),
+            (format!("label = \"a\"\n{feature}"), "`a` is empty or named twice"),
+            (format!("label = \"y\"\ntime = \"y\"\n{feature}"), "`y` is empty or named twice"),
+            (format!("label = \"a\"\ntime = \"a\"\n{feature}"), "`a` is empty or named twice"),
+            (format!("time = \"a\"\n{feature}{feature}"), "`a` is empty or named twice"),
             (feature.replace("numeric", "text"), "unknown variant `text`"),
             (format!("{feature}side = \"pair\"\n"), "a feature of both sides can't be declared: compute it beforehand"),
             (format!("labels = \"y\"\n{feature}"), "unknown field `labels`"),

@@ -8,17 +8,29 @@ use anyhow::{Context, Result, bail};
 use crate::root;
 use crate::run::{Run, measured};
 
-/// Every contender runs this often. By turns, so that what slows the machine down for a while slows all of them.
-const REPEATS: usize = 3;
+/// The core to which a contender of one thread is pinned.
+const CORE: &str = "0";
 
 /// One who takes part: a command over `rows` rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
     pub(crate) words: Vec<String>,
+    /// What one pass over the data must report; who works in memory makes as many passes as the clock needs.
+    pub(crate) rows: u64,
     pub(crate) timing: Timing,
+    /// Whether the race goes on without it when it fails, and says so.
+    pub(crate) is_peer: bool,
     /// What it writes, removed before each run: a path from the root, or none.
     pub(crate) writes: Option<String>,
+}
+
+impl Contender {
+    /// The same, on one core.
+    pub(crate) fn pinned(mut self) -> Self {
+        self.words.splice(0..0, ["taskset", "--cpu-list", CORE].map(str::to_owned));
+        self
+    }
 }
 
 /// Which CPU time counts.
@@ -34,6 +46,7 @@ pub(crate) enum Timing {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
+    pub(crate) is_peer: bool,
     /// The command as typed.
     pub(crate) command: String,
     /// Rows per CPU second.
@@ -63,60 +76,122 @@ impl Quality {
     }
 }
 
-/// Repeated measurements of one quantity; never empty.
+/// How a race ended.
+#[derive(Debug, Default)]
+pub(crate) struct Race {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) absent: Vec<Absent>,
+}
+
+/// A peer that could not be measured, and why.
+#[derive(Debug)]
+pub(crate) struct Absent {
+    pub(crate) name: &'static str,
+    pub(crate) reason: String,
+}
+
+impl Race {
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    pub(crate) fn entry_mut(&mut self, name: &str) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.name == name)
+    }
+}
+
+/// Repeated measurements of one quantity, in the order taken; never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
-    ascending: Vec<f64>,
+    samples: Vec<f64>,
 }
 
 impl Series {
     /// # Panics
     /// If there is no sample: whoever measures, measures at least once.
-    pub(crate) fn new(mut samples: Vec<f64>) -> Self {
+    pub(crate) fn new(samples: Vec<f64>) -> Self {
         assert!(!samples.is_empty(), "a series has samples");
-        samples.sort_by(f64::total_cmp);
-        Self { ascending: samples }
+        Self { samples }
+    }
+
+    /// How many times the other's, turn by turn: what slowed one turn down slowed both.
+    pub(crate) fn ratio(&self, other: &Self) -> Self {
+        Self::new(self.samples.iter().zip(&other.samples).map(|(ours, theirs)| ours / theirs).collect())
     }
 
     pub(crate) fn median(&self) -> f64 {
-        let middle = self.ascending.len() / 2;
-        if self.ascending.len() % 2 == 1 {
-            return self.ascending[middle];
+        let ascending = self.ascending();
+        let middle = ascending.len() / 2;
+        if ascending.len() % 2 == 1 {
+            return ascending[middle];
         }
-        f64::midpoint(self.ascending[middle - 1], self.ascending[middle])
+        f64::midpoint(ascending[middle - 1], ascending[middle])
     }
 
-    /// The distance from the smallest to the largest, relative to the median.
-    pub(crate) fn spread(&self) -> f64 {
-        (self.ascending[self.ascending.len() - 1] - self.ascending[0]) / self.median()
+    /// The smallest and the largest.
+    pub(crate) fn range(&self) -> (f64, f64) {
+        let ascending = self.ascending();
+        (ascending[0], ascending[ascending.len() - 1])
+    }
+
+    fn ascending(&self) -> Vec<f64> {
+        let mut samples = self.samples.clone();
+        samples.sort_by(f64::total_cmp);
+        samples
     }
 }
 
-/// Runs each contender [`REPEATS`] times over `rows` rows, by turns.
+/// Runs each contender `repeats` times, by turns, so that what slows the machine down for a while slows all of them.
 ///
 /// # Errors
-/// If one of them fails or does not report that many rows, with its name.
-pub(crate) fn race(rows: u64, contenders: &[Contender]) -> Result<Vec<Entry>> {
+/// If one of ours fails or reports the wrong rows, with its name. A peer that does is left out, and listed as absent.
+pub(crate) fn race(repeats: usize, contenders: &[Contender]) -> Result<Race> {
     let mut runs = vec![Vec::new(); contenders.len()];
-    for turn in 1..=REPEATS {
-        for (contender, runs) in contenders.iter().zip(&mut runs) {
-            let run = run_once(rows, contender).with_context(|| contender.name.to_owned())?;
-            println!("   {turn}/{REPEATS} {}: {:.2} s", contender.name, run.wall_s);
-            runs.push(run);
+    let mut reasons = vec![None; contenders.len()];
+    for turn in 1..=repeats {
+        for ((contender, runs), reason) in contenders.iter().zip(&mut runs).zip(&mut reasons) {
+            if reason.is_some() {
+                continue;
+            }
+            match run_once(contender).with_context(|| contender.name.to_owned()) {
+                Ok(run) => {
+                    println!("   {turn}/{repeats} {}: {:.2} s", contender.name, run.wall_s);
+                    runs.push(run);
+                }
+                Err(error) if contender.is_peer => {
+                    println!("   {turn}/{repeats} absent: {error:#}");
+                    *reason = Some(format!("{:#}", error.root_cause()));
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
-    contenders.iter().zip(runs).map(|(contender, runs)| entry(rows, contender, &runs)).collect()
+    let mut race = Race::default();
+    for ((contender, runs), reason) in contenders.iter().zip(&runs).zip(reasons) {
+        match reason {
+            Some(reason) => race.absent.push(Absent { name: contender.name, reason }),
+            None => race.entries.push(entry(contender, runs)?),
+        }
+    }
+    Ok(race)
 }
 
-fn run_once(rows: u64, contender: &Contender) -> Result<Run> {
+fn run_once(contender: &Contender) -> Result<Run> {
     if let Some(path) = &contender.writes {
         remove(path)?;
     }
     let run = measured(&mut command(&contender.words))?;
     // Whoever does nothing, or finds the work done, is fast.
-    let done = run.number("rows")?;
-    if done != rows as f64 {
+    let (done, rows) = (run.number("rows")?, contender.rows as f64);
+    let whole = match contender.timing {
+        Timing::Process => done == rows,
+        Timing::Reported => done >= rows && done % rows == 0.0,
+    };
+    if !whole {
         bail!("it did {done} rows instead of {rows}");
+    }
+    if contender.timing == Timing::Reported {
+        run.number("cpu_seconds")?;
     }
     Ok(run)
 }
@@ -143,18 +218,19 @@ pub(crate) fn remove(path: &str) -> Result<()> {
     }
 }
 
-fn entry(rows: u64, contender: &Contender, runs: &[Run]) -> Result<Entry> {
+fn entry(contender: &Contender, runs: &[Run]) -> Result<Entry> {
     let speeds = runs.iter().map(|run| {
         let cpu_s = match contender.timing {
             Timing::Process => run.cpu_s,
             Timing::Reported => run.number("cpu_seconds")?,
         };
         // A process too short for the clock of CPU time counts as one tick.
-        Ok(rows as f64 / cpu_s.max(0.001))
+        Ok(run.number("rows")? / cpu_s.max(0.001))
     });
     let last = runs.last().context("no run")?.clone();
     Ok(Entry {
         name: contender.name,
+        is_peer: contender.is_peer,
         command: contender.words.join(" "),
         speed: Series::new(speeds.collect::<Result<_>>()?),
         wall_s: Series::new(runs.iter().map(|run| run.wall_s).collect()),
@@ -173,64 +249,70 @@ mod tests {
         Run { wall_s: cpu_s * 2.0, cpu_s, memory_peak_bytes: (cpu_s * 100.0) as u64, report }
     }
 
-    fn contender(timing: Timing) -> Contender {
-        Contender { name: "ours", words: vec!["ours".to_owned(), "train".to_owned()], timing, writes: None }
+    fn contender(name: &'static str, words: &[&str], timing: Timing, is_peer: bool) -> Contender {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Contender { name, words, rows: 10, timing, is_peer, writes: None }
     }
 
     #[test]
-    fn a_series_is_told_by_its_median_and_spread() {
-        let rows: &[(&[f64], f64, f64)] = &[
-            (&[4.0], 4.0, 0.0),
-            (&[3.0, 1.0], 2.0, 1.0),
-            (&[9.0, 2.0, 4.0], 4.0, 1.75),
-            (&[1.0, 2.0, 3.0, 4.0], 2.5, 1.2),
+    fn a_series_is_told_by_its_median_and_range() {
+        let rows: &[(&[f64], f64, (f64, f64))] = &[
+            (&[4.0], 4.0, (4.0, 4.0)),
+            (&[3.0, 1.0], 2.0, (1.0, 3.0)),
+            (&[9.0, 2.0, 4.0], 4.0, (2.0, 9.0)),
+            (&[1.0, 2.0, 4.0, 3.0], 2.5, (1.0, 4.0)),
         ];
-        for (samples, median, spread) in rows {
+        for (samples, median, range) in rows {
             let series = Series::new(samples.to_vec());
-            assert_eq!((series.median(), series.spread()), (*median, *spread), "{samples:?}");
+            assert_eq!((series.median(), series.range()), (*median, *range), "{samples:?}");
         }
+    }
+
+    #[test]
+    fn a_ratio_compares_turn_by_turn() {
+        let ratio = Series::new(vec![8.0, 2.0, 6.0]).ratio(&Series::new(vec![4.0, 1.0, 2.0]));
+        assert_eq!((ratio.median(), ratio.range()), (2.0, (2.0, 3.0)));
     }
 
     #[test]
     fn the_process_or_its_report_is_the_clock() {
         let runs = [
-            run(2.0, r#"{"cpu_seconds": 0.5}"#),
-            run(4.0, r#"{"cpu_seconds": 0.25}"#),
-            run(5.0, r#"{"cpu_seconds": 1}"#),
+            run(2.0, r#"{"rows": 1000, "cpu_seconds": 0.5}"#),
+            run(4.0, r#"{"rows": 1000, "cpu_seconds": 0.25}"#),
+            run(5.0, r#"{"rows": 1000, "cpu_seconds": 1}"#),
         ];
-        let whole = entry(1_000, &contender(Timing::Process), &runs).expect("it is measured");
+        let words = ["ours", "train"];
+        let whole = entry(&contender("ours", &words, Timing::Process, false), &runs).expect("it is measured");
         assert_eq!(whole.speed.median(), 250.0);
         assert_eq!((whole.wall_s.median(), whole.memory_peak_bytes), (8.0, 500));
-        let part = entry(1_000, &contender(Timing::Reported), &runs).expect("it is reported");
+        let part = entry(&contender("ours", &words, Timing::Reported, false).pinned(), &runs).expect("it is reported");
         assert_eq!(part.speed.median(), 2_000.0);
-        assert_eq!(part.command, "ours train");
-    }
-
-    #[test]
-    fn a_peer_that_reports_no_time_is_refused() {
-        let error = entry(1, &contender(Timing::Reported), &[run(1.0, "null")]).expect_err("no `cpu_seconds`");
-        assert!(error.to_string().contains("cpu_seconds"), "{error}");
+        assert_eq!(part.command, "taskset --cpu-list 0 ours train");
     }
 
     #[test]
     fn contenders_run_by_turns_and_one_that_fails_or_does_nothing_is_named() {
-        let shell = |name, script: &str| Contender {
-            name,
-            words: ["sh", "-c", script].map(str::to_owned).to_vec(),
-            timing: Timing::Process,
-            writes: None,
+        let race = |script: &str, timing, is_peer| {
+            let done = ["sh", "-c", "echo '{\"rows\": 10}'"];
+            let lame = contender("lame", &["sh", "-c", script], timing, is_peer);
+            race(2, &[contender("able", &done, Timing::Process, false), lame])
         };
-        let done = "echo '{\"rows\": 10}'";
-        let entries = race(10, &[shell("a", done), shell("b", done)]).expect("both run");
-        assert_eq!(entries.iter().map(|entry| entry.name).collect::<Vec<_>>(), ["a", "b"]);
         let rows = [
-            ("exit 3", "lame: `sh -c exit 3` ended with exit status: 3"),
-            ("exit 0", "lame: no number `rows` in the report `null`"),
-            ("echo '{\"rows\": 0}'", "lame: it did 0 rows instead of 10"),
+            ("exit 3", Timing::Process, "`sh -c exit 3` ended with exit status: 3: "),
+            ("exit 0", Timing::Process, "no number `rows` in the report `null`"),
+            ("echo '{\"rows\": 20}'", Timing::Process, "it did 20 rows instead of 10"),
+            ("echo '{\"rows\": 0}'", Timing::Reported, "it did 0 rows instead of 10"),
+            ("echo '{\"rows\": 25}'", Timing::Reported, "it did 25 rows instead of 10"),
+            ("echo '{\"rows\": 20}'", Timing::Reported, "no number `cpu_seconds` in the report `{\"rows\":20}`"),
         ];
-        for (script, expected) in rows {
-            let error = race(10, &[shell("a", done), shell("lame", script)]).expect_err("one fails");
-            assert!(format!("{error:#}").starts_with(expected), "{error:#}");
+        for (script, timing, expected) in rows {
+            let error = race(script, timing, false).expect_err("one of ours fails");
+            assert_eq!(format!("{error:#}"), format!("lame: {expected}"));
+            let others = race(script, timing, true).expect("the others run on");
+            assert!(others.entry("able").is_some() && others.entry("lame").is_none());
+            assert_eq!((others.absent[0].name, others.absent[0].reason.as_str()), ("lame", expected));
         }
+        let both = race("echo '{\"rows\": 20, \"cpu_seconds\": 2}'", Timing::Reported, true).expect("both run");
+        assert_eq!(both.entries[1].speed.median(), 10.0);
     }
 }

@@ -5,8 +5,23 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::measure::{Entry, command};
+use super::measure::{Entry, Race, command};
 use crate::root;
+
+/// The pins that the results tell; the rest are what these need.
+const PEERS: [&str; 11] = [
+    "catboost",
+    "lightgbm",
+    "lleaves",
+    "llvmlite",
+    "numpy",
+    "onnxruntime",
+    "pyarrow",
+    "scikit-learn-intelex",
+    "vowpalwabbit",
+    "xgboost",
+    "ydf",
+];
 
 /// A case's part of the page.
 pub(crate) struct Section {
@@ -19,12 +34,24 @@ pub(crate) struct Section {
 pub(crate) struct Table {
     /// What was measured, on what data.
     pub(crate) about: String,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) race: Race,
     /// The contender that the ratios compare with.
     pub(crate) baseline: Option<&'static str>,
     /// Figures that were not measured in this sitting.
     pub(crate) recorded: &'static [&'static str],
+    pub(crate) comparisons: Vec<Comparison>,
     pub(crate) claims: Vec<Claim>,
+    /// The file and the title of a picture of the speeds.
+    pub(crate) chart: Option<(&'static str, String)>,
+}
+
+/// A line of the summary: one of ours beside one peer.
+pub(crate) struct Comparison {
+    pub(crate) work: &'static str,
+    pub(crate) ours: &'static str,
+    pub(crate) peer: &'static str,
+    /// How many times the peer's speed was promised, if any.
+    pub(crate) ratio_min: Option<f64>,
 }
 
 /// What we promised, and whether it held.
@@ -55,8 +82,9 @@ impl Sitting {
                 ("memory", value(&memory, "MemTotal")),
                 ("system", printed(&["uname", "-sr"])),
                 ("clickcast", printed(&["git", "describe", "--always", "--dirty"])),
+                ("pinning", "`taskset`, one core; peers with one thread in every library".to_owned()),
                 ("compiler", printed(&["rustc", "--version"])),
-                ("python", printed(&["python3", "--version"])),
+                ("python", printed(&["target/bench/venv/bin/python", "--version"])),
                 ("peers", pins.lines().filter(|pin| is_peer(pin)).collect::<Vec<_>>().join(", ")),
             ],
         }
@@ -65,13 +93,16 @@ impl Sitting {
 
 /// The whole page, in Markdown.
 pub(crate) fn page(sitting: &Sitting, sections: &[Section]) -> String {
-    let mut page = "# Benchmarks\n\nWritten by `cargo xtask bench`, in one sitting, contenders by turns. Speeds are rows per CPU \
-                    second:\nour own count the whole process, the peers' theirs without Python's start. The ratio is to the \
-                    contender marked 1.\n\n| | |\n|---|---|\n"
+    let mut page = "# Benchmarks\n\nWritten by `cargo xtask bench`, in one sitting, contenders by turns, each in a process of \
+                    its own. Speeds are\nrows per CPU second, medians of all turns. From file to file ours count the whole process, \
+                    the peers theirs without\nPython's start; in memory everybody counts the scoring alone. A ratio is the \
+                    median over the turns of our speed\ndivided by the peer's in the same turn, with the smallest and the \
+                    largest; below 1 we lost.\n\n| | |\n|---|---|\n"
         .to_owned();
     for (name, fact) in &sitting.facts {
         line(&mut page, format_args!("| {name} | {fact} |"));
     }
+    write_summary(&mut page, sections);
     for section in sections {
         line(&mut page, format_args!("\n## {}", section.title));
         match &section.outcome {
@@ -83,28 +114,97 @@ pub(crate) fn page(sitting: &Sitting, sections: &[Section]) -> String {
     page
 }
 
+/// All tables of the cases that were measured.
+pub(crate) fn tables(sections: &[Section]) -> impl Iterator<Item = &Table> {
+    sections.iter().filter_map(|section| section.outcome.as_ref().ok()).flatten()
+}
+
+fn write_summary(page: &mut String, sections: &[Section]) {
+    line(page, format_args!("\n## Ratios\n\n| work | ours | peer | ratio | promised | peer's predictions |"));
+    line(page, format_args!("|---|---|---|---|---|---|"));
+    for table in tables(sections) {
+        for comparison in &table.comparisons {
+            let Comparison { work, ours, peer, ratio_min } = comparison;
+            let Some(ours) = table.race.entry(ours) else { continue };
+            let speed = quantity(ours.speed.median());
+            let Some(theirs) = table.race.entry(peer) else {
+                line(page, format_args!("| {work} | {speed} | {peer}: absent | | {} | |", promised(*ratio_min, None)));
+                continue;
+            };
+            let ratio = ours.speed.ratio(&theirs.speed);
+            let (low, high) = ratio.range();
+            line(
+                page,
+                format_args!(
+                    "| {work} | {speed} | {peer}: {} | **{}** ({} - {}) | {} | {} |",
+                    quantity(theirs.speed.median()),
+                    quantity(ratio.median()),
+                    quantity(low),
+                    quantity(high),
+                    promised(*ratio_min, Some(ratio.median())),
+                    predictions(theirs),
+                ),
+            );
+        }
+    }
+}
+
+fn promised(ratio_min: Option<f64>, ratio: Option<f64>) -> String {
+    match (ratio_min, ratio) {
+        (Some(min), Some(ratio)) if ratio >= min => format!("{min}: reached"),
+        (Some(min), Some(_)) => format!("{min}: **not reached**"),
+        (Some(min), None) => format!("{min}: not measured"),
+        (None, Some(ratio)) if ratio < 1.0 => "**we lose**".to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
+/// How good an entry's predictions are: by their quality, or by how far they are from those of LightGBM.
+fn predictions(entry: &Entry) -> String {
+    if let Some(quality) = entry.quality {
+        return format!("logloss {:.4}, AUC {:.4}", quality.logloss, quality.auc);
+    }
+    match entry.last.report["difference_max"].as_f64() {
+        Some(0.0) => "bit-equal".to_owned(),
+        Some(difference) => format!("off by up to {difference:.0e}"),
+        None => String::new(),
+    }
+}
+
 fn write_table(page: &mut String, table: &Table) {
     line(page, format_args!("\n{}\n", table.about));
-    line(page, format_args!("| | rows/s per CPU second | spread | ratio | wall s | peak MiB | logloss | AUC |"));
-    line(page, format_args!("|---|---|---|---|---|---|---|---|"));
-    let baseline = table.entries.iter().find(|entry| Some(entry.name) == table.baseline);
-    for entry in &table.entries {
-        let ratio = baseline.map(|base| entry.speed.median() / base.speed.median());
-        let (logloss, auc) = entry.quality.map_or_else(Default::default, |quality| {
-            (format!("{:.4}", quality.logloss), format!("{:.4}", quality.auc))
-        });
+    line(
+        page,
+        format_args!("| | rows/s per CPU second | smallest - largest | times | wall s | peak MiB | predictions |"),
+    );
+    line(page, format_args!("|---|---|---|---|---|---|---|"));
+    let baseline = table.baseline.and_then(|name| table.race.entry(name));
+    for entry in &table.race.entries {
+        let ratio = baseline.map(|base| entry.speed.ratio(&base.speed).median());
+        let (low, high) = entry.speed.range();
         line(
             page,
             format_args!(
-                "| {} | {} | {:.0} % | {} | {:.2} | {} | {logloss} | {auc} |",
+                "| {} | {} | {} - {} | {} | {:.2} | {} | {} |",
                 entry.name,
                 quantity(entry.speed.median()),
-                entry.speed.spread() * 100.0,
+                quantity(low),
+                quantity(high),
                 ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
                 entry.wall_s.median(),
                 entry.memory_peak_bytes >> 20,
+                predictions(entry),
             ),
         );
+    }
+    if let Some((file, title)) = &table.chart {
+        line(page, format_args!("\n![{title}]({file})"));
+    }
+    if !table.race.absent.is_empty() {
+        line(page, format_args!(""));
+    }
+    for absent in &table.race.absent {
+        line(page, format_args!("- absent: {}: {}", absent.name, absent.reason));
     }
     if !table.recorded.is_empty() {
         line(page, format_args!("\nRecorded, not in the same run: {}.", table.recorded.join("; ")));
@@ -117,7 +217,7 @@ fn write_table(page: &mut String, table: &Table) {
         line(page, format_args!("- {verdict}: {}", claim.text));
     }
     line(page, format_args!("\n```sh"));
-    for entry in &table.entries {
+    for entry in &table.race.entries {
         line(page, format_args!("{}", entry.command));
     }
     line(page, format_args!("```"));
@@ -160,7 +260,7 @@ fn vector_extensions(flags: &str) -> String {
 }
 
 fn is_peer(pin: &str) -> bool {
-    ["lightgbm", "numpy", "pyarrow", "scikit-learn", "vowpalwabbit"].iter().any(|peer| pin.starts_with(peer))
+    PEERS.iter().any(|peer| pin.split("==").next() == Some(peer))
 }
 
 fn printed(words: &[&str]) -> String {
@@ -171,36 +271,54 @@ fn printed(words: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measure::{Quality, Series};
+    use super::super::measure::{Absent, Quality, Series};
     use super::*;
     use crate::run::Run;
 
     fn entry(name: &'static str, speeds: &[f64], quality: Option<Quality>) -> Entry {
         Entry {
             name,
+            is_peer: name != "ours",
             command: format!("{name} --threads 1"),
             speed: Series::new(speeds.to_vec()),
             wall_s: Series::new(vec![2.0]),
             memory_peak_bytes: 300 << 20,
             quality,
-            last: Run { wall_s: 2.0, cpu_s: 2.0, memory_peak_bytes: 0, report: serde_json::Value::Null },
+            last: Run {
+                wall_s: 2.0,
+                cpu_s: 2.0,
+                memory_peak_bytes: 0,
+                report: serde_json::json!({"difference_max": 0.0031}),
+            },
         }
     }
 
     #[test]
     fn the_page_tells_where_what_ratio_and_what_failed() {
-        let table = Table {
-            about: "Ten rows.".to_owned(),
+        let race = Race {
             entries: vec![
                 entry("ours", &[90.0, 100.0, 110.0], Some(Quality { logloss: 0.5, auc: 0.75 })),
-                entry("theirs", &[50.0], None),
+                entry("theirs", &[50.0, 40.0, 50.0], None),
             ],
+            absent: vec![Absent { name: "lame", reason: "no wheel".to_owned() }],
+        };
+        let comparison = |peer, ratio_min| Comparison { work: "ten rows", ours: "ours", peer, ratio_min };
+        let table = Table {
+            about: "Ten rows.".to_owned(),
+            race,
             baseline: Some("theirs"),
             recorded: &["another 12 k"],
+            comparisons: vec![
+                comparison("theirs", Some(2.0)),
+                comparison("theirs", Some(40.0)),
+                comparison("lame", Some(7.0)),
+                comparison("ours", None),
+            ],
             claims: vec![
                 Claim { text: "twice as fast".to_owned(), holds: true },
                 Claim { text: "thrice as fast".to_owned(), holds: false },
             ],
+            chart: Some(("ten.svg", "Ten rows".to_owned())),
         };
         let sections = [
             Section { title: "Learning", outcome: Ok(vec![table]) },
@@ -211,14 +329,27 @@ mod tests {
         let expected = "\
 | date | 2026-11-24 |
 
+## Ratios
+
+| work | ours | peer | ratio | promised | peer's predictions |
+|---|---|---|---|---|---|
+| ten rows | 100 | theirs: 50.0 | **2.20** (1.80 - 2.50) | 2: reached | off by up to 3e-3 |
+| ten rows | 100 | theirs: 50.0 | **2.20** (1.80 - 2.50) | 40: **not reached** | off by up to 3e-3 |
+| ten rows | 100 | lame: absent | | 7: not measured | |
+| ten rows | 100 | ours: 100 | **1.00** (1.00 - 1.00) |  | logloss 0.5000, AUC 0.7500 |
+
 ## Learning
 
 Ten rows.
 
-| | rows/s per CPU second | spread | ratio | wall s | peak MiB | logloss | AUC |
-|---|---|---|---|---|---|---|---|
-| ours | 100 | 20 % | 2.00 | 2.00 | 300 | 0.5000 | 0.7500 |
-| theirs | 50.0 | 0 % | 1.00 | 2.00 | 300 |  |  |
+| | rows/s per CPU second | smallest - largest | times | wall s | peak MiB | predictions |
+|---|---|---|---|---|---|---|
+| ours | 100 | 90.0 - 110 | 2.20 | 2.00 | 300 | logloss 0.5000, AUC 0.7500 |
+| theirs | 50.0 | 40.0 - 50.0 | 1.00 | 2.00 | 300 | off by up to 3e-3 |
+
+![Ten rows](ten.svg)
+
+- absent: lame: no wheel
 
 Recorded, not in the same run: another 12 k.
 
@@ -239,6 +370,20 @@ Left out in this mode.
 Not measured: synth: no space
 ";
         assert_eq!(&page[page.find("| date").expect("a date")..], expected);
+    }
+
+    #[test]
+    fn a_promise_is_kept_broken_or_open_and_a_loss_is_told() {
+        let rows = [
+            (Some(40.0), Some(40.0), "40: reached"),
+            (Some(3.5), Some(3.4), "3.5: **not reached**"),
+            (Some(3.5), None, "3.5: not measured"),
+            (None, Some(0.9), "**we lose**"),
+            (None, Some(1.0), ""),
+        ];
+        for (ratio_min, ratio, expected) in rows {
+            assert_eq!(promised(ratio_min, ratio), expected);
+        }
     }
 
     #[test]

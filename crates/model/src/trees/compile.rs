@@ -163,7 +163,11 @@ fn category_column(feature: u32, sets: &[&CategorySet], first_plane: usize) -> O
     let mut members: Vec<(u32, u32)> =
         sets.iter().zip(0..).flat_map(|(set, index)| set.codes().map(move |code| (code, index))).collect();
     members.sort_unstable();
-    let mut row_of_category = vec![0; members.last().map_or(0, |&(code, _)| code as usize + 1)];
+    let categories = members.last().map_or(0, |&(code, _)| code as usize + 1);
+    if categories * 4 > TABLE_BYTES_MAX {
+        return None;
+    }
+    let mut row_of_category = vec![0; categories];
     let mut rows: HashMap<Vec<u64>, u32> = HashMap::from([(vec![0; words], 0)]);
     let mut table = vec![0; words];
     for group in members.chunk_by(|a, b| a.0 == b.0) {

@@ -5,12 +5,15 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::super::measure::{Entry, Quality, race};
-use super::super::results::{Claim, Table, quantity};
+use super::super::measure::{Quality, Race, race};
+use super::super::results::{Claim, Comparison, Table, quantity};
 use super::super::tools::{Tools, ours, peer};
 use crate::root;
 
-const FAMILIES: [&str; 3] = ["lr", "fm", "ffm"];
+const GENERATOR: &str = "bench/criteo_like.py";
+const PEERS: &str = "bench/factors.py";
+
+const FAMILIES: [(&str, &str); 3] = [("lr", "clickcast lr"), ("fm", "clickcast fm"), ("ffm", "clickcast ffm")];
 const VOWPAL_WABBIT: &str = "Vowpal Wabbit LR";
 const LIGHTGBM: &str = "LightGBM, 50 trees";
 
@@ -49,11 +52,11 @@ impl Data {
     pub(crate) fn prepare(tools: &Tools) -> Result<Self> {
         let train_rows = tools.size(1_000_000, 200_000);
         let test_rows = tools.size(500_000, 100_000);
-        let folder = tools.data(&format!("criteo-like-{train_rows}"), |folder| {
+        let folder = tools.data(&format!("criteo-like-{train_rows}"), GENERATOR, |folder| {
             for (seed, name, rows) in [("1", "train", train_rows), ("2", "test", test_rows)] {
                 let out = format!("{folder}/{name}");
                 let rows = rows.to_string();
-                tools.script("bench/criteo_like.py", &["--rows", &rows, "--seed", seed, "--out", &out])?;
+                tools.script(GENERATOR, &["--rows", &rows, "--seed", seed, "--out", &out])?;
             }
             fs::write(root().join(folder).join("features.toml"), schema()).context("cannot write the schema")
         })?;
@@ -68,7 +71,7 @@ impl Data {
 pub(crate) fn measure(tools: &Tools) -> Result<Vec<Table>> {
     let data = Data::prepare(tools)?;
     let training = train(tools, &data)?;
-    let prediction = predict(&data)?;
+    let prediction = predict(tools, &data)?;
     Ok(vec![training, prediction])
 }
 
@@ -79,7 +82,7 @@ fn model(data: &Data, family: &str) -> String {
 fn train(tools: &Tools, data: &Data) -> Result<Table> {
     let (rows, schema) = (data.path("train.parquet"), data.path("features.toml"));
     let mut contenders = Vec::new();
-    for (family, name) in FAMILIES.iter().zip(["clickcast lr", "clickcast fm", "clickcast ffm"]) {
+    for (family, name) in FAMILIES {
         let out = model(data, family);
         let arguments = [
             "train",
@@ -95,45 +98,61 @@ fn train(tools: &Tools, data: &Data) -> Result<Table> {
             "1",
             "--json",
         ];
-        contenders.push(ours(name, &arguments, &out));
+        contenders.push(ours(name, data.train_rows, &arguments, &out).pinned());
     }
     let vw_model = data.path("model.vw");
-    contenders.push(peer(VOWPAL_WABBIT, &["vw_train", "--data", &data.path("train.vw"), "--model", &vw_model]));
+    contenders.push(peer(
+        VOWPAL_WABBIT,
+        data.train_rows,
+        PEERS,
+        &["vw_train", "--data", &data.path("train.vw"), "--model", &vw_model],
+    ));
     let test = data.path("test.parquet");
     let trees = data.path("model-50.txt");
-    contenders.push(peer(LIGHTGBM, &["lightgbm_train", "--data", &rows, "--test", &test, "--model", &trees]));
+    contenders.push(peer(
+        LIGHTGBM,
+        data.train_rows,
+        PEERS,
+        &["lightgbm_train", "--data", &rows, "--test", &test, "--model", &trees],
+    ));
 
-    let mut entries = race(data.train_rows, &contenders)?;
-    for (entry, family) in entries.iter_mut().zip(FAMILIES) {
+    let mut race = race(tools.size(5, 3), &contenders)?;
+    for (family, name) in FAMILIES {
         let evaluation = tools.clickcast(&["evaluate", "--model", &model(data, family), "--data", &test, "--json"])?;
+        let entry = race.entry_mut(name).context("ours are measured")?;
         entry.quality = Some(Quality::of(&evaluation).context("clickcast evaluate")?);
     }
-    let predicted = data.path("predicted-vw.txt");
-    let arguments = ["vw_predict", "--data", &data.path("test.vw"), "--model", &vw_model, "--out", &predicted];
-    entries[3].quality = Some(Quality::of(&tools.script("bench/peers.py", &arguments)?)?);
-    entries[4].quality = Some(Quality::of(&entries[4].last)?);
+    if let Some(entry) = race.entry_mut(VOWPAL_WABBIT) {
+        let predicted = data.path("predicted-vw.txt");
+        let arguments = ["vw_predict", "--data", &data.path("test.vw"), "--model", &vw_model, "--out", &predicted];
+        entry.quality = Some(Quality::of(&tools.script(PEERS, &arguments)?)?);
+    }
+    if let Some(entry) = race.entry_mut(LIGHTGBM) {
+        entry.quality = Some(Quality::of(&entry.last)?);
+    }
 
-    let claims = if tools.quick { Vec::new() } else { claims(&entries) };
+    let claims = if tools.quick { Vec::new() } else { claims(&race) };
     Ok(Table {
         about: format!(
             "Training with defaults on {} rows of 13 integers and 26 categories from Parquet (Vowpal Wabbit: its text), one \
              thread; quality on {} other rows.",
             data.train_rows, data.test_rows
         ),
-        entries,
+        race,
         baseline: Some(VOWPAL_WABBIT),
         recorded: TRAINING_RECORDED,
+        comparisons: comparisons(["training, lr", "training, fm", "training, ffm"]),
         claims,
+        ..Table::default()
     })
 }
 
 /// Ours against fwumious_wabbit's recorded figures, which hold for the full size only.
-fn claims(entries: &[Entry]) -> Vec<Claim> {
+fn claims(race: &Race) -> Vec<Claim> {
     let mut claims = Vec::new();
     for (family, logloss_max, speed_min) in TO_MATCH {
-        let Some(entry) = FAMILIES.iter().position(|name| *name == family).and_then(|at| entries.get(at)) else {
-            continue;
-        };
+        let named = FAMILIES.iter().find(|(name, _)| *name == family);
+        let Some(entry) = named.and_then(|(_, name)| race.entry(name)) else { continue };
         let Some(quality) = entry.quality else { continue };
         claims.push(Claim {
             text: format!(
@@ -155,28 +174,32 @@ fn claims(entries: &[Entry]) -> Vec<Claim> {
     claims
 }
 
-fn predict(data: &Data) -> Result<Table> {
+fn predict(tools: &Tools, data: &Data) -> Result<Table> {
     let rows = data.path("test.parquet");
     let mut contenders = Vec::new();
-    for (family, name) in FAMILIES.iter().zip(["clickcast lr", "clickcast fm", "clickcast ffm"]) {
+    for (family, name) in FAMILIES {
         let out = data.path(&format!("predicted-{family}"));
         let model = model(data, family);
-        contenders.push(ours(
-            name,
-            &["predict", "--model", &model, "--data", &rows, "--out", &out, "--threads", "1", "--json"],
-            &out,
-        ));
+        let arguments = ["predict", "--model", &model, "--data", &rows, "--out", &out, "--threads", "1", "--json"];
+        contenders.push(ours(name, data.test_rows, &arguments, &out).pinned());
     }
     let (text, out) = (data.path("test.vw"), data.path("predicted-vw.txt"));
-    contenders
-        .push(peer(VOWPAL_WABBIT, &["vw_predict", "--data", &text, "--model", &data.path("model.vw"), "--out", &out]));
+    let arguments = ["vw_predict", "--data", &text, "--model", &data.path("model.vw"), "--out", &out];
+    contenders.push(peer(VOWPAL_WABBIT, data.test_rows, PEERS, &arguments));
     Ok(Table {
         about: format!("Predicting {} rows, file to file, one thread.", data.test_rows),
-        entries: race(data.test_rows, &contenders)?,
+        race: race(tools.size(5, 3), &contenders)?,
         baseline: Some(VOWPAL_WABBIT),
         recorded: PREDICTION_RECORDED,
-        claims: Vec::new(),
+        comparisons: comparisons(["file to file, lr", "file to file, fm", "file to file, ffm"]),
+        ..Table::default()
     })
+}
+
+/// Each family beside Vowpal Wabbit's logistic regression; nothing was promised against it.
+fn comparisons(work: [&'static str; 3]) -> Vec<Comparison> {
+    let compared = FAMILIES.iter().zip(work);
+    compared.map(|((_, ours), work)| Comparison { work, ours, peer: VOWPAL_WABBIT, ratio_min: None }).collect()
 }
 
 /// The schema of the generator's columns.
@@ -190,7 +213,7 @@ fn schema() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::measure::Series;
+    use super::super::super::measure::{Entry, Series};
     use super::*;
     use crate::run::Run;
 
@@ -205,8 +228,9 @@ mod tests {
 
     #[test]
     fn a_claim_holds_within_the_noise_and_at_the_recorded_speed() {
-        let entry = |logloss, speed| Entry {
-            name: "ours",
+        let entry = |name, logloss, speed| Entry {
+            name,
+            is_peer: false,
             command: String::new(),
             speed: Series::new(vec![speed]),
             wall_s: Series::new(vec![1.0]),
@@ -214,7 +238,8 @@ mod tests {
             quality: Some(Quality { logloss, auc: 0.7 }),
             last: Run { wall_s: 1.0, cpu_s: 1.0, memory_peak_bytes: 0, report: serde_json::Value::Null },
         };
-        let claims = claims(&[entry(0.5099, 603e3), entry(0.6, 1.0), entry(0.4727, 21e3)]);
+        let entries = vec![entry("clickcast lr", 0.5099, 603e3), entry("clickcast ffm", 0.4727, 21e3)];
+        let claims = claims(&Race { entries, absent: Vec::new() });
         assert_eq!(claims.iter().map(|claim| claim.holds).collect::<Vec<_>>(), [true, false, false, true]);
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::super::measure::{race, remove};
+use super::super::measure::{Race, race, remove};
 use super::super::results::{Claim, Table};
 use super::super::tools::{Tools, ours};
 use super::learning::Data;
@@ -28,24 +28,24 @@ pub(crate) fn measure(tools: &Tools) -> Result<Vec<Table>> {
     ];
     let mut tables = Vec::new();
     for (shape, name, size) in shapes {
-        let folder = tools.data(&format!("memory-{name}"), |folder| {
+        let folder = tools.data(&format!("memory-{name}"), "bench/factors.py", |folder| {
             let out = format!("{folder}/rows.parquet");
             let arguments = ["repeat", "--data", &rows, "--out", &out, size[0], size[1]];
-            tools.script("bench/peers.py", &arguments).map(drop)
+            tools.script("bench/factors.py", &arguments).map(drop)
         })?;
         let (input, out) = (format!("{folder}/rows.parquet"), format!("{}/predicted-memory-{name}", data.folder));
         let arguments = ["predict", "--model", &model, "--data", &input, "--out", &out, "--threads", "2", "--json"];
         remove(&out)?;
         let counted = tools.clickcast(&arguments)?.number("rows")? as u64;
-        tables.push(table(shape, counted, race(counted, &[ours("clickcast lr", &arguments, &out)])?));
+        tables.push(table(shape, counted, race(3, &[ours("clickcast lr", counted, &arguments, &out)])?));
     }
     Ok(tables)
 }
 
-fn table(shape: &str, rows: u64, entries: Vec<super::super::measure::Entry>) -> Table {
-    let peak = entries.iter().map(|entry| entry.memory_peak_bytes).max().unwrap_or_default();
+fn table(shape: &str, rows: u64, race: Race) -> Table {
+    let peak = race.entries.iter().map(|entry| entry.memory_peak_bytes).max().unwrap_or_default();
     let claim =
         Claim { text: format!("{shape}: peak {} MiB; at most 1024", peak >> 20), holds: peak <= MEMORY_MAX_BYTES };
     let about = format!("Predicting {rows} rows of {shape}, two threads.");
-    Table { about, entries, claims: vec![claim], ..Table::default() }
+    Table { about, race, claims: vec![claim], ..Table::default() }
 }
