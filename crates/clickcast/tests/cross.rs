@@ -163,7 +163,7 @@ fn the_best_are_those_of_all_pairs_sorted() {
             let mut places: Vec<String> = Vec::new();
             all.iter().map(of).for_each(|id| {
                 if !places.contains(id) {
-                    places.push(id.clone())
+                    places.push(id.clone());
                 }
             });
             places
@@ -185,7 +185,8 @@ fn the_best_are_those_of_all_pairs_sorted() {
             });
             each.collect::<Vec<Pair>>()
         };
-        let (user, ad): (fn(&Pair) -> &String, fn(&Pair) -> &String) = (|pair| &pair.0, |pair| &pair.1);
+        let user: fn(&Pair) -> &String = |pair| &pair.0;
+        let ad: fn(&Pair) -> &String = |pair| &pair.1;
         let by_order: Vec<Pair> = all.iter().filter(|pair| pair.2 >= median).cloned().collect();
         for (index, (arguments, file, expected)) in [
             ("--top-k 1".to_owned(), "users", best(&users, user, 1, 0.0)),

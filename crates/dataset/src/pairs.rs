@@ -71,7 +71,7 @@ pub struct PairGroup {
 
 #[derive(Debug)]
 enum EncodedColumn {
-    Chunk(ArrowColumnChunk),
+    Chunk(Box<ArrowColumnChunk>),
     Repeated(Arc<RepeatedColumn>),
 }
 
@@ -168,7 +168,7 @@ impl PairEncoder {
         let ids = ids.into_iter().chain(std::iter::once(PairColumn::Coded(Coded::plain(ctr))));
         for ((writer, field), column) in writers.into_iter().zip(self.schema.fields()).zip(ids) {
             columns.push(match column {
-                PairColumn::Coded(coded) => EncodedColumn::Chunk(self.chunk(writer, field, coded)?),
+                PairColumn::Coded(coded) => EncodedColumn::Chunk(Box::new(self.chunk(writer, field, coded)?)),
                 PairColumn::Repeated(column) => EncodedColumn::Repeated(column),
             });
         }
