@@ -65,6 +65,11 @@ pub(crate) enum Command {
     /// Score every record of some files
     #[command(after_help = "Example:\n  clickcast predict --model model/ --data bookings/ --out predictions/")]
     Predict(PredictArguments),
+    /// Score every user with every ad
+    #[command(
+        after_help = "Example:\n  clickcast cross --model model/ --users users.parquet --ads ads.parquet --context hour=20 --top-k 10 --out best/"
+    )]
+    Cross(CrossArguments),
 }
 
 /// Arguments of `demo`.
@@ -232,6 +237,57 @@ pub(crate) struct PredictArguments {
     /// Columns to carry beside the schema's ids
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     pub(crate) keep: Vec<String>,
+}
+
+/// Whose best partners are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PerArgument {
+    /// The best ads of each user
+    User,
+    /// The best users of each ad
+    Ad,
+}
+
+/// Arguments of `cross`.
+#[derive(Debug, Args)]
+pub(crate) struct CrossArguments {
+    /// Folder or prefix of the model
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Users, with the features of that side; they are streamed
+    #[arg(long, value_name = "URI")]
+    pub(crate) users: String,
+    /// Ads, with the features of that side; they are kept in memory
+    #[arg(long, value_name = "URI")]
+    pub(crate) ads: String,
+    /// Features of side `context` that are the same for all pairs; others are columns of the users
+    #[arg(long, value_name = "K=V", value_delimiter = ',')]
+    pub(crate) context: Vec<String>,
+    /// Folder or prefix for the predictions: one Parquet file for each users file (each ads file with `--per ad`)
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// Keep only so many pairs of each user (or ad), the likeliest first
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top_k: Option<u32>,
+    /// Whose pairs `--top-k` counts [default: user]
+    #[arg(long, value_enum, requires = "top_k")]
+    pub(crate) per: Option<PerArgument>,
+    /// Keep only pairs of at least this CTR
+    #[arg(long, value_name = "CTR", value_parser = parse_threshold)]
+    pub(crate) threshold: Option<f64>,
+    /// Precision of the `ctr` column; f64 scores each pair exactly as `predict` would, f32 is fast
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(crate) precision: PrecisionArgument,
+    /// Columns to tell pairs by [default: the ids of the model's schema]
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) id: Vec<String>,
+}
+
+fn parse_threshold(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(threshold),
+        _ => Err("a CTR from 0 to 1".to_owned()),
+    }
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

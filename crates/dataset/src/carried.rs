@@ -1,7 +1,7 @@
-//! Carried columns, of whatever type, as text.
+//! Carried columns, of whatever type: as text, without dictionaries, put together and picked from.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, StringArray};
+use arrow_array::{Array, ArrayRef, StringArray, UInt32Array};
 use arrow_schema::DataType;
 
 use crate::Error;
@@ -14,4 +14,30 @@ pub fn text_of(column: &str, array: &ArrayRef) -> Result<StringArray, Error> {
     let text = arrow_cast::cast(array, &DataType::Utf8)
         .map_err(|_| Error::file(column, format!("{} has no text form", array.data_type())))?;
     Ok(text.as_string::<i32>().clone())
+}
+
+/// A column without its dictionary.
+#[must_use]
+pub fn plain(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Dictionary(_, values) => arrow_cast::cast(array, values).unwrap_or_else(|_| array.clone()),
+        _ => array.clone(),
+    }
+}
+
+/// Some rows of a column.
+///
+/// # Errors
+/// [`Error::File`], naming the column, where a row is beyond it.
+pub fn picked(column: &str, array: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef, Error> {
+    arrow_select::take::take(array, rows, None).map_err(|error| Error::arrow(column, error))
+}
+
+/// A column's parts, one after another.
+///
+/// # Errors
+/// [`Error::File`], naming the column, where they are of different types.
+pub fn joined(column: &str, parts: &[ArrayRef]) -> Result<ArrayRef, Error> {
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    arrow_select::concat::concat(&parts).map_err(|error| Error::arrow(column, error))
 }

@@ -11,15 +11,17 @@ mod discover;
 mod error;
 mod guard;
 mod input;
+mod pairs;
 mod scan;
 mod source;
 mod text;
 mod write;
 
-pub use carried::text_of;
+pub use carried::{joined, picked, plain, text_of};
 pub use discover::{Input, discover, discover_in};
 pub use error::Error;
 pub use input::{rows_of, sample};
+pub use pairs::{Coded, PairColumn, PairEncoder, PairGroup, PairWriter, RepeatedColumn};
 pub use scan::{Scan, Step, scan};
 pub use write::{Precision, PredictionWriter, TableWriter, prediction_metadata};
 

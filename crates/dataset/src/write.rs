@@ -10,18 +10,19 @@ use flate2::write::GzEncoder;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use tokio::runtime::Handle;
 
+use crate::carried::plain;
 use crate::discover::{self, Input};
 use crate::{Error, input};
 
 /// The column of predictions.
-const CTR: &str = "ctr";
+pub(crate) const CTR: &str = "ctr";
 /// Rows of an output's row group: a reader's unit of work, and what is buffered until it is whole.
-const ROW_GROUP_ROWS: usize = 1 << 20;
+pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Encoded bytes gathered before they go out.
-const OUT_BYTES: usize = 1 << 20;
+pub(crate) const OUT_BYTES: usize = 1 << 20;
 
 /// Numbers of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl PredictionWriter {
         let (fields, arrays): (Vec<_>, Vec<_>) = columns
             .map(|(name, array)| {
                 // Text stays text: a reader need not know that it came as a dictionary.
-                let array = plain_text(array);
+                let array = plain(array);
                 (Field::new(name, array.data_type().clone(), name != CTR), array)
             })
             .unzip();
@@ -91,13 +92,6 @@ impl PredictionWriter {
         self.metadata.insert("clickcast.rows".to_owned(), self.rows.to_string());
         let pairs = std::mem::take(&mut self.metadata);
         self.file.finish(pairs)
-    }
-}
-
-fn plain_text(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Dictionary(_, values) => arrow_cast::cast(array, values).unwrap_or_else(|_| array.clone()),
-        _ => array.clone(),
     }
 }
 
@@ -235,7 +229,7 @@ fn flat(file: &str, batch: &RecordBatch) -> Result<RecordBatch, Error> {
                 let plain = DataType::Timestamp(*unit, None);
                 arrow_cast::cast(array, &plain).map_err(|error| Error::arrow(file, error))?
             }
-            _ => plain_text(array),
+            _ => plain(array),
         };
         Ok((field.name().clone(), array, true))
     };
@@ -254,28 +248,15 @@ impl ParquetWriter {
     fn new(store: &Store, key: &str, handle: &Handle, schema: Option<SchemaRef>) -> Result<Self, Error> {
         let mut file = Self { name: store.uri(key), writer: None, out: Out::new(store, key, handle) };
         if let Some(schema) = schema {
-            file.writer = Some(file.begin(schema)?);
+            file.writer = Some(begin(&file.name, schema)?);
         }
         Ok(file)
-    }
-
-    fn begin(&self, schema: SchemaRef) -> Result<ArrowWriter<Vec<u8>>, Error> {
-        // Level 1: predictions compress little more at higher ones, and cost several times as much.
-        let level = ZstdLevel::try_new(1).map_err(|error| Error::unwritten(&self.name, &error))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            // A prediction is nearly unique: a dictionary would be built to be thrown away.
-            .set_column_dictionary_enabled(CTR.into(), false)
-            .set_created_by(format!("clickcast {}", env!("CARGO_PKG_VERSION")))
-            .build();
-        ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(|error| Error::unwritten(&self.name, &error))
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
-            None => self.begin(batch.schema())?,
+            None => begin(&self.name, batch.schema())?,
         };
         writer.write(batch).map_err(|error| Error::unwritten(&self.name, &error))?;
         writer.sync().map_err(|error| Error::stream(&self.name, error))?;
@@ -297,19 +278,36 @@ impl ParquetWriter {
     }
 }
 
+/// How files are written.
+pub(crate) fn properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        // Level 1: predictions compress little more at higher ones, and cost several times as much.
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        // A prediction is nearly unique: a dictionary would be built to be thrown away.
+        .set_column_dictionary_enabled(CTR.into(), false)
+        .set_created_by(format!("clickcast {}", env!("CARGO_PKG_VERSION")))
+}
+
+/// Begins a Parquet file in memory.
+fn begin(file: &str, schema: SchemaRef) -> Result<ArrowWriter<Vec<u8>>, Error> {
+    let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties().build()));
+    writer.map_err(|error| Error::unwritten(file, &error))
+}
+
 /// Bytes on their way to a store.
-struct Out {
+pub(crate) struct Out {
     writer: Writer,
     handle: Handle,
 }
 
 impl Out {
-    fn new(store: &Store, key: &str, handle: &Handle) -> Self {
+    pub(crate) fn new(store: &Store, key: &str, handle: &Handle) -> Self {
         Self { writer: store.writer(key), handle: handle.clone() }
     }
 
     /// Sends what is buffered once it is more than `bytes_min`.
-    fn send(&mut self, buffer: &mut Vec<u8>, bytes_min: usize) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, buffer: &mut Vec<u8>, bytes_min: usize) -> Result<(), Error> {
         if buffer.len() > bytes_min {
             let bytes = std::mem::take(buffer);
             self.handle.block_on(self.writer.write(bytes.into()))?;
@@ -317,7 +315,7 @@ impl Out {
         Ok(())
     }
 
-    fn finish(self) -> Result<u64, Error> {
+    pub(crate) fn finish(self) -> Result<u64, Error> {
         Ok(self.handle.block_on(self.writer.finish())?)
     }
 }

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, DictionaryArray, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
-use clickcast_dataset::{Precision, PredictionWriter, TableWriter, prediction_metadata, sample};
+use clickcast_dataset::{
+    Coded, PairColumn, PairWriter, Precision, PredictionWriter, TableWriter, prediction_metadata, sample,
+};
 use clickcast_storage::{Fault, Operation, Store};
 use support::{SCHEMA, World, everything, expected, said, table};
 
@@ -188,4 +190,49 @@ fn a_table_without_rows_still_has_its_columns() {
         writer.finish().unwrap();
         assert!(world.read(&uri, SCHEMA, &everything()).unwrap().is_empty());
     }
+}
+
+#[test]
+fn groups_of_pairs_read_back_in_the_order_they_were_appended() {
+    const ADS: usize = 5;
+    let world = World::new();
+    let store = Store::open(&world.uri("out")).unwrap();
+    let users: ArrayRef = Arc::new(Int64Array::from_iter_values(100..130));
+    let ads: ArrayRef = Arc::new(StringArray::from_iter_values(["v", "w", "x", "y", "z"]));
+    let types = [("user".to_owned(), DataType::Int64), ("ad".to_owned(), DataType::Utf8)];
+    let metadata = BTreeMap::from([("model".to_owned(), "m1".to_owned())]);
+    let handle = world.runtime.handle();
+    let mut writer = PairWriter::create(&store, "a.parquet", handle, &types, DataType::Float32, metadata).unwrap();
+    let encoder = writer.encoder();
+    let cycle = |users: usize| Some((0..users).flat_map(|_| 0..ADS as i32).collect::<Vec<_>>());
+    let repeated = encoder.repeated(1, Coded { values: ads.clone(), places: cycle(12) }).unwrap();
+    // The last group is smaller than the others: its ads are encoded for itself.
+    for (first, count) in [(0, 12), (12, 12), (24, 6)] {
+        let own = Coded {
+            values: users.slice(first, count),
+            places: Some((0..count as i32).flat_map(|user| [user; ADS]).collect()),
+        };
+        let ads = match count {
+            12 => PairColumn::Repeated(repeated.clone()),
+            _ => PairColumn::Coded(Coded { values: ads.clone(), places: cycle(count) }),
+        };
+        let scores = (first * ADS..(first + count) * ADS).map(|pair| pair as f32);
+        let ctr: ArrayRef = Arc::new(Float32Array::from_iter_values(scores));
+        writer.append(encoder.encode(vec![PairColumn::Coded(own), ads], ctr).unwrap()).unwrap();
+    }
+    let bytes = writer.finish().unwrap();
+    assert_eq!(world.runtime.block_on(store.head("a.parquet")).unwrap().size, bytes);
+    let metadata = prediction_metadata(&store, "a.parquet", handle).unwrap().unwrap();
+    assert_eq!((metadata["model"].as_str(), metadata["clickcast.rows"].as_str()), ("m1", "150"));
+    let rows = sample(&world.inputs_in(&store)[0], handle, 1000).unwrap();
+    let column = |index: usize| arrow_cast::cast(rows.column(index), &DataType::Utf8).unwrap();
+    let columns: Vec<ArrayRef> = (0..3).map(column).collect();
+    assert_eq!(rows.num_rows(), 150);
+    for pair in 0..150 {
+        let text = |index: usize| columns[index].as_any().downcast_ref::<StringArray>().unwrap().value(pair);
+        let expected = (100 + pair / ADS, ["v", "w", "x", "y", "z"][pair % ADS], pair);
+        assert_eq!((text(0).parse::<usize>().unwrap(), text(1), text(2).parse::<f32>().unwrap() as usize), expected);
+    }
+    let odd = encoder.encode(vec![], Arc::new(Int64Array::from(vec![1])));
+    assert!(odd.is_err());
 }

@@ -6,36 +6,6 @@
 
 const LANES: usize = 16;
 
-/// Defines a public function that runs `$body` compiled for the widest vectors the CPU has.
-macro_rules! dispatched {
-    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
-        $(#[$doc])*
-        #[allow(clippy::too_many_arguments)]
-        pub fn $name($($arg: $ty),*) $(-> $ret)? {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512vl")]
-                fn avx512($($arg: $ty),*) $(-> $ret)? {
-                    $body($($arg),*)
-                }
-                #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $ty),*) $(-> $ret)? {
-                    $body($($arg),*)
-                }
-                if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-                    // SAFETY: the features were detected on the line above.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the feature was detected on the line above.
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            $body($($arg),*)
-        }
-    };
-}
-
 dispatched! {
     /// The inner product of two vectors of one length (the shorter counts).
     fn dot(left: &[f32], right: &[f32]) -> f32 = dot_body
@@ -256,6 +226,7 @@ fn ffm_log_odds_body(vectors: &[&[f32]], k: usize) -> f32 {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn ffm_log_odds_of<const K: usize>(vectors: &[&[f32]]) -> f32 {
     // Four sums at a time, for one would wait for itself.
     let mut sums = [[0.0; K]; 4];

@@ -113,6 +113,49 @@ impl Slots {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The slots of some rows.
+    #[must_use]
+    pub(crate) fn slice(&self, rows: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::One(slots) => Self::One(slots[rows].to_vec()),
+            Self::Many { offsets, slots } => {
+                let bounds = &offsets[rows.start..=rows.end];
+                Self::Many {
+                    offsets: bounds.iter().map(|offset| offset - bounds[0]).collect(),
+                    slots: slots[bounds[0] as usize..bounds[bounds.len() - 1] as usize].to_vec(),
+                }
+            }
+        }
+    }
+
+    /// One row's slots, as many times over.
+    #[must_use]
+    pub(crate) fn repeated(&self, row: usize, times: usize) -> Self {
+        match self {
+            Self::One(slots) => Self::One(vec![slots[row]; times]),
+            Self::Many { .. } => {
+                let own = self.row(row);
+                Self::Many {
+                    offsets: (0..=times).map(|place| (place * own.len()) as u32).collect(),
+                    slots: own.repeat(times),
+                }
+            }
+        }
+    }
+
+    /// Appends the rows of another column of the same field.
+    pub(crate) fn append(&mut self, more: Self) {
+        match (self, more) {
+            (Self::One(slots), Self::One(more)) => slots.extend(more),
+            (Self::Many { offsets, slots }, Self::Many { offsets: more_offsets, slots: more }) => {
+                let before = slots.len() as u32;
+                offsets.extend(more_offsets.iter().skip(1).map(|offset| before + offset));
+                slots.extend(more);
+            }
+            _ => unreachable!("a field is of one kind"),
+        }
+    }
 }
 
 /// The value of each of a row's `count` slots of one field.

@@ -226,6 +226,11 @@ impl Factors {
         }
     }
 
+    /// What is added to the log-odds of every record.
+    pub(crate) fn intercept(&self) -> f32 {
+        self.intercept
+    }
+
     /// Each column's vector in one row; `summed` has a stride for each column of lists.
     #[inline]
     pub(crate) fn vectors<'a>(&'a self, columns: &[Slots], row: usize, summed: &'a mut [f32]) -> Vec<&'a [f32]> {

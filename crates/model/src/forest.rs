@@ -50,6 +50,30 @@ impl Forest {
         Self { ensemble, plan, places }
     }
 
+    pub(crate) fn ensemble(&self) -> &Ensemble {
+        &self.ensemble
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What the trees compare of one feature: one number a row, NaN where missing.
+    pub(crate) fn numbers(&self, feature: usize, column: &Column) -> Result<Vec<f64>, Error> {
+        let rows = match column {
+            Column::Numeric(values) => values.len(),
+            Column::Categorical(values) => values.len(),
+            Column::Multi(lists) => lists.offsets.len() - 1,
+        };
+        Ok(match values(&self.ensemble.features()[feature], self.places[feature].as_ref(), column)? {
+            Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Values::F64(values) => values.to_vec(),
+            Values::Converted(values) => values,
+            Values::Coded { codes, values } => codes.iter().map(|&code| values[code as usize]).collect(),
+            Values::Missing => vec![f64::NAN; rows],
+        })
+    }
+
     /// Predicts the click probability of each row; bit-equal to the scalar oracle.
     pub(crate) fn score(&self, batch: &Batch, scratch: &mut ForestScratch, out: &mut Vec<f64>) -> Result<(), Error> {
         if batch.features.len() != self.ensemble.features().len() {

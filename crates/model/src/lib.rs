@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod calibration;
+pub mod cross;
 pub mod encode;
 pub mod factors;
 mod forest;

@@ -26,8 +26,9 @@ pub struct Model {
     predictor: Predictor,
 }
 
+/// What a model scores with.
 #[derive(Debug)]
-enum Predictor {
+pub(crate) enum Predictor {
     Factors { encoder: Box<Encoder>, factors: Factors },
     Trees(Box<Forest>),
 }
@@ -123,6 +124,10 @@ impl Model {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.artifact.manifest().schema
+    }
+
+    pub(crate) fn predictor(&self) -> &Predictor {
+        &self.predictor
     }
 
     /// Predicts the click probability of each row.

@@ -79,8 +79,13 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`], with the line where the text is not what the format says.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let fields: Fields =
-            toml::from_str(text).map_err(|error| Error::Schema(error.to_string().trim_end().to_owned()))?;
+        let fields: Fields = toml::from_str(text).map_err(|error| {
+            let mut problem = error.to_string().trim_end().to_owned();
+            if problem.contains("unknown variant `pair`") {
+                problem += "\na feature of both sides can't be declared: compute it beforehand, as a `context` column";
+            }
+            Error::Schema(problem)
+        })?;
         Self::try_from(fields)
     }
 
@@ -198,6 +203,7 @@ mod tests {
             (format!("label = \"a\"\ntime = \"a\"\n{feature}"), "`a` is empty or named twice"),
             (format!("time = \"a\"\n{feature}{feature}"), "`a` is empty or named twice"),
             (feature.replace("numeric", "text"), "unknown variant `text`"),
+            (format!("{feature}side = \"pair\"\n"), "a feature of both sides can't be declared: compute it beforehand"),
             (format!("labels = \"y\"\n{feature}"), "unknown field `labels`"),
             (format!("id = [\"x\", \"x\"]\n{feature}"), "`x` is empty or named twice"),
             ("label = ".to_owned(), "line 1"),

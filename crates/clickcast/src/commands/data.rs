@@ -26,6 +26,10 @@ impl Data {
         Ok(Self { uri: uri.to_owned(), inputs, rows_total })
     }
 
+    pub(super) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// Rows of all files, where their footers tell.
     pub(super) fn rows_total(&self) -> Option<u64> {
         self.rows_total

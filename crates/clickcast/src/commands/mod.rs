@@ -1,10 +1,12 @@
 //! The commands: each wires the parts of the house and prints what came of it.
 
+mod cross;
 mod data;
 mod demo;
 mod evaluate;
 mod import;
 mod models;
+mod outputs;
 mod predict;
 mod schema;
 mod synth;
@@ -42,6 +44,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Import(arguments) => import::run(&context, &arguments),
         Command::Evaluate(arguments) => evaluate::run(&context, &arguments),
         Command::Predict(arguments) => predict::run(&context, &arguments),
+        Command::Cross(arguments) => cross::run(&context, &arguments),
     }
 }
 

@@ -1,24 +1,23 @@
 //! `clickcast predict`: the main job from end to end, files in and files out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use clickcast_dataset::{Input, Precision, PredictionWriter, Step, prediction_metadata};
+use clickcast_dataset::{Input, Precision, PredictionWriter, Step};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
 use serde_json::{Value, json};
 
 use super::data::{self, Data};
-use super::{Context, models, pace, peak_memory_bytes, storage_failure};
+use super::{Context, models, outputs, pace, peak_memory_bytes, storage_failure};
 use crate::arguments::{PrecisionArgument, PredictArguments};
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// Footer keys by which a file tells what it is, and by which a second run knows it.
-const MODEL_KEY: &str = "clickcast.model";
 const INPUT_KEY: &str = "clickcast.input";
 const ETAG_KEY: &str = "clickcast.input_etag";
 const COLUMNS_KEY: &str = "clickcast.columns";
@@ -34,7 +33,7 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
     let model = models::load(context, &arguments.model)?;
     let data = Data::open(context, &arguments.data)?;
     let out = Store::open(&arguments.out).map_err(|error| storage_failure(&error))?;
-    refuse_to_write_into_the_input(arguments, &data, &out)?;
+    outputs::refuse_to_write_into_the_input(&data, &arguments.out, &out)?;
     let precision = match arguments.precision {
         PrecisionArgument::F32 => Precision::F32,
         PrecisionArgument::F64 => Precision::F64,
@@ -71,26 +70,6 @@ fn carried(model: &Model, keep: &[String]) -> Vec<String> {
     columns
 }
 
-/// An output among the inputs would be read as data the next time, or take the place of data.
-fn refuse_to_write_into_the_input(arguments: &PredictArguments, data: &Data, out: &Store) -> Result<(), Failure> {
-    let refuse =
-        |place: &str| Err(Failure::input(format!("`{place}` is the folder of the input; give `--out` another one")));
-    let mut taken: HashMap<String, String> = HashMap::new();
-    for input in &data.inputs {
-        if input.store.uri(&input.object.key) == out.uri(&input.output_key()) {
-            return refuse(&arguments.out);
-        }
-        if let Some(other) = taken.insert(input.output_key(), input.name()) {
-            let key = input.output_key();
-            return Err(Failure::input(format!("`{other}` and `{}` would both be written to `{key}`", input.name())));
-        }
-    }
-    // Of a single file, the store is the folder that it is in.
-    let Some(first) = data.inputs.first() else { return Ok(()) };
-    let same = clickcast_storage::same_place(&first.store.uri(""), &arguments.out);
-    if same.map_err(|error| storage_failure(&error))? { refuse(&arguments.out) } else { Ok(()) }
-}
-
 /// The inputs without an output of this very model and version of the input; how many have one.
 fn split_done(
     context: &Context,
@@ -101,33 +80,18 @@ fn split_done(
 ) -> Result<(Vec<Input>, usize), Failure> {
     let mut todo = Vec::new();
     for input in &data.inputs {
-        // What can't be read isn't done: it is written anew.
-        let found = prediction_metadata(out, &input.output_key(), context.runtime.handle());
-        let done = match found {
-            Ok(Some(found)) => metadata(model, input, columns).iter().all(|(key, value)| found.get(key) == Some(value)),
-            Ok(None) => false,
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(_) => false,
-        };
-        if !done {
+        if !outputs::is_done(context, out, &input.output_key(), &metadata(model, input, columns))? {
             todo.push(input.clone());
         }
     }
     let skipped = data.inputs.len() - todo.len();
-    if skipped > 0 {
-        console::note(&format!("{skipped} of {} files are already done", data.inputs.len()), context.quiet);
-    }
+    outputs::note_skipped(context, skipped, data.inputs.len());
     Ok((todo, skipped))
 }
 
 fn metadata(model: &Model, input: &Input, columns: &str) -> BTreeMap<String, String> {
-    let pairs = [
-        (MODEL_KEY, model.artifact().id()),
-        (INPUT_KEY, &input.object.key),
-        (ETAG_KEY, &input.object.etag),
-        (COLUMNS_KEY, columns),
-    ];
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    let own = [(INPUT_KEY, input.object.key.as_str()), (ETAG_KEY, &input.object.etag), (COLUMNS_KEY, columns)];
+    outputs::metadata(model, &own)
 }
 
 struct Job<'a> {

@@ -1,0 +1,134 @@
+//! The best users of each ad: every ad keeps its own while the users come by.
+
+use arrow_array::{ArrayRef, UInt32Array};
+use clickcast_dataset::{Input, joined, picked};
+use clickcast_model::cross::{ADS_STEP, Scratch};
+use rayon::prelude::*;
+
+use super::entities::Entities;
+use super::job::{Done, Job, Output, pairs_of};
+use super::top::{Choice, Number, Top};
+use crate::failure::Failure;
+
+/// Pairs kept at most, of 32 bytes each while they are chosen.
+pub(super) const KEPT_MAX: u64 = 8_000_000;
+/// Pairs of a block of users, which bounds how often threads wait for each other.
+const BLOCK_PAIRS: usize = 1 << 20;
+/// Users of a block.
+const BLOCK_USERS: std::ops::RangeInclusive<usize> = 256..=4096;
+/// Ads that a thread takes at a time at most.
+const TILE_ADS_MAX: usize = 256;
+/// Rows written at a time.
+const WRITE_ROWS: usize = 1 << 16;
+
+/// The ids of users that some ad keeps, by rising number.
+#[derive(Default)]
+struct KeptUsers {
+    numbers: Vec<u64>,
+    ids: Vec<ArrayRef>,
+}
+
+impl Job<'_> {
+    /// Writes a file for each ads file.
+    pub(super) fn per_ad<T: Number>(
+        &self,
+        users: &[Input],
+        outputs: &[Output],
+        choice: Choice,
+    ) -> Result<Done, Failure> {
+        let ads = self.ads.prepared.rows();
+        let mut tops: Vec<Top<T>> = vec![Top::new(choice); ads];
+        let mut kept = KeptUsers::default();
+        let mut before = 0;
+        let users = self.each_user_batch(users, |_, users| {
+            if let Some(users) = users {
+                self.offer(users, before, &mut tops)?;
+                kept.keep(users, before, &tops)?;
+                before += users.side.rows() as u64;
+            }
+            Ok(())
+        })?;
+        let mut written = 0;
+        let mut tops = tops.into_iter();
+        for (output, range) in outputs.iter().zip(&self.ads.files) {
+            let tops: Vec<Top<T>> = tops.by_ref().take(range.len()).collect();
+            written += self.write_tops(output, range.start, tops, &kept)?;
+        }
+        Ok(Done { pairs: pairs_of(users, ads as u64)?, written })
+    }
+
+    /// Offers every ad some users, whose numbers begin at `before`.
+    fn offer<T: Number>(&self, users: &Entities, before: u64, tops: &mut [Top<T>]) -> Result<(), Failure> {
+        let (rows, ads) = (users.side.rows(), tops.len());
+        let block_users = (BLOCK_PAIRS / ads).clamp(*BLOCK_USERS.start(), *BLOCK_USERS.end());
+        let tile_ads = ads.div_ceil(self.context.threads * 4).next_multiple_of(ADS_STEP).min(TILE_ADS_MAX);
+        for first in (0..rows).step_by(block_users) {
+            let range = first..(first + block_users).min(rows);
+            let block = self.cross.users(&users.side, range.clone()).map_err(Failure::input)?;
+            let tile = |(scratch, scores): &mut (Scratch, Vec<T>), (number, tops): (usize, &mut [Top<T>])| {
+                let own = number * tile_ads..number * tile_ads + tops.len();
+                scores.resize(range.len() * tops.len(), T::default());
+                T::score(self.cross, &block, &self.ads.prepared, own, scratch, scores)?;
+                for (user, scores) in (before + first as u64..).zip(scores.chunks_exact(tops.len())) {
+                    tops.iter_mut().zip(scores).for_each(|(top, &score)| top.offer(score, user));
+                }
+                Ok(())
+            };
+            let tiles = || tops.par_chunks_mut(tile_ads).enumerate().try_for_each_init(Default::default, tile);
+            self.context.pool.install(tiles).map_err(|error: clickcast_model::Error| Failure::input(error))?;
+            self.progress.add((range.len() * ads) as u64);
+        }
+        Ok(())
+    }
+
+    /// Writes the ads of one file, in order, each with its users; how many rows that makes.
+    fn write_tops<T: Number>(
+        &self,
+        output: &Output,
+        first_ad: usize,
+        tops: Vec<Top<T>>,
+        kept: &KeptUsers,
+    ) -> Result<u64, Failure> {
+        let mut rows: Vec<(u32, u32, f64)> = Vec::new();
+        for (ad, top) in (first_ad as u32..).zip(tops) {
+            for (score, number) in top.sorted() {
+                // Every user that an ad keeps has its ids kept.
+                if let Ok(place) = kept.numbers.binary_search(&number) {
+                    rows.push((place as u32, ad, score.into()));
+                }
+            }
+        }
+        let mut writer = self.begin_chosen(output)?;
+        for rows in rows.chunks(WRITE_ROWS) {
+            let user_rows: UInt32Array = rows.iter().map(|row| row.0).collect::<Vec<_>>().into();
+            let ad_rows: UInt32Array = rows.iter().map(|row| row.1).collect::<Vec<_>>().into();
+            let scores: Vec<f64> = rows.iter().map(|row| row.2).collect();
+            self.write_picked(&mut writer, (&kept.ids, &user_rows), &ad_rows, &scores)?;
+        }
+        writer.finish()?;
+        Ok(rows.len() as u64)
+    }
+}
+
+impl KeptUsers {
+    /// Keeps the ids of the users that some ad keeps now, those of a new batch among them, and forgets the others.
+    fn keep<T: Number>(&mut self, users: &Entities, before: u64, tops: &[Top<T>]) -> Result<(), Failure> {
+        let mut live: Vec<u64> = tops.iter().flat_map(Top::places).collect();
+        live.sort_unstable();
+        live.dedup();
+        let (old, new) = live.split_at(live.partition_point(|&number| number < before));
+        let old_rows = old.iter().filter_map(|number| self.numbers.binary_search(number).ok());
+        let old_rows: UInt32Array = old_rows.map(|row| row as u32).collect::<Vec<_>>().into();
+        let new_rows: UInt32Array = new.iter().map(|number| (number - before) as u32).collect::<Vec<_>>().into();
+        let mut ids = Vec::with_capacity(users.ids.len());
+        for (index, (name, array)) in users.ids.iter().enumerate() {
+            let new = picked(name, array, &new_rows)?;
+            ids.push(match self.ids.get(index) {
+                Some(array) => joined(name, &[picked(name, array, &old_rows)?, new])?,
+                None => new,
+            });
+        }
+        (self.ids, self.numbers) = (ids, live);
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Which side gives each feature and each id.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use clickcast_model::Model;
+use clickcast_model::cross::{Cross, Origin};
+use clickcast_record::{Batch, Binding, Feature, Kind, Need, Schema, Side};
+
+use crate::failure::Failure;
+
+/// The column of predictions.
+const CTR: &str = "ctr";
+
+/// One side's data: how it was named, and its columns.
+pub(super) struct Table<'a> {
+    pub(super) uri: &'a str,
+    pub(super) columns: Vec<String>,
+}
+
+/// Where everything comes from.
+pub(super) struct Sides {
+    /// One a feature of the model.
+    pub(super) origins: Vec<Origin>,
+    /// The ids in the order of the output, with the side that has each.
+    pub(super) ids: Vec<(String, Origin)>,
+    /// What to read of the users and of the ads.
+    pub(super) users: Schema,
+    pub(super) ads: Schema,
+    /// One row of the features that are the same for all pairs.
+    pub(super) constants: Option<Batch>,
+}
+
+impl Sides {
+    pub(super) fn new(
+        model: &Model,
+        users: &Table<'_>,
+        ads: &Table<'_>,
+        context: &[String],
+        ids: &[String],
+    ) -> Result<Self, Failure> {
+        let constants = parse(model.schema(), context)?;
+        let features = model.schema().features().iter();
+        let origins = features.map(|feature| origin(feature, users, &constants)).collect::<Result<Vec<_>, _>>()?;
+        let ids = if ids.is_empty() { model.schema().ids() } else { ids };
+        let side = |origin: Origin, name: &str| {
+            let schema = Cross::schema_of(model, &origins, origin).map_err(Failure::input)?;
+            schema.ok_or_else(|| {
+                Failure::input(format!(
+                    "no feature of the model comes from the {name}s, so all {name}s would be alike; say `side = \
+                     \"{name}\"` of theirs in the schema the model is made with"
+                ))
+            })
+        };
+        let (user_schema, ad_schema) = (side(Origin::User, "user")?, side(Origin::Ad, "ad")?);
+        let constants = match Cross::schema_of(model, &origins, Origin::Constant).map_err(Failure::input)? {
+            Some(schema) => Some(row(&schema, &constants)?),
+            None => None,
+        };
+        Ok(Self { ids: find_ids(ids, users, ads)?, origins, users: user_schema, ads: ad_schema, constants })
+    }
+
+    /// The ids that one side has.
+    pub(super) fn ids_of(&self, origin: Origin) -> Vec<String> {
+        self.ids.iter().filter(|(_, own)| *own == origin).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// A feature that is named by `--context`, and its value.
+type Constant<'a> = (&'a str, &'a str);
+
+fn parse<'a>(schema: &Schema, context: &'a [String]) -> Result<Vec<Constant<'a>>, Failure> {
+    let mut constants: Vec<Constant<'a>> = Vec::new();
+    for text in context {
+        let refuse = |problem: String| Err(Failure::input(format!("`--context {text}`: {problem}")));
+        let Some((name, value)) = text.split_once('=') else {
+            return refuse("write it as NAME=VALUE".to_owned());
+        };
+        match schema.features().iter().find(|feature| feature.name == name).map(|feature| feature.side) {
+            None => return refuse(format!("the model has no feature `{name}`")),
+            Some(Side::Context) => {}
+            Some(Side::User) => return refuse(format!("`{name}` is a feature of the user; it is read from the users")),
+            Some(Side::Ad) => return refuse(format!("`{name}` is a feature of the ad; it is read from the ads")),
+        }
+        if constants.iter().any(|constant| constant.0 == name) {
+            return refuse(format!("`{name}` is given twice; keep one"));
+        }
+        constants.push((name, value));
+    }
+    Ok(constants)
+}
+
+fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>]) -> Result<Origin, Failure> {
+    match feature.side {
+        Side::User => Ok(Origin::User),
+        Side::Ad => Ok(Origin::Ad),
+        Side::Context if constants.iter().any(|constant| constant.0 == feature.name) => Ok(Origin::Constant),
+        Side::Context if users.columns.contains(&feature.name) => Ok(Origin::User),
+        Side::Context => Err(Failure::input(format!(
+            "feature `{name}` (side = \"context\") is neither given by `--context {name}=VALUE` nor a column of the \
+             users `{}`",
+            users.uri,
+            name = feature.name
+        ))),
+    }
+}
+
+fn find_ids(ids: &[String], users: &Table<'_>, ads: &Table<'_>) -> Result<Vec<(String, Origin)>, Failure> {
+    let mut found: Vec<(String, Origin)> = Vec::new();
+    for id in ids {
+        if id == CTR || found.iter().any(|(other, _)| other == id) {
+            let problem =
+                if id == CTR { "is the name of the predictions; rename it" } else { "is named twice; keep one" };
+            return Err(Failure::input(format!("id column `{id}` {problem}")));
+        }
+        let refuse = |where_: &str| {
+            Err(Failure::input(format!(
+                "id column `{id}` is {where_} the users `{}` and the ads `{}`; name the columns to tell pairs by with \
+                 `--id A,B`",
+                users.uri, ads.uri
+            )))
+        };
+        match (users.columns.contains(id), ads.columns.contains(id)) {
+            (true, false) => found.push((id.clone(), Origin::User)),
+            (false, true) => found.push((id.clone(), Origin::Ad)),
+            (true, true) => return refuse("in both"),
+            (false, false) => return refuse("in neither"),
+        }
+    }
+    for (origin, name, uri) in [(Origin::User, "users", users.uri), (Origin::Ad, "ads", ads.uri)] {
+        if !found.iter().any(|(_, own)| *own == origin) {
+            return Err(Failure::input(format!(
+                "no id column is in the {name} `{uri}`, so their predictions could not be told apart; name one with \
+                 `--id A,B`"
+            )));
+        }
+    }
+    Ok(found)
+}
+
+/// The constants as a batch of one row.
+fn row(schema: &Schema, constants: &[Constant<'_>]) -> Result<Batch, Failure> {
+    let column = |feature: &Feature| -> Result<(String, ArrayRef, bool), Failure> {
+        let value = constants.iter().find(|constant| constant.0 == feature.name).map_or("", |constant| constant.1);
+        let present = Some(value.trim()).filter(|value| !value.is_empty());
+        let array: ArrayRef = match feature.kind {
+            Kind::Numeric => {
+                let number = present.map(str::parse::<f64>).transpose();
+                let number = number.map_err(|_| {
+                    Failure::input(format!(
+                        "`--context {}={value}`: the feature is numeric, `{value}` isn't",
+                        feature.name
+                    ))
+                })?;
+                Arc::new(Float64Array::from(vec![number]))
+            }
+            Kind::Categorical | Kind::Multi => Arc::new(StringArray::from(vec![present])),
+        };
+        Ok((feature.name.clone(), array, true))
+    };
+    let columns = schema.features().iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(Failure::input)?;
+    let binding = Binding::new(schema, &Need::default(), &batch.schema()).map_err(Failure::input)?;
+    binding.batch(&batch, 0).map_err(Failure::input)
+}

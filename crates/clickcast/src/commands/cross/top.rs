@@ -1,0 +1,179 @@
+//! The best of many, kept as they come by.
+
+use clickcast_model::Error;
+use clickcast_model::cross::{Ads, Cross, Scratch, Users};
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float32Array, Float64Array};
+
+/// The type of a probability.
+pub(super) trait Number: Copy + PartialOrd + Default + Send + Sync + Into<f64> + 'static {
+    /// Scores users with a range of ads; see [`Cross::score_f32`].
+    fn score(
+        cross: &Cross<'_>,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [Self],
+    ) -> Result<(), Error>;
+
+    /// Numbers as a column.
+    fn column(values: Vec<Self>) -> ArrayRef;
+}
+
+impl Number for f32 {
+    fn score(
+        cross: &Cross<'_>,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [Self],
+    ) -> Result<(), Error> {
+        cross.score_f32(users, ads, range, scratch, out)
+    }
+
+    fn column(values: Vec<Self>) -> ArrayRef {
+        Arc::new(Float32Array::from(values))
+    }
+}
+
+impl Number for f64 {
+    fn score(
+        cross: &Cross<'_>,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [Self],
+    ) -> Result<(), Error> {
+        cross.score_f64(users, ads, range, scratch, out)
+    }
+
+    fn column(values: Vec<Self>) -> ArrayRef {
+        Arc::new(Float64Array::from(values))
+    }
+}
+
+/// Which pairs are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice {
+    /// So many at most, the likeliest; the earlier partner of two that are equally likely.
+    pub(super) top_k: Option<usize>,
+    /// Those at least this likely. NaN, which a linear tree can give, never is.
+    pub(super) threshold: f64,
+}
+
+/// The kept partners of one user or ad. Offered in the order of their places.
+#[derive(Debug, Clone)]
+pub(super) struct Top<T> {
+    choice: Choice,
+    /// What a value must exceed once enough are kept.
+    floor: Option<T>,
+    kept: Vec<(T, u64)>,
+}
+
+impl<T: Number> Top<T> {
+    pub(super) fn new(choice: Choice) -> Self {
+        Self { choice, floor: None, kept: Vec::new() }
+    }
+
+    /// Offers values, the first of which has this place.
+    pub(super) fn offer_all(&mut self, values: &[T], first: u64) {
+        // Long after the start hardly a value is good enough: look at many at a time.
+        const BLOCK: usize = 64;
+        for (values, first) in values.chunks(BLOCK).zip((first..).step_by(BLOCK)) {
+            if let Some(floor) = self.floor
+                && !values.iter().fold(false, |any, &value| any | (value > floor))
+            {
+                continue;
+            }
+            for (&value, place) in values.iter().zip(first..) {
+                self.offer(value, place);
+            }
+        }
+    }
+
+    /// Offers one value.
+    pub(super) fn offer(&mut self, value: T, place: u64) {
+        let good = match self.floor {
+            Some(floor) => value > floor,
+            None => value.into() >= self.choice.threshold,
+        };
+        if !good {
+            return;
+        }
+        self.kept.push((value, place));
+        if let Some(k) = self.choice.top_k
+            && self.kept.len() >= 2 * k
+        {
+            self.prune(k);
+        }
+    }
+
+    /// What is kept, the likeliest first; without a limit, by place.
+    pub(super) fn sorted(mut self) -> Vec<(T, u64)> {
+        if let Some(k) = self.choice.top_k {
+            self.prune(k);
+            self.kept.sort_unstable_by(order);
+        }
+        self.kept
+    }
+
+    /// The places of what is kept, in no order.
+    pub(super) fn places(&self) -> impl Iterator<Item = u64> {
+        self.kept.iter().map(|&(_, place)| place)
+    }
+
+    fn prune(&mut self, k: usize) {
+        if self.kept.len() >= k {
+            let (_, last, _) = self.kept.select_nth_unstable_by(k - 1, order);
+            self.floor = Some(last.0);
+            self.kept.truncate(k);
+        }
+    }
+}
+
+fn order<T: Number>(one: &(T, u64), other: &(T, u64)) -> Ordering {
+    other.0.partial_cmp(&one.0).unwrap_or(Ordering::Equal).then(one.1.cmp(&other.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_are_those_of_a_stable_sort() {
+        let mut state = 7u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as f32 / 256.0
+        };
+        // Few distinct values, so that many are equal.
+        let mut values: Vec<f32> = (0..1000).map(|_| next()).collect();
+        values[17] = f32::NAN;
+        for top_k in [1, 2, 7, 64, 999, 5000] {
+            for threshold in [f64::NEG_INFINITY, 0.25, 0.9, 2.0] {
+                let mut top = Top::new(Choice { top_k: Some(top_k), threshold });
+                for (values, first) in values.chunks(130).zip((0..).step_by(130)) {
+                    top.offer_all(values, first);
+                }
+                let mut expected: Vec<(f32, u64)> = values.iter().copied().zip(0..).collect();
+                expected.retain(|(value, _)| f64::from(*value) >= threshold);
+                expected.sort_by(|one, other| other.0.total_cmp(&one.0));
+                expected.truncate(top_k);
+                assert_eq!(top.sorted(), expected, "{top_k} of at least {threshold}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_limit_all_that_are_good_enough_are_kept_in_order() {
+        let mut top = Top::new(Choice { top_k: None, threshold: 0.5 });
+        top.offer_all(&[0.4, 0.5, 0.9, 0.1, 0.7], 10);
+        assert_eq!(top.sorted(), [(0.5, 11), (0.9, 12), (0.7, 14)]);
+    }
+}

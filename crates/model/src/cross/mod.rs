@@ -1,0 +1,363 @@
+//! Scores every user with every ad: what depends on one side alone is done once for each user and each ad.
+//!
+//! [`Cross`] says which side each feature comes from. The ads are prepared once ([`Cross::ads`]); users are
+//! prepared block by block ([`Cross::users`]); a pair then costs an inner product, or a walk of the trees.
+
+mod expanded;
+mod products;
+mod trees;
+
+use std::ops::Range;
+
+use clickcast_record::{Batch, Schema};
+
+use crate::encode::{Encoded, Slots};
+use crate::model::Predictor;
+use crate::{Error, Model};
+use expanded::Expanded;
+use products::Products;
+use trees::{AdBlock, TreePairs, UserBlock};
+
+/// A range of ads to score begins and ends at multiples of this, or ends with the ads.
+pub const ADS_STEP: usize = 64;
+
+/// What gives a feature its value in a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The user.
+    User,
+    /// The ad.
+    Ad,
+    /// All pairs have the same one.
+    Constant,
+}
+
+/// How factor models add up; trees are always exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Inner products of sums in f32: within 1e-6 of a row's probability.
+    Fast,
+    /// As [`Model::score`] does for the pair written out as a row, to the bit.
+    AsRows,
+}
+
+/// A model's plan for pairs. Threads share it; each has a [`Scratch`] of its own.
+#[derive(Debug)]
+pub struct Cross<'a> {
+    model: &'a Model,
+    origins: Vec<Origin>,
+    engine: Engine<'a>,
+}
+
+#[derive(Debug)]
+enum Engine<'a> {
+    Products(Products<'a>),
+    Expanded(Expanded<'a>),
+    Trees(TreePairs<'a>),
+}
+
+/// Rows of one side as the model takes them: one column for each feature of that side.
+#[derive(Debug)]
+pub struct Side {
+    rows: usize,
+    columns: Columns,
+}
+
+#[derive(Debug)]
+enum Columns {
+    Slots(Vec<Slots>),
+    Numbers(Vec<Vec<f64>>),
+}
+
+/// All ads, prepared for scoring. Threads share them.
+#[derive(Debug)]
+pub struct Ads {
+    rows: usize,
+    form: Prepared,
+}
+
+/// A block of users, prepared for scoring.
+#[derive(Debug)]
+pub struct Users {
+    rows: usize,
+    form: Prepared,
+}
+
+#[derive(Debug)]
+enum Prepared {
+    /// Offsets and vectors, laid out for the kernel.
+    Laid(Vec<f32>),
+    Slots(Vec<Slots>),
+    User(UserBlock),
+    /// In blocks of [`ADS_STEP`].
+    Ads(Vec<AdBlock>),
+}
+
+/// Working memory of scoring, reused from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    encoded: Encoded,
+    logits: Vec<f64>,
+    trees: crate::trees::Scratch,
+    raw: Vec<f64>,
+    wide: Vec<f64>,
+}
+
+impl<'a> Cross<'a> {
+    /// A plan for a model whose features come from where `origins` says; `constants` is one row of the
+    /// constant features, in the model's order.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] where there is not one origin a feature, or the constants are not of these features.
+    pub fn new(
+        model: &'a Model,
+        origins: Vec<Origin>,
+        constants: Option<&Batch>,
+        arithmetic: Arithmetic,
+    ) -> Result<Self, Error> {
+        let features = model.schema().features().len();
+        if origins.len() != features {
+            return Err(Error::Unfit(format!("{} origins for {features} features", origins.len())));
+        }
+        let constants = match constants {
+            Some(batch) => encode(model, &origins, Origin::Constant, batch)?,
+            None => encode_nothing(model),
+        };
+        let expected = origins.iter().filter(|&&origin| origin == Origin::Constant).count();
+        let engine = match (model.predictor(), constants.columns) {
+            (Predictor::Factors { factors, .. }, Columns::Slots(slots)) => {
+                fits(slots.len(), expected)?;
+                let calibration = &model.artifact().manifest().calibration;
+                let products = match arithmetic {
+                    Arithmetic::Fast => Products::new(factors, calibration, &origins, &slots),
+                    Arithmetic::AsRows => None,
+                };
+                match products {
+                    Some(products) => Engine::Products(products),
+                    None => Engine::Expanded(Expanded::new(factors, calibration, &origins, slots)),
+                }
+            }
+            (Predictor::Trees(forest), Columns::Numbers(numbers)) => {
+                fits(numbers.len(), expected)?;
+                Engine::Trees(TreePairs::new(forest, &origins, &numbers))
+            }
+            _ => return Err(unprepared()),
+        };
+        Ok(Self { model, origins, engine })
+    }
+
+    /// The features of one origin as a schema, to read them by; none where there are none.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`], which a model's own features never cause.
+    pub fn schema_of(model: &Model, origins: &[Origin], origin: Origin) -> Result<Option<Schema>, Error> {
+        let features = model.schema().features().iter().zip(origins);
+        let features: Vec<_> =
+            features.filter(|(_, own)| **own == origin).map(|(feature, _)| feature.clone()).collect();
+        if features.is_empty() {
+            return Ok(None);
+        }
+        Schema::new(features).map(Some).map_err(|error| Error::Unfit(error.to_string()))
+    }
+
+    /// Encodes a batch that was read by [`Cross::schema_of`] that origin.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] where the batch has other features.
+    pub fn encode(&self, origin: Origin, batch: &Batch) -> Result<Side, Error> {
+        encode(self.model, &self.origins, origin, batch)
+    }
+
+    /// Bytes that an ad takes while it is prepared and then kept, by which a caller bounds their number.
+    #[must_use]
+    pub fn ad_bytes(&self) -> usize {
+        let features = self.origins.iter().filter(|&&origin| origin == Origin::Ad).count();
+        match &self.engine {
+            Engine::Products(products) => 4 * (1 + products.width() + features),
+            Engine::Expanded(_) => 8 * features,
+            Engine::Trees(trees) => 8 * features + trees.ad_bytes(),
+        }
+    }
+
+    /// Prepares all ads, in order.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] for sides of another model.
+    pub fn ads(&self, sides: Vec<Side>) -> Result<Ads, Error> {
+        let rows = sides.iter().map(|side| side.rows).sum();
+        let side = joined(sides)?;
+        let form = match (&self.engine, side.columns) {
+            (Engine::Products(products), Columns::Slots(slots)) => Prepared::Laid(products.ads(&slots, rows)),
+            (Engine::Expanded(_), Columns::Slots(slots)) => Prepared::Slots(slots),
+            (Engine::Trees(trees), Columns::Numbers(numbers)) => Prepared::Ads(trees.ads(&numbers, rows)?),
+            _ => return Err(unprepared()),
+        };
+        Ok(Ads { rows, form })
+    }
+
+    /// Prepares some users of a batch.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] for a side of another model.
+    /// # Panics
+    /// Where the range is beyond the side.
+    pub fn users(&self, side: &Side, range: Range<usize>) -> Result<Users, Error> {
+        let rows = range.len();
+        let form = match (&self.engine, &side.columns) {
+            (Engine::Products(products), Columns::Slots(slots)) => Prepared::Laid(products.users(slots, range)),
+            (Engine::Expanded(_), Columns::Slots(slots)) => {
+                Prepared::Slots(slots.iter().map(|column| column.slice(range.clone())).collect())
+            }
+            (Engine::Trees(trees), Columns::Numbers(numbers)) => Prepared::User(trees.users(numbers, range)?),
+            _ => return Err(unprepared()),
+        };
+        Ok(Users { rows, form })
+    }
+
+    /// Predicts the click probability of each user with each ad of a range, calibrated.
+    ///
+    /// # Shapes
+    /// `out`: `[users, range]`, row-major, overwritten.
+    /// # Errors
+    /// [`Error::Unfit`] for users or ads of another model.
+    /// # Panics
+    /// Where the range is beyond the ads or not by [`ADS_STEP`], or `out` is too short.
+    pub fn score_f32(
+        &self,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        ads.check(&range);
+        if let (Engine::Products(products), Prepared::Laid(groups), Prepared::Laid(panels)) =
+            (&self.engine, &users.form, &ads.form)
+        {
+            products.score(groups, users.rows, panels, range, out);
+            return Ok(());
+        }
+        let mut wide = std::mem::take(&mut scratch.wide);
+        wide.resize(users.rows * range.len(), 0.0);
+        let scored = self.score_f64(users, ads, range, scratch, &mut wide);
+        out.iter_mut().zip(&wide).for_each(|(out, &value)| *out = value as f32);
+        scratch.wide = wide;
+        scored
+    }
+
+    /// As [`Cross::score_f32`], with the probabilities in f64.
+    ///
+    /// # Errors
+    /// As [`Cross::score_f32`].
+    /// # Panics
+    /// As [`Cross::score_f32`].
+    pub fn score_f64(
+        &self,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [f64],
+    ) -> Result<(), Error> {
+        ads.check(&range);
+        match (&self.engine, &users.form, &ads.form) {
+            (Engine::Products(_), Prepared::Laid(_), Prepared::Laid(_)) => {
+                let mut narrow = vec![0.0; users.rows * range.len()];
+                self.score_f32(users, ads, range, scratch, &mut narrow)?;
+                out.iter_mut().zip(&narrow).for_each(|(out, &value)| *out = f64::from(value));
+                Ok(())
+            }
+            (Engine::Expanded(expanded), Prepared::Slots(user_slots), Prepared::Slots(ad_slots)) => {
+                expanded.score(user_slots, users.rows, ad_slots, range, scratch, out);
+                Ok(())
+            }
+            (Engine::Trees(trees), Prepared::User(block), Prepared::Ads(blocks)) => {
+                trees.score(block, &blocks[range.start / ADS_STEP..range.end.div_ceil(ADS_STEP)], scratch, out)
+            }
+            _ => Err(unprepared()),
+        }
+    }
+}
+
+impl Side {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+impl Ads {
+    /// Number of ads.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn check(&self, range: &Range<usize>) {
+        let whole_end = range.end == self.rows || range.end < self.rows && range.end.is_multiple_of(ADS_STEP);
+        assert!(range.start.is_multiple_of(ADS_STEP) && whole_end, "{range:?} of {} ads", self.rows);
+    }
+}
+
+fn unprepared() -> Error {
+    Error::Unfit("users or ads were prepared for another model".to_owned())
+}
+
+fn fits(given: usize, expected: usize) -> Result<(), Error> {
+    if given == expected {
+        return Ok(());
+    }
+    Err(Error::Unfit(format!("{given} constants are given for {expected} constant features")))
+}
+
+fn encode_nothing(model: &Model) -> Side {
+    let columns = match model.predictor() {
+        Predictor::Factors { .. } => Columns::Slots(Vec::new()),
+        Predictor::Trees(_) => Columns::Numbers(Vec::new()),
+    };
+    Side { rows: 0, columns }
+}
+
+fn encode(model: &Model, origins: &[Origin], origin: Origin, batch: &Batch) -> Result<Side, Error> {
+    let own = origins.iter().enumerate().filter(|(_, own)| **own == origin).map(|(feature, _)| feature);
+    let own: Vec<usize> = own.collect();
+    if own.len() != batch.features.len() {
+        let found = batch.features.len();
+        return Err(Error::Unfit(format!("the data has {found} features and the model {} of that side", own.len())));
+    }
+    let features = own.iter().zip(&batch.features);
+    let columns = match model.predictor() {
+        Predictor::Factors { encoder, .. } => {
+            let encoded = features.map(|(&field, column)| {
+                let mut slots = Slots::One(Vec::new());
+                encoder.encode_column(field, column, &mut slots).map(|()| slots)
+            });
+            Columns::Slots(encoded.collect::<Result<_, _>>()?)
+        }
+        Predictor::Trees(forest) => {
+            let numbers = features.map(|(&feature, column)| forest.numbers(feature, column));
+            Columns::Numbers(numbers.collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(Side { rows: batch.rows, columns })
+}
+
+/// One side of several, one after another.
+fn joined(sides: Vec<Side>) -> Result<Side, Error> {
+    let mut sides = sides.into_iter();
+    let mut whole = sides.next().ok_or_else(|| Error::Unfit("there are no ads".to_owned()))?;
+    for side in sides {
+        whole.rows += side.rows;
+        match (&mut whole.columns, side.columns) {
+            (Columns::Slots(whole), Columns::Slots(more)) => {
+                whole.iter_mut().zip(more).for_each(|(whole, more)| whole.append(more));
+            }
+            (Columns::Numbers(whole), Columns::Numbers(more)) => {
+                whole.iter_mut().zip(more).for_each(|(whole, more)| whole.extend(more));
+            }
+            _ => return Err(unprepared()),
+        }
+    }
+    Ok(whole)
+}
