@@ -28,16 +28,12 @@ fn check(context: &str, ensemble: &Ensemble, shape: &Shape, sides: &Sides, rando
     let is_left: Vec<bool> = (0..features).map(|_| random.below(100) < sides.left_percent).collect();
     let left = values(random, shape, features, sides.left_rows);
     let right = values(random, shape, features, sides.right_rows);
-    let mut expected = Vec::with_capacity(sides.left_rows * sides.right_rows);
-    let mut row = vec![0.0; features];
-    for left_row in 0..sides.left_rows {
-        for right_row in 0..sides.right_rows {
-            for (feature, value) in row.iter_mut().enumerate() {
-                *value = if is_left[feature] { left[feature][left_row] } else { right[feature][right_row] };
-            }
-            expected.push(ensemble.raw_score(&row).to_bits());
-        }
-    }
+    let pairs = 0..sides.left_rows * sides.right_rows;
+    let expanded = pairs.map(|pair| (pair / sides.right_rows, pair % sides.right_rows)).map(|(left_row, right_row)| {
+        let value = |feature: usize| if is_left[feature] { left[feature][left_row] } else { right[feature][right_row] };
+        (0..features).map(value).collect::<Vec<f64>>()
+    });
+    let expected: Vec<u64> = expanded.map(|row| ensemble.raw_score(&row).to_bits()).collect();
     // A side's own columns dictionary-coded or plain, the other's of no rows at all.
     let codes: Vec<u32> = (0..sides.right_rows as u32).collect();
     let left_column = |(feature, values)| if is_left[feature] { TreeColumn::F64(values) } else { TreeColumn::F64(&[]) };

@@ -7,7 +7,7 @@ mod random;
 
 use clickcast_model::trees::{Ensemble, Form, Plan, PlanError, Scratch, TreeColumn};
 use proptest::prelude::*;
-use random::{Random, Shape, model, value};
+use random::{ODD, Random, Shape, model, value};
 
 /// Scores the same rows with the oracle and every form, in plain and dictionary-coded columns.
 fn check(context: &str, ensemble: &Ensemble, columns: &[TreeColumn<'_>], rows: usize) {

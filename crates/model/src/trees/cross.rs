@@ -28,7 +28,7 @@ enum Engine {
     Sliced {
         left: Own,
         right: Own,
-        forest: CrossForest,
+        forest: Box<CrossForest>,
     },
     /// Pair by pair with the oracle: linear trees, and models too odd for tables.
     Scalar(Ensemble),
@@ -270,7 +270,7 @@ fn compile(ensemble: &Ensemble, is_left: &[bool]) -> Option<Engine> {
         forest.push(&splits, &tree.leaf_values).ok()?;
     }
     let own = |predicates: Predicates<'_>| Own { columns: predicates.columns, planes: predicates.planes };
-    Some(Engine::Sliced { left: own(left), right: own(right), forest })
+    Some(Engine::Sliced { left: own(left), right: own(right), forest: Box::new(forest) })
 }
 
 fn row_major(columns: &[TreeColumn<'_>], rows: usize) -> Vec<Vec<f64>> {
