@@ -24,7 +24,7 @@ const DIFFERENCE_MAX: f64 = 1e-7;
 pub(crate) fn imported(tools: &Tools, data: &str) -> Result<String> {
     let model = format!("{data}-imported");
     remove(&model)?;
-    tools.clickcast(&["import", "--from", "lightgbm", &format!("{data}/model.txt"), "--out", &model])?;
+    tools.clickcast(&["import", "--from", "lightgbm", &format!("{data}/model.txt"), "--out", &model, "--json"])?;
     Ok(model)
 }
 
