@@ -75,8 +75,8 @@ impl Tools {
         measured(&mut command(&words(&[&[PYTHON, script], arguments].concat())))
     }
 
-    /// A folder of data, made once for each version of the pins and of the script that makes it: into a folder aside, which
-    /// gets its name when it is whole.
+    /// A folder of data, made once for each version of the pins and of the script that makes it: into a folder aside,
+    /// which gets its name when it is whole.
     ///
     /// # Errors
     /// What `make` failed with.
@@ -96,8 +96,8 @@ impl Tools {
         Ok(folder)
     }
 
-    /// The folder of an engine's own form of the model in the folder `data`, made once. A failure is kept too, or each run
-    /// would wait for it again; a peer without its files then fails, and is reported as absent.
+    /// The folder of an engine's own form of the model in the folder `data`, made once. A failure is kept too, or each
+    /// run would wait for it again; the peer then fails with that reason, and is reported as absent.
     ///
     /// # Errors
     /// If the disk is full.

@@ -135,8 +135,8 @@ fn train(tools: &Tools, data: &Data) -> Result<Table> {
     let claims = if tools.quick { Vec::new() } else { claims(&race) };
     Ok(Table {
         about: format!(
-            "Training with defaults on {} rows of 13 integers and 26 categories from Parquet (Vowpal Wabbit: its text), one \
-             thread; quality on {} other rows.",
+            "Training with defaults on {} rows of 13 integers and 26 categories from Parquet (Vowpal Wabbit: its text), \
+             one thread; quality on {} other rows.",
             data.train_rows, data.test_rows
         ),
         race,
