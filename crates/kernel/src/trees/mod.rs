@@ -10,13 +10,15 @@
 mod avx512;
 mod bins;
 mod cross;
+mod cross_score;
 mod cross_sums;
 mod forest;
 mod leaves;
 mod planes;
 
 pub use bins::{Bins, ZERO_THRESHOLD, lower_bound};
-pub use cross::{CrossForest, CrossLeft, CrossReach, CrossRight, CrossSums, Side, UNIT_ROWS};
+pub use cross::{CrossForest, CrossLeft, CrossReach, CrossRight, Side, UNIT_ROWS};
+pub use cross_score::CrossSums;
 pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
 pub use planes::{Words, category_planes, threshold_planes};
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clickcast_model::trees::Ensemble;
 
 /// A small deterministic generator (SplitMix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -16,11 +16,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 }
@@ -46,14 +46,14 @@ const ODD: [f64; 16] = [
 
 /// Shape of a random model.
 #[derive(Debug, Clone)]
-pub struct Shape {
-    pub seed: u64,
-    pub features: usize,
-    pub trees: usize,
-    pub leaves_max: usize,
-    pub thresholds: usize,
-    pub categorical_percent: usize,
-    pub rows: usize,
+pub(crate) struct Shape {
+    pub(crate) seed: u64,
+    pub(crate) features: usize,
+    pub(crate) trees: usize,
+    pub(crate) leaves_max: usize,
+    pub(crate) thresholds: usize,
+    pub(crate) categorical_percent: usize,
+    pub(crate) rows: usize,
 }
 
 fn threshold(random: &mut Random, shape: &Shape) -> f64 {
@@ -110,7 +110,7 @@ fn tree(random: &mut Random, shape: &Shape, text: &mut String) {
     text.push('\n');
 }
 
-pub fn model(random: &mut Random, shape: &Shape) -> Ensemble {
+pub(crate) fn model(random: &mut Random, shape: &Shape) -> Ensemble {
     let names = vec!["f"; shape.features].join(" ");
     let mut text = format!(
         "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx={}\nobjective=binary sigmoid:1\nfeature_names={names}\n\n",
@@ -123,7 +123,7 @@ pub fn model(random: &mut Random, shape: &Shape) -> Ensemble {
     Ensemble::parse(text.as_bytes()).unwrap()
 }
 
-pub fn value(random: &mut Random, shape: &Shape) -> f64 {
+pub(crate) fn value(random: &mut Random, shape: &Shape) -> f64 {
     match random.below(4) {
         0 => random.pick(&ODD),
         1 => random.below(130) as f64,
