@@ -53,4 +53,6 @@ def main(description, commands, *options):
         parser.add_argument(f"--{option.lower()}", type=int if option.isupper() else str)
     a = parser.parse_args()
     command = next(command for command in commands if command.__name__ == a.command)
-    json.dump(command(a), sys.stdout)
+    with contextlib.redirect_stdout(sys.stderr):  # Some libraries are talkative.
+        report = command(a)
+    json.dump(report, sys.stdout)

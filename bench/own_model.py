@@ -1,6 +1,4 @@
 """Engines that score a model of their own, of the same size and from the same rows: XGBoost, CatBoost, YDF."""
-import os
-
 import numpy as np
 
 from common import FEATURES, read_rows
@@ -23,7 +21,7 @@ class XGBoost:
         import xgboost
 
         settings = {"objective": "binary:logistic", "tree_method": "hist", "grow_policy": "lossguide"}
-        settings |= {"max_leaves": LEAVES, "max_depth": 0, "eta": RATE, "nthread": os.cpu_count()}
+        settings |= {"max_leaves": LEAVES, "max_depth": 0, "eta": RATE, "nthread": 1}
         booster = xgboost.train(settings, xgboost.DMatrix(*training(data)), TREES)
         booster.save_model(f"{out}/model.ubj")
 
@@ -104,7 +102,7 @@ class Ydf:
         import ydf
 
         columns = dict(zip(NAMES, np.ascontiguousarray(features.T)))
-        return ydf.create_vertical_dataset(columns, data_spec=self.model.data_spec())
+        return ydf.create_vertical_dataset(columns, data_spec=self.model.data_spec(), required_columns=NAMES)
 
     def score(self, features):
         return self.model.predict(features, num_threads=1)

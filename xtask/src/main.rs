@@ -1,4 +1,4 @@
-//! The commands one works with: `cargo xtask test`, `lint`, `layers`, `bench`, `real`.
+//! The commands one works with: `cargo xtask test`, `lint`, `layers`, `bench`, `sanitize`, `real`.
 //!
 //! # How a test says that it was skipped
 //! A test whose service or data cannot be had calls [`skip::because`] (or asks [`skip::shared_data`] for its file) and
@@ -21,6 +21,7 @@ mod house;
 mod layers;
 mod real;
 mod run;
+mod sanitize;
 mod skip;
 mod steps;
 mod suite;
@@ -63,6 +64,8 @@ enum Command {
         #[arg(long)]
         case: Option<String>,
     },
+    /// Run the tests of the kernels, and of the models that call them, under AddressSanitizer.
+    Sanitize,
     /// Train and evaluate on the real data in `../shared/data`, beside the reference results.
     Real,
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Lint => suite::lint().map(done),
         Command::Layers => layers::check_workspace().map(done),
         Command::Bench { quick, case } => bench::run(quick, case.as_deref()).map(done),
+        Command::Sanitize => sanitize::address().map(done),
         Command::Real => real::run().map(done),
     };
     outcome.unwrap_or_else(|error| {

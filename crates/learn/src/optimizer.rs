@@ -221,7 +221,7 @@ impl Optimizer {
         chunk.gradients.resize(rows.len(), intercept);
         match self.shape.family {
             Family::Lr => self.add_linear(&regions, block, rows.clone(), &mut chunk.gradients),
-            _ => self.add_factors(&regions, block, chunk),
+            _ => self.add_factors(&regions, block, chunk, learns),
         }
         chunk.losses.clear();
         for (row, value) in rows.zip(&mut chunk.gradients) {
@@ -255,7 +255,7 @@ impl Optimizer {
         }
     }
 
-    fn add_factors(&self, regions: &[RwLockReadGuard<'_, Region>], block: &Block, chunk: &mut Chunk) {
+    fn add_factors(&self, regions: &[RwLockReadGuard<'_, Region>], block: &Block, chunk: &mut Chunk, learns: bool) {
         let (stride, fields) = (self.shape.stride(), self.shape.fields);
         chunk.directions.resize(chunk.rows.len() * fields * stride, 0.0);
         let lists = block.encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
@@ -281,8 +281,11 @@ impl Optimizer {
                     }
                 }
             }
-            let directions = &mut chunk.directions[index * fields * stride..][..fields * stride];
-            chunk.gradients[index] += self.shape.directions(&vectors, &mut sum, directions);
+            chunk.gradients[index] += self.shape.log_odds(&vectors, &mut sum);
+            if learns {
+                let directions = &mut chunk.directions[index * fields * stride..][..fields * stride];
+                self.shape.directions(&vectors, &mut sum, directions);
+            }
         }
     }
 

@@ -66,23 +66,30 @@ impl Shape {
         }
     }
 
-    /// Builds what each field's vector is multiplied by, and gives the row's log-odds without the
-    /// intercept.
+    /// A row's log-odds without the intercept.
     ///
     /// # Shapes
-    /// `vectors`: `fields` slices of `stride`; `sum`: `stride`; `directions`: `[fields, stride]`.
-    pub fn directions(&self, vectors: &[&[f32]], sum: &mut [f32], directions: &mut [f32]) -> f32 {
+    /// `vectors`: `fields` slices of `stride`; `sum`: `stride`, overwritten.
+    #[inline]
+    #[must_use]
+    pub fn log_odds(&self, vectors: &[&[f32]], sum: &mut [f32]) -> f32 {
+        match self.family {
+            Family::Lr => vectors.iter().map(|vector| vector[0]).sum(),
+            Family::Fm => fm_log_odds(vectors, sum),
+            Family::Ffm => ffm_log_odds(vectors, self.k),
+        }
+    }
+
+    /// Builds what each field's vector is multiplied by, which is also its gradient's direction.
+    ///
+    /// # Shapes
+    /// As [`Shape::log_odds`]; `directions`: `[fields, stride]`.
+    pub fn directions(&self, vectors: &[&[f32]], sum: &mut [f32], directions: &mut [f32]) {
         match self.family {
             Family::Lr => directions.fill(1.0),
             Family::Fm => fm_directions(vectors, sum, directions),
             Family::Ffm => ffm_directions(vectors, self.k, directions),
         }
-        // Each pair is met twice, each linear weight once.
-        let mut twice = 0.0;
-        for (field, (vector, direction)) in vectors.iter().zip(directions.chunks_exact(self.stride())).enumerate() {
-            twice += dot(vector, direction) + vector[self.linear(field)];
-        }
-        0.5 * twice
     }
 
     fn check(&self) -> Result<(), String> {
@@ -160,11 +167,7 @@ impl Factors {
         for row in 0..encoded.rows {
             self.fetch(encoded, row + 1);
             let vectors = self.vectors(&encoded.columns, row, &mut summed);
-            let log_odds = match self.shape.family {
-                Family::Ffm => ffm_log_odds(&vectors, self.shape.k),
-                Family::Lr | Family::Fm => fm_log_odds(&vectors, &mut sum),
-            };
-            out.push(f64::from(self.intercept + log_odds));
+            out.push(f64::from(self.intercept + self.shape.log_odds(&vectors, &mut sum)));
         }
     }
 
@@ -187,16 +190,21 @@ impl Factors {
     /// Where `encoded` is of another encoder.
     #[must_use]
     pub fn importance(&self, encoded: &Encoded) -> Vec<f64> {
-        let stride = self.shape.stride();
-        let mut moments = vec![(0.0f64, 0.0f64); self.shape.fields];
-        self.each_row(encoded, |vectors, directions, _| {
+        let (stride, fields) = (self.shape.stride(), self.shape.fields);
+        let lists = encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
+        let (mut summed, mut sum) = (vec![0.0; lists * stride], vec![0.0; stride]);
+        let mut directions = vec![0.0; fields * stride];
+        let mut moments = vec![(0.0f64, 0.0f64); fields];
+        for row in 0..encoded.rows {
+            let vectors = self.vectors(&encoded.columns, row, &mut summed);
+            self.shape.directions(&vectors, &mut sum, &mut directions);
             let rows = vectors.iter().zip(directions.chunks_exact(stride));
             for (field, (vector, direction)) in rows.enumerate() {
                 let part = f64::from(0.5 * (dot(vector, direction) + vector[self.shape.linear(field)]));
                 moments[field].0 += part;
                 moments[field].1 += part * part;
             }
-        });
+        }
         let rows = encoded.rows.max(1) as f64;
         moments.iter().map(|(sum, squares)| (squares / rows - (sum / rows).powi(2)).max(0.0).sqrt()).collect()
     }
@@ -240,20 +248,6 @@ impl Factors {
             }
         }
         vectors
-    }
-
-    /// Calls `each(vectors, directions, log-odds)` for every row.
-    fn each_row(&self, encoded: &Encoded, mut each: impl FnMut(&[&[f32]], &[f32], f32)) {
-        let (stride, fields) = (self.shape.stride(), self.shape.fields);
-        let mut directions = vec![0.0; fields * stride];
-        let mut sum = vec![0.0; stride];
-        let lists = encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
-        let mut summed = vec![0.0; lists * stride];
-        for row in 0..encoded.rows {
-            let vectors = self.vectors(&encoded.columns, row, &mut summed);
-            let logit = self.intercept + self.shape.directions(&vectors, &mut sum, &mut directions);
-            each(&vectors, &directions, logit);
-        }
     }
 }
 

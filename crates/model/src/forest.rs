@@ -12,8 +12,16 @@ use crate::trees::{Ensemble, FeatureKind, Plan, Scratch, TreeColumn};
 pub(crate) struct Forest {
     ensemble: Ensemble,
     plan: Plan,
-    /// For each feature, the place of each DataFrame category by its text; none where numbers are fed.
-    places: Vec<Option<HashMap<String, f64>>>,
+    /// For each feature, the places of its DataFrame categories; none where numbers are fed.
+    places: Vec<Option<Places>>,
+}
+
+/// The place of each category in the list that the model has.
+#[derive(Debug)]
+struct Places {
+    of_text: HashMap<String, f64>,
+    /// Of those whose text is an integer's: a column of integers is then looked up without writing each as text.
+    of_integer: HashMap<i64, f64>,
 }
 
 /// What scoring keeps between batches.
@@ -35,8 +43,8 @@ impl Forest {
     pub(crate) fn new(ensemble: Ensemble) -> Self {
         let plan = Plan::new(&ensemble);
         let places = |feature: &crate::trees::Feature| {
-            let known = feature.categories.as_ref()?;
-            Some(known.iter().enumerate().map(|(place, category)| (category.text(), place as f64)).collect())
+            let known = feature.categories.as_ref()?.iter().enumerate();
+            Some(Places::new(known.map(|(place, category)| (category.text(), place as f64)).collect()))
         };
         let places = ensemble.features().iter().map(places).collect();
         Self { ensemble, plan, places }
@@ -104,11 +112,11 @@ impl Forest {
 
 fn values<'a>(
     feature: &crate::trees::Feature,
-    places: Option<&HashMap<String, f64>>,
+    places: Option<&Places>,
     column: &'a Column,
 ) -> Result<Values<'a>, Error> {
     let number = |category: Category<'_>| match places {
-        Some(places) => place(places, category),
+        Some(places) => places.get(category),
         None => number(category),
     };
     Ok(match column {
@@ -136,17 +144,25 @@ fn entries(categories: &Categories) -> impl Iterator<Item = Category<'_>> {
     (0..categories.len()).map(|index| categories.get(index))
 }
 
-/// What LightGBM was fed for a category that its model lists: its place, or NaN where unknown.
-fn place(places: &HashMap<String, f64>, category: Category<'_>) -> f64 {
-    let found = match category {
-        Category::Integer(integer) => places.get(&integer.to_string()),
-        Category::Text(text) => places.get(text).or_else(|| {
-            // `7.0` is the integer 7 and `TRUE` is true, as a CSV file may spell them.
-            let number = text.trim().parse::<f64>().map(|number| number.to_string());
-            places.get(&number.unwrap_or_else(|_| text.to_ascii_lowercase()))
-        }),
-    };
-    found.copied().unwrap_or(f64::NAN)
+impl Places {
+    fn new(of_text: HashMap<String, f64>) -> Self {
+        let integer = |text: &str| text.parse().ok().filter(|integer: &i64| integer.to_string() == text);
+        let of_integer = of_text.iter().filter_map(|(text, &place)| Some((integer(text)?, place))).collect();
+        Self { of_text, of_integer }
+    }
+
+    /// What LightGBM was fed for a category that its model lists: its place, or NaN where unknown.
+    fn get(&self, category: Category<'_>) -> f64 {
+        let found = match category {
+            Category::Integer(integer) => self.of_integer.get(&integer),
+            Category::Text(text) => self.of_text.get(text).or_else(|| {
+                // `7.0` is the integer 7 and `TRUE` is true, as a CSV file may spell them.
+                let number = text.trim().parse::<f64>().map(|number| number.to_string());
+                self.of_text.get(&number.unwrap_or_else(|_| text.to_ascii_lowercase()))
+            }),
+        };
+        found.copied().unwrap_or(f64::NAN)
+    }
 }
 
 /// What LightGBM was fed for a category without a list: the number itself (truth values are 0 and 1), or NaN.
@@ -158,5 +174,30 @@ fn number(category: Category<'_>) -> f64 {
             text => text.parse().unwrap_or(f64::NAN),
         },
         Category::Integer(integer) => integer as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_category_has_the_place_of_its_text_whatever_the_column_holds() {
+        let known = ["7", "-3", "07", "a", "true", "9223372036854775808"];
+        let places = Places::new(known.into_iter().map(str::to_owned).zip((0..).map(f64::from)).collect());
+        let rows = [
+            (Category::Integer(7), 0.0),
+            (Category::Integer(-3), 1.0),
+            (Category::Integer(3), f64::NAN),
+            (Category::Integer(i64::MIN), f64::NAN),
+            (Category::Text("7"), 0.0),
+            (Category::Text("7.0"), 0.0),
+            (Category::Text("07"), 2.0),
+            (Category::Text("TRUE"), 4.0),
+            (Category::Text("b"), f64::NAN),
+        ];
+        for (category, expected) in rows {
+            assert_eq!(places.get(category).to_bits(), expected.to_bits(), "{category:?}");
+        }
     }
 }

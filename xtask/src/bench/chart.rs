@@ -1,6 +1,7 @@
 //! A picture for the README: a bar for each contender's speed, on a logarithmic scale, as SVG that needs nothing else.
 //!
-//! The plots of `clickcast-report` take their colours from its page; and this program uses none of the crates that it tests.
+//! The plots of `clickcast-report` take their colours from its page; and this program uses none of the crates that it
+//! tests.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,8 @@ use super::results::quantity;
 const WIDTH: f64 = 760.0;
 const ROW: f64 = 28.0;
 const TOP: f64 = 56.0;
-const LEFT: f64 = 250.0;
+/// Room for a name before the bars.
+const LEFT: f64 = 280.0;
 /// Room for a speed behind the longest bar.
 const RIGHT: f64 = 680.0;
 
@@ -39,7 +41,7 @@ pub(crate) fn svg(title: &str, bars: &[Bar]) -> String {
         escaped(title)
     );
     for decade in (first as i32)..=(last as i32) {
-        let (x, speed) = (place(10f64.powi(decade)), quantity(10f64.powi(decade)));
+        let (x, speed) = (place(10f64.powi(decade)), quantity(10f64.powi(decade)).replace(".00", "").replace(".0", ""));
         line(&mut svg, format_args!("<path class=\"grid\" d=\"M{x:.1} {TOP}V{floor}\"/>"));
         let y = floor + 16.0;
         line(
@@ -83,7 +85,7 @@ mod tests {
     fn the_fastest_is_first_and_a_decade_is_as_long_as_any_other() {
         let svg = svg("A & B", &[("slow", 100.0, false), ("fast", 10_000.0, true), ("middle", 1_000.0, false)]);
         let widths: Vec<&str> = svg.split("width=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        assert_eq!(widths, ["430.0", "215.0", "0.0"]);
+        assert_eq!(widths, ["400.0", "200.0", "0.0"]);
         assert!(svg.contains("<title>A &amp; B</title>"));
         assert!(svg.find(">fast<") < svg.find(">middle<") && svg.find(">middle<") < svg.find(">slow<"), "{svg}");
         assert_eq!((svg.matches("class=\"ours\"").count(), svg.matches("class=\"peer\"").count()), (1, 2));

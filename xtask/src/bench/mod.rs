@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: whole runs of the release binary beside our peers, in one sitting, written to
 //! `bench/RESULTS.md`.
 //!
-//! A case (see [`cases`]) makes its data, races contenders by turns, and answers with tables, comparisons and claims. Commands run from
-//! the workspace's root with relative paths, so that the results can be repeated anywhere.
+//! A case (see [`cases`]) makes its data, races contenders by turns, and answers with tables, comparisons and claims.
+//! Commands run from the workspace's root with relative paths, so that the results can be repeated anywhere.
 
 mod cases;
 mod chart;

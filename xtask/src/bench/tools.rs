@@ -21,8 +21,8 @@ const KERNEL: &str = "target/release/examples/kernel";
 /// Holds why an engine has no model.
 const FAILED: &str = "failed.txt";
 
-/// A peer that takes longer to train, convert or compile its model is reported as absent.
-const PREPARE_S_MAX: &str = "600";
+/// A peer that needs more CPU time to train, convert or compile its model is reported as absent.
+const PREPARE_BOUND: &str = "--cpu=300:310";
 
 /// The tools, and how much they are to do.
 pub(crate) struct Tools {
@@ -34,12 +34,12 @@ impl Tools {
     /// Installs the pinned peers, once for each set of pins.
     ///
     /// # Errors
-    /// If there is no Python or no `taskset`.
+    /// If there is no Python, no `taskset` or no `prlimit`.
     pub(crate) fn prepare(quick: bool) -> Result<Self> {
         let pins =
             fs::read_to_string(root().join(REQUIREMENTS)).with_context(|| format!("cannot read `{REQUIREMENTS}`"))?;
-        if !is_there("taskset", &["--version"]) {
-            bail!("contenders are pinned by `taskset` (on Debian: util-linux)");
+        if !is_there("taskset", &["--version"]) || !is_there("prlimit", &["--version"]) {
+            bail!("contenders are pinned by `taskset` and bounded by `prlimit` (on Debian: util-linux)");
         }
         let installed = root().join(VENV).join("installed.txt");
         if !fs::read_to_string(&installed).is_ok_and(|text| text == pins) {
@@ -75,8 +75,8 @@ impl Tools {
         measured(&mut command(&words(&[&[PYTHON, script], arguments].concat())))
     }
 
-    /// A folder of data, made once for each version of the pins and of the script that makes it: into a folder aside, which
-    /// gets its name when it is whole.
+    /// A folder of data, made once for each version of the pins and of the script that makes it: into a folder aside,
+    /// which gets its name when it is whole.
     ///
     /// # Errors
     /// What `make` failed with.
@@ -96,32 +96,21 @@ impl Tools {
         Ok(folder)
     }
 
-    /// The folder of an engine's own form of the model in the folder `data`, made once. A failure is kept too, or each run
-    /// would wait for it again; a peer without its files then fails, and is reported as absent.
+    /// The folder of an engine's own form of the model in the folder `data`, made once. A failure is kept too, or each
+    /// run would wait for it again; the peer then fails with that reason, and is reported as absent.
     ///
     /// # Errors
     /// If the disk is full.
     pub(crate) fn engine(&self, engine: &str, script: &str, data: &str) -> Result<String> {
         let name = format!("{}-{engine}", data.rsplit('/').next().unwrap_or(data));
         self.data(&name, script, |out| {
-            let prepare = [
-                "timeout",
-                "--verbose",
-                PREPARE_S_MAX,
-                PYTHON,
-                SCORE,
-                "prepare",
-                "--engine",
-                engine,
-                "--data",
-                data,
-                "--out",
-                out,
-            ];
+            let prepare =
+                ["prlimit", PREPARE_BOUND, PYTHON, SCORE, "prepare", "--engine", engine, "--data", data, "--out", out];
             println!("   preparing {engine}");
             if let Err(error) = measured(&mut command(&words(&prepare))) {
-                println!("   {error:#}");
-                fs::write(root().join(out).join(FAILED), format!("{error:#}")).context("cannot keep the failure")?;
+                let reason = format!("{error:#} (it may take 300 CPU seconds)");
+                println!("   {reason}");
+                fs::write(root().join(out).join(FAILED), reason).context("cannot keep the failure")?;
             }
             Ok(())
         })

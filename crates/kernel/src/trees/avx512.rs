@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::bins::{SingleBins, ZERO_THRESHOLD_SINGLE};
+use super::bins::{Bins, SingleBins, ZERO_THRESHOLD_SINGLE};
 use super::leaves::Ops;
 
 /// Only instantiated inside functions compiled for, and run on, machines with these instructions (`super::dispatch`).
@@ -185,5 +185,51 @@ fn codes_of_16(bins: &SingleBins, nan_code: u32, zero_code: Option<u32>, values:
             at = _mm512_mask_mov_epi32(at, tiny, _mm512_set1_epi32(zero_code as i32));
         }
         _mm512_storeu_si512(codes.as_mut_ptr().cast(), at);
+    }
+}
+
+/// The codes of a row's values; those that f32 holds are looked up by comparisons of 16 thresholds at once.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
+pub(super) fn row_codes<'a>(columns: impl Iterator<Item = (&'a Bins, f64)>, codes: &mut Vec<u32>) {
+    /// Beyond so many steps a binary search takes fewer.
+    const STEPS_MAX: u32 = 5;
+    for (bins, value) in columns {
+        let single = value as f32;
+        let is_exact = f64::from(single) == value || value.is_nan();
+        codes.push(if is_exact && bins.single.steps <= STEPS_MAX {
+            code_of_one(bins, single)
+        } else {
+            bins.code(value)
+        });
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
+fn code_of_one(bins: &Bins, value: f32) -> u32 {
+    let single = &bins.single;
+    if value.is_nan() {
+        return bins.nan_code();
+    }
+    let is_tiny = value.abs() <= ZERO_THRESHOLD_SINGLE;
+    if is_tiny && bins.zero_is_apart() {
+        return bins.nan_code() + 1;
+    }
+    let value = _mm512_set1_ps(if is_tiny { 0.0 } else { value });
+    let length = 1 << single.steps;
+    // SAFETY: the loads of pivots are of both halves; those of thresholds of up to 16 of the slice that is left.
+    unsafe {
+        let low = _mm512_loadu_ps(single.pivots.as_ptr());
+        let high = _mm512_loadu_ps(single.pivots.as_ptr().add(16));
+        let low = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(low, value);
+        let high = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(high, value);
+        let first = ((low.count_ones() + high.count_ones()) as usize) << single.steps;
+        let mut code = first as u32;
+        for thresholds in single.padded[first..first + length].chunks(16) {
+            let lanes = (u32::from(u16::MAX) >> (16 - thresholds.len())) as u16;
+            let thresholds = _mm512_maskz_loadu_ps(lanes, thresholds.as_ptr());
+            code += _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(lanes, thresholds, value).count_ones();
+        }
+        code
     }
 }

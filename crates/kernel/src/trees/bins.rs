@@ -32,7 +32,7 @@ pub fn lower_bound(thresholds: &[f64], value: f64) -> u32 {
 pub struct Bins {
     thresholds: Vec<f64>,
     zero_is_apart: bool,
-    single: SingleBins,
+    pub(super) single: SingleBins,
 }
 
 /// The thresholds rounded down to f32, which changes no comparison with an f32, for a search in steps of powers of two.
@@ -98,6 +98,19 @@ impl Bins {
             *code = self.code(f64::from(value));
         }
     }
+}
+
+/// The codes of one row's values, each by the bins of its column.
+pub fn row_codes<'a>(form: Form, columns: impl Iterator<Item = (&'a Bins, f64)>, codes: &mut Vec<u32>) {
+    codes.clear();
+    #[cfg(target_arch = "x86_64")]
+    if form == Form::Avx512 && form.is_available() {
+        // SAFETY: this machine has the instructions.
+        unsafe { super::avx512::row_codes(columns, codes) };
+        return;
+    }
+    let _ = form;
+    codes.extend(columns.map(|(bins, value)| bins.code(value)));
 }
 
 impl SingleBins {

@@ -106,6 +106,26 @@ impl Forest {
         Ok(())
     }
 
+    /// The number of predicate planes.
+    pub(super) fn planes(&self) -> usize {
+        self.planes
+    }
+
+    /// The trees, to be laid out in other ways.
+    pub(super) fn trees(&self) -> impl Iterator<Item = Tree<'_>> {
+        let mut steps = self.steps.as_slice();
+        self.trees.iter().map(move |extent| {
+            let (own, rest) = steps.split_at(extent.steps);
+            steps = rest;
+            Tree { steps: own, values: &self.values[extent.values_first..][..extent.leaves] }
+        })
+    }
+
+    /// For each tree byte `k` of its values, `k` = 0 to 7, if it has at most 64 leaves.
+    pub(super) fn byte_planes(&self) -> &[[[u8; 64]; 8]] {
+        &self.byte_planes
+    }
+
     /// Raw scores of a block.
     ///
     /// # Shapes
@@ -118,6 +138,47 @@ impl Forest {
         let reach = reach.0.as_mut_slice().as_chunks_mut::<WORDS>().0;
         let forest = self;
         dispatch!(form, score_inlined::<WORDS>(forest: &Forest, planes: &[[u64; WORDS]], reach: &mut [[u64; WORDS]], out: &mut [f64]));
+    }
+}
+
+/// A tree of a forest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tree<'a> {
+    steps: &'a [Step],
+    values: &'a [f64],
+}
+
+impl<'a> Tree<'a> {
+    /// The number of splits.
+    pub(super) fn splits(self) -> usize {
+        self.steps.len()
+    }
+
+    /// The plane of a split.
+    #[inline(always)]
+    pub(super) fn plane(self, split: usize) -> usize {
+        self.steps[split].plane as usize
+    }
+
+    /// The leaves' values; one more than splits.
+    pub(super) fn values(self) -> &'a [f64] {
+        self.values
+    }
+
+    /// For each split its plane and the places of its children: splits first, leaves after them.
+    pub(super) fn places(self) -> impl Iterator<Item = (u32, u16, u16)> {
+        self.steps.iter().map(|step| (step.plane, step.left, step.right))
+    }
+
+    /// The most splits on a way from the root to a leaf.
+    pub(super) fn depth(self) -> usize {
+        let mut depths = vec![0; self.splits() + self.values.len()];
+        // Children come after their parents.
+        for (split, step) in self.steps.iter().enumerate() {
+            depths[usize::from(step.left)] = depths[split] + 1;
+            depths[usize::from(step.right)] = depths[split] + 1;
+        }
+        depths.into_iter().max().unwrap_or(0)
     }
 }
 

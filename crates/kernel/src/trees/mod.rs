@@ -1,6 +1,7 @@
 //! Decision trees, bit-sliced: every predicate is a plane of one bit a row, and trees are routed by AND and AND-NOT.
 //!
-//! A block is `64 * WORDS` rows; `WORDS` is [`BLOCK_WORDS`] for bulk and 1 for the rest of a batch and for online requests.
+//! A block is `64 * WORDS` rows; `WORDS` is [`BLOCK_WORDS`] for bulk, less for the rest of a batch.
+//! A few rows, as in online requests, are routed one by one instead: by [`Jump`] where it can, else by [`Walk`].
 //! The cost of a tree does not depend on the depth of its leaves, only on their number.
 //!
 //! # Source
@@ -9,13 +10,22 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bins;
+mod cross;
+mod cross_sums;
 mod forest;
+mod jump;
+#[cfg(target_arch = "x86_64")]
+mod jump_avx512;
 mod leaves;
 mod planes;
+mod walk;
 
-pub use bins::{Bins, ZERO_THRESHOLD, lower_bound};
+pub use bins::{Bins, ZERO_THRESHOLD, lower_bound, row_codes};
+pub use cross::{CrossForest, CrossLeft, CrossReach, CrossRight, CrossSums, Side, UNIT_ROWS};
 pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
+pub use jump::{AtMost, Jump, ROW_BYTES};
 pub use planes::{Words, category_planes, threshold_planes};
+pub use walk::Walk;
 
 /// 64-row words of a full block. At 256 rows the planes of 500 trees x 63 leaves fit a core's L2 cache.
 pub const BLOCK_WORDS: usize = 4;
@@ -27,7 +37,7 @@ pub enum Form {
     Portable,
     /// The same with 256-bit vectors.
     Avx2,
-    /// AVX-512 with VBMI and GFNI (Ice Lake, Zen 4 and later).
+    /// AVX-512 with VBMI, IFMA and GFNI (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -50,7 +60,9 @@ impl Form {
                         && has!("avx512vl")
                         && has!("avx512dq")
                         && has!("avx512vbmi")
+                        && has!("avx512ifma")
                         && has!("gfni")
+                        && has!("popcnt")
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clickcast_kernel::trees::{Bins, Forest, Slot, Split, lower_bound};
 
-use super::ensemble::{CategorySet, Child, Ensemble, Missing, Test, Tree};
+use super::ensemble::{CategorySet, Child, Ensemble, Missing, Node, Test, Tree};
 
 /// Beyond this a model's tables no longer pay; it is scored by the oracle.
 const TABLE_BYTES_MAX: usize = 1 << 28;
@@ -60,54 +60,79 @@ impl Column {
 /// A predicate's key within its numeric feature. Thresholds are ordered by their bits made monotone.
 type NumericKey = (Missing, bool, u64);
 
+/// The predicates of some of an ensemble's splits: the columns they compare, and the plane of each.
+#[derive(Debug)]
+pub(super) struct Predicates<'a> {
+    pub(super) columns: Vec<Column>,
+    pub(super) planes: usize,
+    numeric_plane: HashMap<(u32, NumericKey), usize>,
+    set_plane: HashMap<(u32, &'a CategorySet), usize>,
+}
+
+impl<'a> Predicates<'a> {
+    /// `None` if tables would be too large.
+    pub(super) fn new(nodes: impl Iterator<Item = &'a Node>) -> Option<Self> {
+        let mut numeric: BTreeMap<u32, BTreeSet<NumericKey>> = BTreeMap::new();
+        let mut sets: BTreeMap<u32, Vec<&CategorySet>> = BTreeMap::new();
+        let mut set_plane: HashMap<(u32, &CategorySet), usize> = HashMap::new();
+        for node in nodes {
+            match &node.test {
+                Test::Numeric { .. } => {
+                    numeric.entry(node.feature).or_default().extend(numeric_key(&node.test));
+                }
+                Test::Categorical(set) => {
+                    set_plane.entry((node.feature, set)).or_insert_with(|| {
+                        let sets = sets.entry(node.feature).or_default();
+                        sets.push(set);
+                        sets.len() - 1
+                    });
+                }
+            }
+        }
+        let mut columns = Vec::new();
+        let mut planes = 0;
+        let mut numeric_plane: HashMap<(u32, NumericKey), usize> = HashMap::new();
+        for (feature, keys) in &numeric {
+            numeric_plane.extend(keys.iter().enumerate().map(|(index, &key)| ((*feature, key), planes + index)));
+            columns.push(numeric_column(*feature, keys, planes)?);
+            planes += keys.len();
+        }
+        if !sets.is_empty() {
+            // A row's bits are then copied by the word.
+            planes = planes.next_multiple_of(64);
+        }
+        for (feature, sets) in &sets {
+            for set in sets {
+                *set_plane.get_mut(&(*feature, *set))? += planes;
+            }
+            columns.push(category_column(*feature, sets, planes)?);
+            planes += 64 * sets.len().div_ceil(64);
+        }
+        Some(Self { columns, planes, numeric_plane, set_plane })
+    }
+
+    /// The plane of a split; `None` if it is not of those given.
+    pub(super) fn plane(&self, node: &Node) -> Option<usize> {
+        match &node.test {
+            Test::Numeric { .. } => self.numeric_plane.get(&(node.feature, numeric_key(&node.test)?)).copied(),
+            Test::Categorical(set) => self.set_plane.get(&(node.feature, set)).copied(),
+        }
+    }
+}
+
 /// Compiles what the bit-sliced engine can do, else `None`: linear trees, giant trees, tables that would be too large.
 pub(super) fn compile(ensemble: &Ensemble) -> Option<Compiled> {
     if ensemble.trees.iter().any(|tree| tree.linear.is_some()) {
         return None;
     }
-    let mut numeric: BTreeMap<u32, BTreeSet<NumericKey>> = BTreeMap::new();
-    let mut sets: BTreeMap<u32, Vec<&CategorySet>> = BTreeMap::new();
-    let mut set_index: HashMap<(u32, &CategorySet), usize> = HashMap::new();
-    for node in ensemble.trees.iter().flat_map(|tree| &tree.nodes) {
-        match &node.test {
-            Test::Numeric { .. } => {
-                numeric.entry(node.feature).or_default().extend(numeric_key(&node.test));
-            }
-            Test::Categorical(set) => {
-                set_index.entry((node.feature, set)).or_insert_with(|| {
-                    let sets = sets.entry(node.feature).or_default();
-                    sets.push(set);
-                    sets.len() - 1
-                });
-            }
-        }
-    }
-    let mut columns = Vec::new();
-    let mut planes = 0;
-    let mut numeric_plane: HashMap<(u32, NumericKey), usize> = HashMap::new();
-    for (feature, keys) in &numeric {
-        numeric_plane.extend(keys.iter().enumerate().map(|(index, &key)| ((*feature, key), planes + index)));
-        columns.push(numeric_column(*feature, keys, planes)?);
-        planes += keys.len();
-    }
-    let mut first_set_plane: BTreeMap<u32, usize> = BTreeMap::new();
-    for (feature, sets) in &sets {
-        first_set_plane.insert(*feature, planes);
-        let column = category_column(*feature, sets, planes)?;
-        planes += 64 * sets.len().div_ceil(64);
-        columns.push(column);
-    }
-    let plane_of = |feature: u32, test: &Test| -> Option<usize> {
-        match test {
-            Test::Numeric { .. } => numeric_plane.get(&(feature, numeric_key(test)?)).copied(),
-            Test::Categorical(set) => Some(first_set_plane.get(&feature)? + set_index.get(&(feature, set))?),
-        }
-    };
-    let mut forest = Forest::new(planes);
+    let predicates = Predicates::new(ensemble.trees.iter().flat_map(|tree| &tree.nodes))?;
+    let mut forest = Forest::new(predicates.planes);
     for tree in &ensemble.trees {
-        push_tree(&mut forest, tree, plane_of)?;
+        let splits: Vec<Split> =
+            splits(tree, |node| predicates.plane(node))?.into_iter().map(|(_, split)| split).collect();
+        forest.push(&splits, &tree.leaf_values).ok()?;
     }
-    Some(Compiled { columns, planes, forest })
+    Some(Compiled { columns: predicates.columns, planes: predicates.planes, forest })
 }
 
 /// The key, with what cannot matter made equal: without a missing value there is no default side.
@@ -191,8 +216,8 @@ fn category_column(feature: u32, sets: &[&CategorySet], first_plane: usize) -> O
     })
 }
 
-/// Puts a tree's splits in breadth-first order into the forest.
-fn push_tree(forest: &mut Forest, tree: &Tree, plane_of: impl Fn(u32, &Test) -> Option<usize>) -> Option<()> {
+/// A tree's splits in breadth-first order, each with the node it is of.
+pub(super) fn splits(tree: &Tree, plane_of: impl Fn(&Node) -> Option<usize>) -> Option<Vec<(&Node, Split)>> {
     let mut order: Vec<u32> = if tree.nodes.is_empty() { Vec::new() } else { vec![0] };
     let mut splits = Vec::with_capacity(tree.nodes.len());
     while splits.len() < order.len() {
@@ -205,7 +230,7 @@ fn push_tree(forest: &mut Forest, tree: &Tree, plane_of: impl Fn(u32, &Test) -> 
             }
         };
         let (left, right) = (slot(node.left)?, slot(node.right)?);
-        splits.push(Split { plane: u32::try_from(plane_of(node.feature, &node.test)?).ok()?, left, right });
+        splits.push((node, Split { plane: u32::try_from(plane_of(node)?).ok()?, left, right }));
     }
-    forest.push(&splits, &tree.leaf_values).ok()
+    Some(splits)
 }

@@ -1,9 +1,12 @@
 //! The fast path: columns in, raw scores out, in blocks of rows.
 
+use std::ops::Range;
+
 use clickcast_kernel::trees::{BLOCK_WORDS, Form, Reach, Words, category_planes, threshold_planes};
 
 use super::compile::{Column, ColumnKind, Compiled, compile};
 use super::ensemble::Ensemble;
+use super::row::{Row, RowPlan};
 
 /// An ensemble compiled for scoring in bulk. Threads share it; each has a [`Scratch`] of its own.
 #[derive(Debug)]
@@ -15,8 +18,8 @@ pub struct Plan {
 
 #[derive(Debug)]
 enum Engine {
-    /// Bit-sliced.
-    Sliced(Compiled),
+    /// Bit-sliced; a few rows one by one.
+    Sliced(Compiled, RowPlan),
     /// Row by row with the oracle: linear trees, and models too odd for tables.
     Scalar(Ensemble),
 }
@@ -39,14 +42,28 @@ pub enum TreeColumn<'a> {
     Constant(f64),
 }
 
+impl TreeColumn<'_> {
+    /// The value of a row, which is there.
+    #[inline]
+    pub(super) fn value(&self, row: usize) -> f64 {
+        match self {
+            TreeColumn::F32(values) => f64::from(values[row]),
+            TreeColumn::F64(values) => values[row],
+            TreeColumn::Coded { codes, values } => values[codes[row] as usize],
+            TreeColumn::Constant(value) => *value,
+        }
+    }
+}
+
 /// Working memory of [`Plan::score`], reused from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    planes: Words,
-    equal: Words,
+    pub(super) planes: Words,
+    pub(super) equal: Words,
     reach: Reach,
+    pub(super) row: Row,
     /// For each column of the plan the codes of a dictionary's entries, where that pays.
-    entries: Vec<Vec<u32>>,
+    pub(super) entries: Vec<Vec<u32>>,
 }
 
 /// Columns that do not fit the plan or each other.
@@ -99,7 +116,10 @@ impl Plan {
     /// Compiles an ensemble for a given form; one that this machine lacks runs as the portable one.
     pub fn with_form(ensemble: &Ensemble, form: Form) -> Self {
         let engine = match compile(ensemble) {
-            Some(compiled) => Engine::Sliced(compiled),
+            Some(compiled) => {
+                let rows = RowPlan::new(&compiled, form);
+                Engine::Sliced(compiled, rows)
+            }
             None => Engine::Scalar(ensemble.clone()),
         };
         Self { features: ensemble.features().len(), engine, form }
@@ -107,7 +127,7 @@ impl Plan {
 
     /// Whether the bit-sliced engine scores this model; linear trees are left to the oracle.
     pub fn is_sliced(&self) -> bool {
-        matches!(self.engine, Engine::Sliced(_))
+        matches!(self.engine, Engine::Sliced(..))
     }
 
     /// Raw scores, bit-equal to [`Ensemble::raw_score`] of every row.
@@ -130,13 +150,13 @@ impl Plan {
         let out = out.get_mut(..rows).ok_or(PlanError::Out { given, rows })?;
         match &self.engine {
             Engine::Scalar(ensemble) => score_scalar(ensemble, columns, out),
-            Engine::Sliced(compiled) => score_sliced(compiled, self.form, columns, scratch, out),
+            Engine::Sliced(compiled, rows) => score_sliced(compiled, rows, self.form, columns, scratch, out),
         }
         Ok(())
     }
 }
 
-fn check(columns: &[TreeColumn<'_>], features: usize, rows: usize) -> Result<(), PlanError> {
+pub(super) fn check(columns: &[TreeColumn<'_>], features: usize, rows: usize) -> Result<(), PlanError> {
     if columns.len() != features {
         return Err(PlanError::Columns { given: columns.len(), features });
     }
@@ -164,24 +184,65 @@ fn score_scalar(ensemble: &Ensemble, columns: &[TreeColumn<'_>], out: &mut [f64]
     let mut values = vec![0.0; columns.len()];
     for (row, out) in out.iter_mut().enumerate() {
         for (value, column) in values.iter_mut().zip(columns) {
-            *value = match column {
-                TreeColumn::F32(values) => f64::from(values[row]),
-                TreeColumn::F64(values) => values[row],
-                TreeColumn::Coded { codes, values } => values[codes[row] as usize],
-                TreeColumn::Constant(value) => *value,
-            };
+            *value = column.value(row);
         }
         *out = ensemble.raw_score(&values);
     }
 }
 
-fn score_sliced(compiled: &Compiled, form: Form, columns: &[TreeColumn<'_>], scratch: &mut Scratch, out: &mut [f64]) {
+fn score_sliced(
+    compiled: &Compiled,
+    row_plan: &RowPlan,
+    form: Form,
+    columns: &[TreeColumn<'_>],
+    scratch: &mut Scratch,
+    out: &mut [f64],
+) {
     const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
     let rows = out.len();
+    if rows <= row_plan.rows_max() {
+        return row_plan.score(compiled, form, columns, 0, &mut scratch.row, out);
+    }
     scratch.planes.grow(compiled.planes * BLOCK_WORDS);
     scratch.equal.grow(compiled.planes * BLOCK_WORDS);
-    scratch.entries.resize_with(compiled.columns.len(), Vec::new);
-    for (column, entries) in compiled.columns.iter().zip(&mut scratch.entries) {
+    fill_entries(&compiled.columns, columns, rows, &mut scratch.entries);
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK_ROWS>();
+    for (index, out) in blocks.iter_mut().enumerate() {
+        score_block::<BLOCK_WORDS>(compiled, row_plan, form, columns, scratch, index * BLOCK_ROWS, out);
+    }
+    let done = rows - rest.len();
+    match rest.len() {
+        few if few <= row_plan.rows_max() => row_plan.score(compiled, form, columns, done, &mut scratch.row, rest),
+        0..=64 => score_block::<1>(compiled, row_plan, form, columns, scratch, done, rest),
+        65..=128 => score_block::<2>(compiled, row_plan, form, columns, scratch, done, rest),
+        _ => score_block::<BLOCK_WORDS>(compiled, row_plan, form, columns, scratch, done, rest),
+    }
+}
+
+/// Scores the rows from `first` on, as many as `out` has.
+fn score_block<const WORDS: usize>(
+    compiled: &Compiled,
+    row_plan: &RowPlan,
+    form: Form,
+    columns: &[TreeColumn<'_>],
+    scratch: &mut Scratch,
+    first: usize,
+    out: &mut [f64],
+) {
+    if row_plan.score_alike::<WORDS>(compiled, form, columns, scratch, first, out) {
+        return;
+    }
+    let planes = scratch.planes.as_mut_slice();
+    let equal = scratch.equal.as_mut_slice();
+    let rows = first..first + out.len();
+    fill_planes::<WORDS>(&compiled.columns, form, columns, &scratch.entries, rows, planes, equal);
+    compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
+}
+
+/// The codes of dictionaries' entries, for each of a plan's columns.
+pub(super) fn fill_entries(own: &[Column], columns: &[TreeColumn<'_>], rows: usize, entries: &mut Vec<Vec<u32>>) {
+    entries.resize_with(own.len(), Vec::new);
+    for (column, entries) in own.iter().zip(entries) {
         entries.clear();
         // A dictionary larger than the batch is not worth going through.
         if let TreeColumn::Coded { values, .. } = columns[column.feature]
@@ -190,35 +251,22 @@ fn score_sliced(compiled: &Compiled, form: Form, columns: &[TreeColumn<'_>], scr
             entries.extend(values.iter().map(|&value| column.code(value)));
         }
     }
-    let (blocks, rest) = out.as_chunks_mut::<BLOCK_ROWS>();
-    for (index, out) in blocks.iter_mut().enumerate() {
-        score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, index * BLOCK_ROWS, out);
-    }
-    let done = rows - rest.len();
-    if rest.len() > BLOCK_ROWS / 2 {
-        score_block::<BLOCK_WORDS>(compiled, form, columns, scratch, done, rest);
-    } else {
-        for (index, out) in rest.chunks_mut(64).enumerate() {
-            score_block::<1>(compiled, form, columns, scratch, done + index * 64, out);
-        }
-    }
 }
 
-/// Scores the rows from `first` on, as many as `out` has.
-fn score_block<const WORDS: usize>(
-    compiled: &Compiled,
+/// The predicate planes of a block of rows. `equal` is as `threshold_planes` wants it.
+pub(super) fn fill_planes<const WORDS: usize>(
+    own: &[Column],
     form: Form,
     columns: &[TreeColumn<'_>],
-    scratch: &mut Scratch,
-    first: usize,
-    out: &mut [f64],
+    entries: &[Vec<u32>],
+    rows: Range<usize>,
+    planes: &mut [u64],
+    equal: &mut [u64],
 ) {
-    let planes = scratch.planes.as_mut_slice();
-    let equal = scratch.equal.as_mut_slice();
     let mut codes = [0; 64 * BLOCK_WORDS];
-    for (column, entries) in compiled.columns.iter().zip(&scratch.entries) {
-        let codes = &mut codes[..out.len()];
-        fill_codes(column, form, columns[column.feature], entries, first, codes);
+    let codes = &mut codes[..rows.len()];
+    for (column, entries) in own.iter().zip(entries) {
+        fill_codes(column, form, columns[column.feature], entries, rows.start, codes);
         match &column.kind {
             ColumnKind::Numeric { families, .. } => {
                 for family in families {
@@ -232,10 +280,17 @@ fn score_block<const WORDS: usize>(
             }
         }
     }
-    compiled.forest.score_block::<WORDS>(form, planes, &mut scratch.reach, out);
 }
 
-fn fill_codes(column: &Column, form: Form, values: TreeColumn<'_>, entries: &[u32], first: usize, codes: &mut [u32]) {
+/// The codes of a column's rows from `first` on; `entries` are its dictionary's, where known.
+pub(super) fn fill_codes(
+    column: &Column,
+    form: Form,
+    values: TreeColumn<'_>,
+    entries: &[u32],
+    first: usize,
+    codes: &mut [u32],
+) {
     let rows = first..first + codes.len();
     match (values, &column.kind) {
         (TreeColumn::F32(values), ColumnKind::Numeric { bins, .. }) => bins.codes_f32(form, &values[rows], codes),

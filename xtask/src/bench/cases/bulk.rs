@@ -41,9 +41,9 @@ pub(crate) fn measure(tools: &Tools) -> Result<Vec<Table>> {
         holds: billion_s <= BILLION_S_MAX,
     };
     let about = format!(
-        "Parquet to Parquet, 500 trees of 63 leaves, 39 numeric columns, two threads: {rows} rows as {FILES} links to one file of \
-         {FILE_ROWS} rows, which repeats 100,000 generated ones. So reading comes from the page cache, and a billion rows are \
-         extrapolated: ten times as long."
+        "Parquet to Parquet, 500 trees of 63 leaves, 39 numeric columns, two threads: {rows} rows as {FILES} links to \
+         one file of {FILE_ROWS} rows, which repeats 100,000 generated ones. So reading comes from the page cache, and a \
+         billion rows are extrapolated: ten times as long."
     );
     Ok(vec![Table { about, race, claims: vec![claim], ..Table::default() }])
 }

@@ -24,7 +24,7 @@ const DIFFERENCE_MAX: f64 = 1e-7;
 pub(crate) fn imported(tools: &Tools, data: &str) -> Result<String> {
     let model = format!("{data}-imported");
     remove(&model)?;
-    tools.clickcast(&["import", "--from", "lightgbm", &format!("{data}/model.txt"), "--out", &model])?;
+    tools.clickcast(&["import", "--from", "lightgbm", &format!("{data}/model.txt"), "--out", &model, "--json"])?;
     Ok(model)
 }
 
@@ -63,8 +63,8 @@ pub(crate) fn measure(tools: &Tools) -> Result<Vec<Table>> {
     let comparison = |peer, ratio_min| Comparison { work: WORK_DONE, ours: OURS, peer, ratio_min };
     Ok(vec![Table {
         about: format!(
-            "{WORK_DONE}: {rows} rows in row groups of 100,000, one core, one thread. The scripts read a row group at a time, \
-             score it with one thread, and write it."
+            "{WORK_DONE}: {rows} rows in row groups of 100,000, one core, one thread. The scripts read a row group at \
+             a time, score it with one thread, and write it."
         ),
         race,
         baseline: Some(LIGHTGBM),

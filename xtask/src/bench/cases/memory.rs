@@ -18,7 +18,7 @@ pub(crate) fn measure(tools: &Tools) -> Result<Vec<Table>> {
     let data = Data::prepare(tools)?;
     let (rows, schema, model) = (data.path("train.parquet"), data.path("features.toml"), data.path("model-memory"));
     remove(&model)?;
-    tools.clickcast(&["train", "--data", &rows, "--schema", &schema, "--family", "lr", "--out", &model])?;
+    tools.clickcast(&["train", "--data", &rows, "--schema", &schema, "--family", "lr", "--out", &model, "--json"])?;
 
     let bytes = LARGE_FILE_BYTES.to_string();
     let group = ROW_GROUP_ROWS.to_string();

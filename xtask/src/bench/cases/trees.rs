@@ -1,5 +1,5 @@
-//! Tree ensembles over rows in memory: our kernel beside LightGBM, whose model it scores, and every other engine, on that
-//! model where it can and else on one of its own of the same size.
+//! Tree ensembles over rows in memory: our kernel beside LightGBM, whose model it scores, and every other engine, on
+//! that model where it can and else on one of its own of the same size.
 
 use anyhow::{Context, Result};
 
@@ -103,8 +103,8 @@ fn table(tools: &Tools, shape: Shape, work: &'static str, ratio_min: f64, peers:
     let difference = race.entry(OURS).context("ours is measured")?.last.number("difference_max")?;
     let claim = Claim { text: format!("{work}: LightGBM's raw scores to the last bit"), holds: difference == 0.0 };
     let about = format!(
-        "{work}, 5 % of the numbers missing; {rows} rows, one core. Ours takes columns of float32 numbers, which it bins, and \
-         codes of categories; the peers what suits them best."
+        "{work}, 5 % of the numbers missing; {rows} rows, one core. Ours takes columns of float32 numbers, which \
+         it bins, and codes of categories; the peers what suits them best."
     );
     Ok(Table { about, race, baseline: Some(LIGHTGBM), comparisons, claims: vec![claim], ..Table::default() })
 }
