@@ -6,7 +6,7 @@ use std::path::Path;
 use clickcast_model::Model;
 use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
-use clickcast_model::cross::{ADS_STEP, Arithmetic, Cross, Origin};
+use clickcast_model::cross::{Arithmetic, Cross, Origin};
 use clickcast_model::encode::{Coding, Encoder};
 use clickcast_model::factors::{Factors, Family, Shape};
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Multi, Numeric, Schema, Side};
@@ -154,10 +154,11 @@ fn check(model: &Model, origins: &[Origin], users: usize, ads: usize, random: &m
         let ads_prepared = cross.ads(vec![part(0..cut), part(cut..ads)]).unwrap();
         let mut scratch = clickcast_model::cross::Scratch::default();
         let step = users.div_ceil(2).max(1);
+        let ads_step = cross.ads_step() * 2;
         for first in (0..users).step_by(step) {
             let block = cross.users(&user_side, first..(first + step).min(users)).unwrap();
-            for start in (0..ads).step_by(ADS_STEP * 2) {
-                let range = start..(start + ADS_STEP * 2).min(ads);
+            for start in (0..ads).step_by(ads_step) {
+                let range = start..(start + ads_step).min(ads);
                 let rows = (first + step).min(users) - first;
                 let (mut narrow, mut wide) = (vec![f32::NAN; rows * range.len()], vec![f64::NAN; rows * range.len()]);
                 cross.score_f32(&block, &ads_prepared, range.clone(), &mut scratch, &mut narrow).unwrap();
@@ -220,7 +221,7 @@ fn pairs_of_trees_score_as_rows() {
         for seed in 0..3 {
             let mut random = Random(seed);
             let origins = origins(model.schema().features().len(), &mut random);
-            check(&model, &origins, 7, 150, &mut random);
+            check(&model, &origins, 5, 2100, &mut random);
         }
     }
 }

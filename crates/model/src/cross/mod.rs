@@ -18,8 +18,8 @@ use expanded::Expanded;
 use products::Products;
 use trees::{AdBlock, TreePairs, UserBlock};
 
-/// A range of ads to score begins and ends at multiples of this, or ends with the ads.
-pub const ADS_STEP: usize = 64;
+/// A factor model's ranges of ads begin at panels of the kernel; wider steps make good tiles.
+const FACTORS_ADS_STEP: usize = 64;
 
 /// What gives a feature its value in a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,7 @@ enum Columns {
 #[derive(Debug)]
 pub struct Ads {
     rows: usize,
+    step: usize,
     form: Prepared,
 }
 
@@ -89,7 +90,7 @@ enum Prepared {
     Laid(Vec<f32>),
     Slots(Vec<Slots>),
     User(UserBlock),
-    /// In blocks of [`ADS_STEP`].
+    /// In blocks of [`trees::ADS_STEP`].
     Ads(Vec<AdBlock>),
 }
 
@@ -179,6 +180,25 @@ impl<'a> Cross<'a> {
         }
     }
 
+    /// A range of ads to score begins and ends at multiples of this, or ends with the ads.
+    #[must_use]
+    pub fn ads_step(&self) -> usize {
+        match &self.engine {
+            Engine::Products(_) | Engine::Expanded(_) => FACTORS_ADS_STEP,
+            Engine::Trees(_) => trees::ADS_STEP,
+        }
+    }
+
+    /// So many users are best prepared together, where that is up to the caller.
+    #[must_use]
+    pub fn users_step(&self) -> usize {
+        match &self.engine {
+            Engine::Products(_) => clickcast_kernel::cross::GROUP,
+            Engine::Expanded(_) => 1,
+            Engine::Trees(_) => trees::USERS_STEP,
+        }
+    }
+
     /// Prepares all ads, in order.
     ///
     /// # Errors
@@ -192,7 +212,7 @@ impl<'a> Cross<'a> {
             (Engine::Trees(trees), Columns::Numbers(numbers)) => Prepared::Ads(trees.ads(&numbers, rows)?),
             _ => return Err(unprepared()),
         };
-        Ok(Ads { rows, form })
+        Ok(Ads { rows, step: self.ads_step(), form })
     }
 
     /// Prepares some users of a batch.
@@ -221,7 +241,7 @@ impl<'a> Cross<'a> {
     /// # Errors
     /// [`Error::Unfit`] for users or ads of another model.
     /// # Panics
-    /// Where the range is beyond the ads or not by [`ADS_STEP`], or `out` is too short.
+    /// Where the range is beyond the ads or not by [`Cross::ads_step`], or `out` is too short.
     pub fn score_f32(
         &self,
         users: &Users,
@@ -272,7 +292,7 @@ impl<'a> Cross<'a> {
                 Ok(())
             }
             (Engine::Trees(trees), Prepared::User(block), Prepared::Ads(blocks)) => {
-                trees.score(block, &blocks[range.start / ADS_STEP..range.end.div_ceil(ADS_STEP)], scratch, out)
+                trees.score(block, &blocks[range.start / ads.step..range.end.div_ceil(ads.step)], scratch, out)
             }
             _ => Err(unprepared()),
         }
@@ -295,8 +315,8 @@ impl Ads {
     }
 
     fn check(&self, range: &Range<usize>) {
-        let whole_end = range.end == self.rows || range.end < self.rows && range.end.is_multiple_of(ADS_STEP);
-        assert!(range.start.is_multiple_of(ADS_STEP) && whole_end, "{range:?} of {} ads", self.rows);
+        let whole_end = range.end == self.rows || range.end < self.rows && range.end.is_multiple_of(self.step);
+        assert!(range.start.is_multiple_of(self.step) && whole_end, "{range:?} of {} ads", self.rows);
     }
 }
 

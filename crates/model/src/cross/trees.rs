@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
-use super::{ADS_STEP, Origin, Scratch};
+use super::{Origin, Scratch};
 use crate::Error;
 use crate::forest::Forest;
 use crate::trees::{Plan, PlanError, Scratch as PlanScratch, TreeColumn};
+
+/// Ads of a block: long enough to be worth the walk through the trees, short enough for the cache.
+pub(super) const ADS_STEP: usize = 1024;
+/// Users that share a walk.
+pub(super) const USERS_STEP: usize = 256;
 
 /// Users ready for pairs.
 pub(super) type UserBlock = PairSide;

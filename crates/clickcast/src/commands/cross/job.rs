@@ -21,7 +21,8 @@ use crate::commands::{Context, data};
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// Pairs scored before the best of them are picked: their scores stay in the second-level cache.
+/// Pairs scored before the best of them are picked, or those of one step of users: their scores stay in the
+/// second-level cache.
 const TILE_PAIRS: usize = 64 * 1024;
 /// Row groups, or blocks of users, made for each thread before they are written in order; as many wait meanwhile.
 const BLOCKS_PER_THREAD: usize = 2;
@@ -285,7 +286,7 @@ impl Job<'_> {
         scratch: &mut Scratch,
     ) -> Result<Vec<Kept<T>>, Failure> {
         let ads = self.ads.prepared.rows();
-        let tile_users = (TILE_PAIRS / ads).max(1);
+        let tile_users = (TILE_PAIRS / ads).max(1).next_multiple_of(self.cross.users_step());
         let mut scores = vec![T::default(); tile_users.min(range.len()) * ads];
         let mut kept = Vec::new();
         for first in range.clone().step_by(tile_users) {

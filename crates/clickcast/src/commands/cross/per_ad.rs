@@ -2,7 +2,7 @@
 
 use arrow_array::{ArrayRef, UInt32Array};
 use clickcast_dataset::{Input, joined, picked};
-use clickcast_model::cross::{ADS_STEP, Scratch};
+use clickcast_model::cross::Scratch;
 use rayon::prelude::*;
 
 use super::entities::Entities;
@@ -16,7 +16,7 @@ pub(super) const KEPT_MAX: u64 = 8_000_000;
 const BLOCK_PAIRS: usize = 1 << 20;
 /// Users of a block.
 const BLOCK_USERS: std::ops::RangeInclusive<usize> = 256..=4096;
-/// Ads that a thread takes at a time at most.
+/// Ads that a thread takes at a time at most, or one step of the model's.
 const TILE_ADS_MAX: usize = 256;
 /// Rows written at a time.
 const WRITE_ROWS: usize = 1 << 16;
@@ -61,7 +61,8 @@ impl Job<'_> {
     fn offer<T: Number>(&self, users: &Entities, before: u64, tops: &mut [Top<T>]) -> Result<(), Failure> {
         let (rows, ads) = (users.side.rows(), tops.len());
         let block_users = (BLOCK_PAIRS / ads).clamp(*BLOCK_USERS.start(), *BLOCK_USERS.end());
-        let tile_ads = ads.div_ceil(self.context.threads * 4).next_multiple_of(ADS_STEP).min(TILE_ADS_MAX);
+        let ads_step = self.cross.ads_step();
+        let tile_ads = ads.div_ceil(self.context.threads * 4).min(TILE_ADS_MAX).next_multiple_of(ads_step);
         for first in (0..rows).step_by(block_users) {
             let range = first..(first + block_users).min(rows);
             let block = self.cross.users(&users.side, range.clone()).map_err(Failure::input)?;
