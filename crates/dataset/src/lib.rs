@@ -11,6 +11,7 @@ mod discover;
 mod error;
 mod guard;
 mod input;
+mod records;
 mod scan;
 mod source;
 mod text;
@@ -21,7 +22,7 @@ pub use discover::{Input, discover, discover_in};
 pub use error::Error;
 pub use input::{rows_of, sample};
 pub use scan::{Scan, Step, scan};
-pub use write::{Precision, PredictionWriter, TableWriter, prediction_metadata};
+pub use write::{CTR, Precision, PredictionWriter, TableWriter, prediction_metadata};
 
 /// Rows decoded at a time at most: enough to amortize a batch's overhead.
 const BATCH_ROWS_MAX: usize = 32 * 1024;
