@@ -117,7 +117,7 @@ pub(super) fn write(
         let made: Vec<_> = context.pool.install(|| chunk.par_iter().map(block).collect());
         for made in made {
             let (batch, block_truth) = made.map_err(Failure::input)?;
-            truth.merge(&block_truth);
+            truth.merge(block_truth);
             for (date, part) in days(&batch) {
                 let Destination { uri, without } = destination(&date);
                 let part = leave_out(&part, without)?;
