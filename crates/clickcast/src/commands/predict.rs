@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use clickcast_dataset::{Input, Precision, PredictionWriter, Step, prediction_metadata};
+use clickcast_dataset::{CTR, Input, Precision, PredictionWriter, Step, prediction_metadata};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -39,7 +39,7 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
         PrecisionArgument::F32 => Precision::F32,
         PrecisionArgument::F64 => Precision::F64,
     };
-    let need = Need { carried: carried(&model, &arguments.keep), ..Need::default() };
+    let need = Need { carried: carried(&model, &arguments.keep)?, ..Need::default() };
     let columns = format!("{};{precision:?}", need.carried.join(","));
     let (todo, skipped) = split_done(context, &model, &data, &out, &columns)?;
     let progress = Progress::new("predict", data.rows_total().filter(|_| skipped == 0), context.quiet);
@@ -54,27 +54,34 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
         "seconds": seconds,
         "rows_per_second": rows_per_second,
         "peak_memory_bytes": peak_memory_bytes(),
-        "model": model.artifact().id(),
+        "model": arguments.model,
+        "id": model.artifact().id(),
         "run": Value::Null,
         "out": arguments.out,
     }))
 }
 
 /// The schema's ids, then the columns asked for, each once.
-fn carried(model: &Model, keep: &[String]) -> Vec<String> {
+fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, Failure> {
     let mut columns: Vec<String> = Vec::new();
     for column in model.schema().ids().iter().chain(keep) {
         if !columns.contains(column) {
             columns.push(column.clone());
         }
     }
-    columns
+    if columns.iter().any(|column| column == CTR) {
+        return Err(Failure::input(format!(
+            "`{CTR}` is the column of the predictions; no other can be kept beside it"
+        )));
+    }
+    Ok(columns)
 }
 
 /// An output among the inputs would be read as data the next time, or take the place of data.
 fn refuse_to_write_into_the_input(arguments: &PredictArguments, data: &Data, out: &Store) -> Result<(), Failure> {
-    let refuse =
-        |place: &str| Err(Failure::input(format!("`{place}` is the folder of the input; give `--out` another one")));
+    let refuse = |place: &str| {
+        Err(Failure::input(format!("`{place}` is the folder of the input or below it; give `--out` another one")))
+    };
     let mut taken: HashMap<String, String> = HashMap::new();
     for input in &data.inputs {
         if input.store.uri(&input.object.key) == out.uri(&input.output_key()) {
@@ -87,8 +94,12 @@ fn refuse_to_write_into_the_input(arguments: &PredictArguments, data: &Data, out
     }
     // Of a single file, the store is the folder that it is in.
     let Some(first) = data.inputs.first() else { return Ok(()) };
-    let same = clickcast_storage::same_place(&first.store.uri(""), &arguments.out);
-    if same.map_err(|error| storage_failure(&error))? { refuse(&arguments.out) } else { Ok(()) }
+    let key_below =
+        |folder: &str| clickcast_storage::key_below(folder, &arguments.out).map_err(|error| storage_failure(&error));
+    // What a name hides is no input of the next run either.
+    let is_read = |key: &String| !key.split('/').any(|name| name.starts_with(['_', '.']));
+    let same = key_below(&first.store.uri(""))?.is_some_and(|key| key.is_empty());
+    if same || key_below(&arguments.data)?.as_ref().is_some_and(is_read) { refuse(&arguments.out) } else { Ok(()) }
 }
 
 /// The inputs without an output of this very model and version of the input; how many have one.

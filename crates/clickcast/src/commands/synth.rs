@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, pace};
+use super::{Context, data, pace};
 use crate::arguments::SynthArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -70,8 +70,8 @@ fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Fa
     if let Some(uri) = &arguments.ads_out {
         write_entities(context, uri, generator.settings().ads, |range| generator.ads(range))?;
     }
-    if let Some(path) = &arguments.schema {
-        write_schema(path)?;
+    if let Some(uri) = &arguments.schema {
+        write_schema(context, uri)?;
     }
     let (seconds, rows_per_second) = pace(start, arguments.rows);
     let settings = generator.settings();
@@ -91,9 +91,8 @@ fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Fa
 }
 
 /// Writes the schema that fits the impressions.
-pub(super) fn write_schema(path: &std::path::Path) -> Result<(), Failure> {
-    std::fs::write(path, synth::features_toml())
-        .map_err(|error| Failure::input(format!("`{}`: {error}", path.display())))
+pub(super) fn write_schema(context: &Context, uri: &str) -> Result<(), Failure> {
+    data::write_object(context, uri, synth::features_toml())
 }
 
 /// Writes all impressions, each day to where `destination` says.
