@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, TreeColumn};
 
-const RUNS: usize = 7;
+const RUNS: usize = 15;
 
 fn main() {
     let Some(folder) = std::env::var_os("CLICKCAST_TREES").map(PathBuf::from) else {
