@@ -239,7 +239,7 @@ fn users_of_many_files_make_as_many_files_and_a_second_run_finds_them() {
     let run = |arguments: &str| {
         let files = "cross --model lr --users users --ads ads.csv --out out";
         let outcome = world.json(&format!("{files} --context {CONTEXT} {IDS} {arguments}"));
-        for key in ["seconds", "rows_per_second", "peak_memory_bytes", "model", "run"] {
+        for key in ["seconds", "rows_per_second", "peak_memory_bytes", "model", "id", "run"] {
             assert!(outcome.get(key).is_some(), "`{key}` is missing in {outcome}");
         }
         (outcome["files"].as_u64().unwrap(), outcome["skipped"].as_u64().unwrap(), outcome["rows"].as_u64().unwrap())
