@@ -121,6 +121,8 @@ where
         for _ in 0..scan.threads.max(1) {
             scope.spawn(|| shared.work(&map));
         }
+        // If `sink` panics, the workers must end, or nobody sees it.
+        let _stop = StopOnPanic(&shared);
         let outcome = shared.hand_over(&map, &mut sink);
         shared.lock().stop = true;
         shared.changed.notify_all();

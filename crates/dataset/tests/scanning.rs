@@ -221,6 +221,17 @@ fn a_sinks_error_ends_the_scan_at_once() {
     assert_eq!((outcome.unwrap_err().to_string().as_str(), calls), ("`out`: full", 2));
 }
 
+#[test]
+#[should_panic(expected = "the sink's own")]
+fn a_sink_that_panics_ends_the_scan_and_is_heard() {
+    let world = World::new();
+    let uri = world.write("a.parquet", parquet(&[table(0, 500), table(500, 500)], Compression::SNAPPY, true));
+    let schema = Schema::from_toml(SCHEMA).unwrap();
+    let (inputs, need, handle) = (world.inputs(&uri).unwrap(), Need::default(), world.runtime.handle());
+    let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads: 2, batches_max: 4, handle };
+    drop(scan(scanned, drop, |_| -> Result<(), Error> { panic!("the sink's own") }));
+}
+
 /// Objects of every format in a store.
 fn objects() -> [(&'static str, Vec<u8>); 4] {
     [
