@@ -36,6 +36,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("arrow-csv", &["dataset"]),
     ("parquet", &["dataset"]),
     ("object_store", &["storage"]),
+    ("safetensors", &["model"]),
     ("aws-*", &["storage"]),
     ("rusqlite", &["storage"]),
     ("maud", &["report"]),

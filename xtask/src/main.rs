@@ -42,7 +42,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything CI checks: format, clippy, layers, house rules, tests, doc tests, docs.
+    /// Everything CI checks: format, layers, house rules, licences, clippy, tests, doc tests, docs.
     Test {
         /// Leave the docs build out.
         #[arg(long)]
@@ -51,11 +51,11 @@ enum Command {
         #[arg(long, env = "CI", value_parser = FalseyValueParser::new())]
         require_all: bool,
     },
-    /// Format, clippy, layers, house rules, docs, licences and advisories; no tests.
+    /// Format, layers, house rules, licences, clippy, docs and advisories; no tests.
     Lint,
     /// Compare every crate's dependencies with the table of layers, and draw it.
     Layers,
-    /// Measure whole runs beside our peers and write `bench/RESULTS.md`.
+    /// Measure whole runs beside our peers and write `bench/RESULTS.md`; less than all, to `target/bench/RESULTS.md`.
     Bench {
         /// Smaller data and fewer repeats: under five minutes.
         #[arg(long)]

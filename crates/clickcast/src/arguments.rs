@@ -109,7 +109,7 @@ pub(crate) struct SynthArguments {
     pub(crate) ads_out: Option<String>,
     /// Also write the matching features.toml here
     #[arg(long, value_name = "F")]
-    pub(crate) schema: Option<PathBuf>,
+    pub(crate) schema: Option<String>,
 }
 
 /// Arguments of `schema`.
@@ -129,7 +129,7 @@ pub(crate) struct SchemaArguments {
     pub(crate) drop: Vec<String>,
     /// Where to write the schema [default: stdout]
     #[arg(long, value_name = "F")]
-    pub(crate) out: Option<PathBuf>,
+    pub(crate) out: Option<String>,
 }
 
 /// A model family that can be learned here.

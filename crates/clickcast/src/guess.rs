@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use clickcast_model::metrics::Accumulator;
-use clickcast_record::{Binding, Categorical, Column, Error, Feature, Kind, Need, Schema, Side};
+use clickcast_record::{Binding, Categorical, Column, Error, Feature, Kind, Multi, Need, Schema, Side};
 
 /// Above this share of distinct values a column tells rows apart, not what they have in common.
 const ID_SHARE: f64 = 0.95;
@@ -50,7 +50,8 @@ pub(crate) fn guess(
             return Err(Error::MissingColumn { column: column.to_owned(), present: present() });
         }
     }
-    let time = file.fields().iter().find(|field| is_time(field.data_type())).map(|field| field.name().clone());
+    let mut kept = file.fields().iter().filter(|field| !dropped.contains(field.name()));
+    let time = kept.find(|field| is_time(field.data_type())).map(|field| field.name().clone());
     let mut candidates = Vec::new();
     let mut unread = Vec::new();
     for field in file.fields() {
@@ -127,82 +128,101 @@ fn side_of(name: &str) -> Side {
     }
 }
 
+/// What a column's values show, whatever its kind.
+struct Seen {
+    kind: Kind,
+    distinct: usize,
+    /// Share of the rows without a value.
+    missing: f64,
+    /// For the comment.
+    text: String,
+    /// A score of some rows, and those rows' labels: their AUC is the column's own.
+    scored: (Vec<f64>, Vec<bool>),
+    /// Whether it is text that people wrote.
+    prose: bool,
+}
+
 fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Guess {
     let rows = labels.len();
-    let mut guess = Guess {
-        name: feature.name.clone(),
-        kind: feature.kind,
-        side: feature.side,
-        seen: String::new(),
-        objection: None,
-        warning: None,
+    let seen = match column {
+        Column::Numeric(values) => see_numbers(&(0..rows).map(|row| values.get(row)).collect::<Vec<_>>(), labels),
+        Column::Categorical(values) => see_categories(values, labels),
+        Column::Multi(lists) => see_lists(lists, rows),
     };
-    let scores;
-    let mut judged_labels = labels.to_vec();
-    let (distinct, missing);
-    let mut prose = false;
-    match column {
-        Column::Numeric(values) => {
-            let values: Vec<f64> = (0..rows).map(|row| values.get(row)).collect();
-            (distinct, missing) = (count_distinct(values.iter().map(|v| v.to_bits())), share(&values, |v| v.is_nan()));
-            let (low, high) = values
-                .iter()
-                .filter(|v| !v.is_nan())
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)));
-            guess.seen = format!("{distinct} values from {low} to {high}");
-            scores = ranks(&values);
-        }
-        Column::Categorical(values) => {
-            let keys = keys(values);
-            (distinct, missing) = (count_distinct(keys.iter().copied()), share(&keys, |key| *key == MISSING_KEY));
-            let (length, listed) = text_shape(values);
-            prose = length > PROSE_LENGTH && distinct as f64 > 0.5 * rows as f64;
-            if listed {
-                guess.kind = Kind::Multi;
-            }
-            guess.seen = format!("{distinct} values");
-            scores = rates(&keys, labels);
-            judged_labels = labels.iter().copied().skip(1).step_by(2).collect();
-        }
-        Column::Multi(lists) => {
-            let keys = keys(&lists.values);
-            distinct = count_distinct(keys.iter().copied());
-            let empty = lists.offsets.windows(2).filter(|pair| pair[0] == pair[1]).count();
-            missing = empty as f64 / rows.max(1) as f64;
-            let mean_length = keys.len() as f64 / rows.max(1) as f64;
-            guess.seen = format!("{distinct} items, {mean_length:.1} a row");
-            scores = Vec::new();
-        }
-    }
-    if missing > 0.0 {
-        let _ = write!(guess.seen, ", {:.1} % missing", missing * 100.0);
-    }
-    let auc = auc(&scores, &judged_labels);
+    let auc = auc(&seen.scored.0, &seen.scored.1);
     let judged = rows >= JUDGED_ROWS_MIN;
-    let tells_rows_apart = guess.kind == Kind::Categorical && distinct as f64 > ID_SHARE * rows as f64;
-    guess.objection = if distinct <= 1 {
+    let tells_rows_apart = seen.kind == Kind::Categorical && seen.distinct as f64 > ID_SHARE * rows as f64;
+    let objection = if seen.distinct <= 1 {
         Some("is constant: it can tell nothing apart".to_owned())
     } else if judged && auc.is_some_and(|auc| auc > DISGUISE_AUC) {
         Some("may be the label in disguise: it alone tells clicks from others".to_owned())
-    } else if judged && prose {
+    } else if judged && seen.prose {
         Some("looks like free text".to_owned())
     } else if judged && tells_rows_apart {
         Some("looks like an id: nearly every row has a value of its own".to_owned())
-    } else if is_id && guess.kind == Kind::Numeric {
+    } else if is_id && seen.kind == Kind::Numeric {
         Some("is carried as an id".to_owned())
     } else {
         None
     };
-    guess.warning = match auc {
+    let warning = match auc {
         Some(auc) if judged && auc > STRONG_AUC => {
             Some(format!("alone reaches AUC {auc:.2}: make sure that it is known before the impression"))
         }
-        _ if judged && whole_and_distinct(column, distinct, rows) => {
+        _ if judged && whole_and_distinct(column, seen.distinct, rows) => {
             Some("is a whole number that differs in nearly every row: an id or a time, perhaps".to_owned())
         }
         _ => None,
     };
-    guess
+    let mut text = seen.text;
+    if seen.missing > 0.0 {
+        let _ = write!(text, ", {:.1} % missing", seen.missing * 100.0);
+    }
+    Guess { name: feature.name.clone(), kind: seen.kind, side: feature.side, seen: text, objection, warning }
+}
+
+fn see_numbers(values: &[f64], labels: &[bool]) -> Seen {
+    let distinct = count_distinct(values.iter().map(|value| value.to_bits()));
+    let present = values.iter().filter(|value| !value.is_nan());
+    let (low, high) =
+        present.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)));
+    Seen {
+        kind: Kind::Numeric,
+        distinct,
+        missing: share(values, |value| value.is_nan()),
+        text: format!("{distinct} values from {low} to {high}"),
+        scored: (ranks(values), labels.to_vec()),
+        prose: false,
+    }
+}
+
+fn see_categories(values: &Categorical, labels: &[bool]) -> Seen {
+    let keys = keys(values);
+    let distinct = count_distinct(keys.iter().copied());
+    let (length, listed) = text_shape(values);
+    Seen {
+        kind: if listed { Kind::Multi } else { Kind::Categorical },
+        distinct,
+        missing: share(&keys, |key| *key == MISSING_KEY),
+        text: format!("{distinct} values"),
+        scored: (rates(&keys, labels), labels.iter().copied().skip(1).step_by(2).collect()),
+        prose: length > PROSE_LENGTH && distinct as f64 > 0.5 * labels.len() as f64,
+    }
+}
+
+fn see_lists(lists: &Multi, rows: usize) -> Seen {
+    let keys = keys(&lists.values);
+    let distinct = count_distinct(keys.iter().copied());
+    let empty = lists.offsets.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    let rows = rows.max(1) as f64;
+    Seen {
+        kind: Kind::Multi,
+        distinct,
+        missing: empty as f64 / rows,
+        text: format!("{distinct} items, {:.1} a row", keys.len() as f64 / rows),
+        scored: (Vec::new(), Vec::new()),
+        prose: false,
+    }
 }
 
 fn whole_and_distinct(column: &Column, distinct: usize, rows: usize) -> bool {
@@ -313,7 +333,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Float64Array, Int32Array, StringArray};
+    use arrow_array::{ArrayRef, Float64Array, Int32Array, StringArray, TimestampMillisecondArray};
 
     use super::*;
 
@@ -362,6 +382,25 @@ mod tests {
             ("comment", "free text"),
         ] {
             assert!(warnings.iter().any(|w| w.contains(column) && w.contains(said)), "{column}: {warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_named_unless_it_is_dropped() {
+        let rows = sample();
+        let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+        for name in ["seen", "changed"] {
+            let times = TimestampMillisecondArray::from_iter_values(0..rows.num_rows() as i64);
+            columns.push((name.to_owned(), Arc::new(times)));
+        }
+        for name in ["click", "country"] {
+            columns.push((name.to_owned(), rows.column_by_name(name).unwrap().clone()));
+        }
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        for (dropped, time) in [(&[][..], Some("seen")), (&["seen"], Some("changed")), (&["seen", "changed"], None)] {
+            let dropped: Vec<String> = dropped.iter().map(|&name| name.to_owned()).collect();
+            let (text, _) = guess(&rows, "click", &[], &dropped).unwrap();
+            assert_eq!(Schema::from_toml(&text).unwrap().time(), time, "{dropped:?}");
         }
     }
 

@@ -37,11 +37,17 @@ fn with_environment(command: Command) -> Command {
 fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failure> {
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for (key, value) in table {
-        let (targets, values): (&[String], Vec<(&String, &toml::Value)>) = match value {
-            toml::Value::Table(inner) if names.contains(key) => (std::slice::from_ref(key), inner.iter().collect()),
-            _ => (&names, vec![(key, value)]),
+        let own = value.as_table().filter(|_| names.contains(key));
+        let (targets, values): (&[String], Vec<(&String, &toml::Value)>) = match own {
+            Some(own) => (std::slice::from_ref(key), own.iter().collect()),
+            None => (&names, vec![(key, value)]),
         };
         for (flag, value) in values {
+            if own.is_some() && command.get_arguments().any(|argument| argument.get_long() == Some(flag.as_str())) {
+                return Err(Failure::input(format!(
+                    "settings file `{FILE}`: `{flag}` holds for every command; put it above the table `[{key}]`"
+                )));
+            }
             let text = match value {
                 toml::Value::String(text) => text.clone(),
                 toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),

@@ -25,7 +25,7 @@ fn every_command_has_the_keys_it_promises() {
     let world = world();
     let trained = world
         .json("train --data days/dt=2026-01-05 --schema features.toml --family fm --out fm --valid days/dt=2026-01-06");
-    keys(&trained, &["rows", "seconds", "rows_per_second", "model", "valid"]);
+    keys(&trained, &["rows", "seconds", "rows_per_second", "model", "id", "valid"]);
     let evaluation = ["rows", "positives", "auc", "logloss", "normalized_entropy", "calibration", "slices"];
     keys(&trained["valid"], &evaluation);
     let evaluated = world.json("evaluate --model model --data days/dt=2026-01-06 --by format");
@@ -36,8 +36,10 @@ fn every_command_has_the_keys_it_promises() {
     let rows: u64 = slices.iter().map(|slice| slice["rows"].as_u64().unwrap()).sum();
     assert_eq!(rows, evaluated["rows"].as_u64().unwrap());
     let predicted = world.json("predict --model model --data days --out out");
-    let promised = ["rows", "files", "seconds", "rows_per_second", "peak_memory_bytes", "model", "run", "skipped"];
+    let promised =
+        ["rows", "files", "seconds", "rows_per_second", "peak_memory_bytes", "model", "id", "run", "skipped"];
     keys(&predicted, &promised);
+    assert_eq!((&predicted["model"], &evaluated["model"]), (&Value::from("model"), &Value::from("model")));
     assert_eq!((&predicted["rows"], &predicted["files"]), (&Value::from(30_000), &Value::from(3)));
     keys(&world.json("schema --data days --label click"), &["text", "warnings"]);
     keys(&world.json("demo --dir demo"), &["report", "seconds"]);
@@ -122,10 +124,18 @@ fn settings_come_from_flags_then_environment_then_file() {
     assert_eq!(seed(&[], ""), (7, 2));
     assert_eq!(seed(&[("CLICKCAST_SEED", "8")], ""), (8, 2));
     assert_eq!(seed(&[("CLICKCAST_SEED", "8")], "--seed 9"), (9, 2));
-    world.write("clickcast.toml", "sede = 7\n");
-    let ended = world.run("synth --rows 100 --out x.parquet");
-    assert_eq!(ended.code, 2);
-    assert!(ended.stderr.contains("no command has a setting `sede`"), "{}", ended.stderr);
+    for (settings, said) in [
+        ("sede = 7\n", "no command has a setting `sede`"),
+        ("[synth]\nsede = 7\n", "no command has a setting `sede`"),
+        ("[synth]\nfamily = \"lr\"\n", "no command has a setting `family`"),
+        // It would have held for all commands.
+        ("[train]\nthreads = 1\n", "`threads` holds for every command; put it above the table `[train]`"),
+    ] {
+        world.write("clickcast.toml", settings);
+        let ended = world.run("synth --rows 100 --out x.parquet");
+        assert_eq!(ended.code, 2, "{settings}");
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
 }
 
 #[test]

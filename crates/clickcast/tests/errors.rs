@@ -6,6 +6,9 @@ mod support;
 #[path = "../../storage/tests/support/mod.rs"]
 mod stores;
 
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
 use stores::SmallDisk;
 use support::World;
 
@@ -179,6 +182,9 @@ fn requests_that_make_no_sense_are_refused() {
     for (arguments, said) in [
         ("predict --model model --data data --out data", &["data", "input"][..]),
         ("predict --model model --data data/a.csv --out data", &["data", "input"]),
+        ("predict --model model --data data --out data/out", &["data/out", "or below it"]),
+        ("predict --model model --data . --out out", &["`out`", "or below it"]),
+        ("predict --model model --data data --out out --keep ctr", &["`ctr` is the column of the predictions"]),
         ("predict --model model --data ftp://x/y --out out", &["ftp"]),
         ("predict --model model --data data --out out --keep nope", &["`nope` is missing"]),
         // A device that takes nothing, as a folder.
@@ -188,6 +194,10 @@ fn requests_that_make_no_sense_are_refused() {
         ("train --data data --schema absent.toml --family lr --out out", &["absent.toml"]),
         ("train --data data --schema features.toml --family lr --out out --sample-negatives 0", &["sample-negatives"]),
         ("schema --data data --label nope", &["`nope` is missing"]),
+        ("schema --data data --label click --out data", &["data", "it is a folder"]),
+        ("schema --data data --label click --out /dev/full", &["/dev/full", "a device, pipe or socket"]),
+        ("synth --rows 10 --out rows.csv --schema /dev/full", &["/dev/full", "a device, pipe or socket"]),
+        ("demo --dir /dev/full", &["`/dev/full` is not a folder"]),
         ("import --from lightgbm model.txt --out out", &["model.txt"]),
         ("import --from lightgbm absent.txt --out out", &["absent.txt"]),
         ("evaluate --model model --data data --by nope", &["`nope` is missing"]),
@@ -209,11 +219,67 @@ fn an_input_is_never_written_into_however_its_folder_is_named() {
         (format!("file://{root}/d%61ta/a.csv"), "data".to_owned()),
         ("data//a.csv".to_owned(), "./data/".to_owned()),
         ("link".to_owned(), "data".to_owned()),
+        ("link".to_owned(), "data/predictions/today".to_owned()),
         ("data".to_owned(), "link/../data".to_owned()),
     ] {
         refused(&world, &format!("predict --model model --data {data} --out {out}"), &["the folder of the input"]);
     }
     assert_eq!(world.files("data").len(), 1);
+    // The folder of a single file is searched for no other, and what is hidden is not found.
+    for (data, out) in [("data", "data/_out"), ("data", "data/x/.hidden/out"), ("data/a.csv", "data/out")] {
+        world.json(&format!("predict --model model --data {data} --out {out}"));
+        assert_eq!(world.files(out).len(), 1, "{data} {out}");
+    }
+}
+
+#[test]
+fn an_input_that_is_replaced_meanwhile_fails_as_something_to_retry() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = world();
+    let (path, other, text) = (world.path("data/a.csv"), world.path("other"), impressions());
+    let ended = AtomicBool::new(false);
+    let failed = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::SeqCst) {
+                std::fs::write(&other, &text).unwrap();
+                std::fs::rename(&other, &path).unwrap();
+            }
+        });
+        // A run that was never interrupted is no failure: another one is.
+        let mut runs = (0..100).map(|_| world.run("predict --model model --data data --out out --quiet"));
+        let failed = runs.find(|run| run.code != 0);
+        ended.store(true, Ordering::SeqCst);
+        failed
+    });
+    let failed = failed.unwrap();
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert!(failed.stderr.contains("data/a.csv`: it was changed in the meantime"), "{}", failed.stderr);
+    assert_eq!(world.json("predict --model model --data data --out out")["rows"], 400);
+}
+
+#[test]
+fn slices_tell_an_empty_value_from_a_missing_one() {
+    use arrow_array::{Float64Array, Int64Array, RecordBatch, StringArray};
+    let world = world();
+    let os = StringArray::from(vec![None, Some(""), Some("ios"), None, Some(""), None]);
+    let rows = RecordBatch::try_from_iter_with_nullable([
+        ("id", Arc::new(Int64Array::from(vec![1; 6])) as ArrayRef, true),
+        ("age", Arc::new(Float64Array::from(vec![30.0; 6])), true),
+        ("os", Arc::new(os), true),
+        ("click", Arc::new(Int64Array::from(vec![0, 1, 0, 1, 0, 0])), true),
+    ]);
+    let (rows, runtime) = (rows.unwrap(), stores::runtime());
+    let uri = world.path("rows.parquet");
+    let mut writer =
+        clickcast_dataset::TableWriter::create(uri.to_str().unwrap(), runtime.handle(), rows.schema()).unwrap();
+    writer.write(&rows).unwrap();
+    writer.finish().unwrap();
+    let evaluated = world.json("evaluate --model model --data rows.parquet --by os");
+    let slices = evaluated["slices"].as_array().unwrap().iter();
+    let found: Vec<_> = slices.map(|slice| (slice["value"].as_str(), slice["rows"].as_u64().unwrap())).collect();
+    assert_eq!(found, [(None, 3), (Some(""), 2), (Some("ios"), 1)]);
+    let ended = world.run("evaluate --model model --data rows.parquet --by os");
+    assert!(ended.stdout.contains("(missing)"), "{}", ended.stdout);
 }
 
 #[test]
@@ -276,4 +342,10 @@ fn a_full_disk_fails_as_something_to_retry_and_leaves_nothing() {
     assert!(said.contains("out/a.csv.parquet") && said.contains("No space left"), "{said}");
     assert!(ended.stdout.is_empty(), "{}", ended.stdout);
     assert!(disk.names().is_empty(), "left {:?}", disk.names());
+    // What is written beside data and models ends alike.
+    std::fs::write(world.path("out/full"), vec![1; 8192]).unwrap();
+    let ended = world.run("schema --data large --label click --out out/features.toml --quiet");
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("out/features.toml") && ended.stderr.contains("No space left"), "{}", ended.stderr);
+    assert_eq!(disk.names(), ["full"]);
 }

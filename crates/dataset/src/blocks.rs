@@ -110,19 +110,19 @@ impl Blocks {
             let mut cache = lock();
             cache.uses += 1;
             let now = cache.uses;
-            let ready = cache.ready.get_mut(&block).map(|(bytes, used)| {
-                *used = now;
-                bytes.clone()
-            });
-            let coming = if ready.is_none() { cache.coming.remove(&block) } else { None };
-            let coming = coming.or_else(|| ready.is_none().then(|| self.fetch(block)));
+            let ready = match cache.ready.get_mut(&block) {
+                Some((bytes, used)) => {
+                    *used = now;
+                    Ok(bytes.clone())
+                }
+                None => Err(cache.coming.remove(&block).unwrap_or_else(|| self.fetch(block))),
+            };
             for next in block + 1..=block + self.plan.ahead {
                 self.ask(&mut cache, next);
             }
-            match (ready, coming) {
-                (Some(bytes), _) => return Ok(bytes),
-                (None, Some(coming)) => coming,
-                (None, None) => self.fetch(block),
+            match ready {
+                Ok(bytes) => return Ok(bytes),
+                Err(coming) => coming,
             }
         };
         let bytes = match self.handle.block_on(coming) {

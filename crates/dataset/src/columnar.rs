@@ -42,7 +42,7 @@ impl ParquetFile {
         u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// Each row group's first row and number.
+    /// Each row group's first row.
     pub(crate) fn row_groups(&self) -> Vec<u64> {
         let mut first_row = 0;
         let groups = self.metadata.metadata().row_groups().iter().map(|group| {

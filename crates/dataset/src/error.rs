@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use clickcast_storage::Kind;
+
 /// Why a file can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -33,7 +35,8 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::File { .. } | Self::Record { .. } => false,
-            Self::Storage(error) => error.is_transient(),
+            // A file that was replaced while it was read is there, anew, for the next run.
+            Self::Storage(error) => error.is_transient() || error.kind() == Kind::Conflict,
         }
     }
 

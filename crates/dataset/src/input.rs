@@ -70,7 +70,11 @@ impl Opened {
     /// A batch as the file's others, without rows.
     pub(crate) fn without_rows(&self) -> Result<Batch, Error> {
         let bound = self.binding.batch(&RecordBatch::new_empty(self.schema.clone()), 0);
-        bound.map_err(|source| Error::Record { file: self.name.clone(), source })
+        let mut batch = bound.map_err(|source| Error::Record { file: self.name.clone(), source })?;
+        if let File::Text(file) = &self.file {
+            carry_as_read(&mut batch, &file.nothing_read());
+        }
+        Ok(batch)
     }
 
     /// How many parts can be read side by side.
@@ -93,17 +97,28 @@ impl Opened {
 
 impl PartReader {
     pub(crate) fn next(&mut self) -> Option<Result<Batch, Error>> {
-        let batch = match &mut self.reader {
-            Reader::Parquet(reader) => reader.next(&self.name)?,
-            Reader::Text(reader) => reader.next()?,
+        let next = match &mut self.reader {
+            Reader::Parquet(reader) => reader.next(&self.name)?.map(|batch| (batch, None)),
+            Reader::Text(reader) => reader.next()?.map(|(batch, read)| (batch, Some(read))),
         };
-        let batch = batch.and_then(|batch| with_hive(&self.name, batch, &self.hive));
-        Some(batch.and_then(|batch| {
+        Some(next.and_then(|(batch, read)| {
+            let batch = with_hive(&self.name, batch, &self.hive)?;
             let first_row = self.next_row;
             self.next_row += batch.num_rows() as u64;
             let bound = self.binding.batch(&batch, first_row);
-            bound.map_err(|source| Error::Record { file: self.name.clone(), source })
+            let mut batch = bound.map_err(|source| Error::Record { file: self.name.clone(), source })?;
+            read.iter().for_each(|read| carry_as_read(&mut batch, read));
+            Ok(batch)
         }))
+    }
+}
+
+/// Carries a text file's columns as they were read: what a feature needs of `41` or `NA` is another thing.
+fn carry_as_read(batch: &mut Batch, read: &RecordBatch) {
+    for (name, array) in &mut batch.carried {
+        if let Some(column) = read.column_by_name(name) {
+            *array = column.clone();
+        }
     }
 }
 
@@ -194,7 +209,7 @@ pub fn sample(input: &Input, handle: &Handle, rows: usize) -> Result<RecordBatch
             let need = Need::default();
             let mut reader = file.read(handle, &texts, &need, &columns)?;
             while let Some(batch) = reader.next() {
-                let batch = batch?;
+                let (batch, _) = batch?;
                 let batch = batch.slice(0, batch.num_rows().min(rows - taken));
                 taken += batch.num_rows();
                 batches.push(batch);

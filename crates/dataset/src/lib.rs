@@ -12,6 +12,7 @@ mod error;
 mod guard;
 mod input;
 mod pairs;
+mod records;
 mod scan;
 mod source;
 mod text;
@@ -23,7 +24,7 @@ pub use error::Error;
 pub use input::{rows_of, sample};
 pub use pairs::{Coded, PairColumn, PairEncoder, PairGroup, PairWriter, RepeatedColumn};
 pub use scan::{Scan, Step, scan};
-pub use write::{Precision, PredictionWriter, TableWriter, prediction_metadata};
+pub use write::{CTR, Precision, PredictionWriter, TableWriter, prediction_metadata};
 
 /// Rows decoded at a time at most: enough to amortize a batch's overhead.
 const BATCH_ROWS_MAX: usize = 32 * 1024;

@@ -25,8 +25,8 @@ pub struct Scan<'a> {
     pub need: &'a Need,
     /// Threads that decode and map.
     pub threads: usize,
-    /// Batches decoded or mapped but not yet handed over, at most; bounds memory. At least twice
-    /// the threads keep them busy.
+    /// Batches decoded or mapped but not yet handed over, at most, and inputs open at once; bounds memory.
+    /// At least twice the threads keep them busy.
     pub batches_max: usize,
     /// For requests to object stores.
     pub handle: &'a Handle,
@@ -238,6 +238,8 @@ impl<R: Send> Shared<'_, R> {
                 sink(Step::Rows(map(opened.without_rows()?)))?;
             }
             self.lock().opened.remove(&input);
+            // There is room for another one to be opened.
+            self.changed.notify_all();
             sink(Step::End(input))?;
         }
         Ok(())
@@ -300,8 +302,9 @@ impl<R> State<R> {
             self.part_next += 1;
             return Some(Work::Begin(self.part_next - 1));
         }
-        let all_begun = self.part_next == self.parts_known;
-        if all_begun && room && !self.opening && self.input_next < scan.inputs.len() {
+        // Inputs without parts take no room among the batches: they have a bound of their own.
+        let ahead = self.part_next < self.parts_known || self.opened.len() >= scan.batches_max;
+        if room && !ahead && !self.opening && self.input_next < scan.inputs.len() {
             self.opening = true;
             return Some(Work::Open(self.input_next));
         }

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::blocks::Plan;
 use crate::discover::{self, Compression, Input};
+use crate::records::Records;
 use crate::source::{Failure, Source};
 use crate::{Error, batch_rows};
 
@@ -46,7 +47,7 @@ pub(crate) struct TextFile {
 pub(crate) struct TextReader {
     name: String,
     failure: Failure,
-    reader: arrow_csv::reader::BufReader<Box<dyn BufRead + Send>>,
+    reader: arrow_csv::reader::BufReader<Records<Box<dyn BufRead + Send>>>,
     schema: SchemaRef,
     roles: Vec<Role>,
     rows: u64,
@@ -114,6 +115,16 @@ impl TextFile {
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
+    /// No rows of all columns, as they are read.
+    pub(crate) fn nothing_read(&self) -> RecordBatch {
+        RecordBatch::new_empty(self.texts())
+    }
+
+    fn texts(&self) -> SchemaRef {
+        let texts = self.head.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
+        Arc::new(Schema::new(texts.collect::<Vec<_>>()))
+    }
+
     pub(crate) fn read(
         &self,
         handle: &Handle,
@@ -124,18 +135,16 @@ impl TextFile {
         let wanted: Vec<usize> = (0..self.head.fields().len())
             .filter(|&index| columns.iter().any(|column| column == self.head.field(index).name()))
             .collect();
-        let texts = self.head.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
-        let texts = Arc::new(Schema::new(texts.collect::<Vec<_>>()));
         let typed = self.schema(schema, need).project(&wanted).map_err(|error| Error::arrow(&self.name, error))?;
         let roles = wanted.iter().map(|&index| self.role(self.head.field(index), schema, need)).collect();
         let source = Source::open(&self.input, handle, Plan::sequential(self.input.object.size))?;
         let rows = batch_rows(wanted.len());
-        let reader = ReaderBuilder::new(texts)
+        let reader = ReaderBuilder::new(self.texts())
             .with_header(true)
             .with_delimiter(self.delimiter)
             .with_projection(wanted)
             .with_batch_size(rows)
-            .build_buffered(stream(&self.input, &source)?)
+            .build_buffered(Records::new(stream(&self.input, &source)?, self.delimiter))
             .map_err(|error| source.failure().or(|| Error::arrow(&self.name, error)))?;
         Ok(TextReader {
             name: self.name.clone(),
@@ -164,14 +173,15 @@ impl TextFile {
 }
 
 impl TextReader {
-    pub(crate) fn next(&mut self) -> Option<Result<RecordBatch, Error>> {
+    /// The next rows as the schema needs them, and as they were read.
+    pub(crate) fn next(&mut self) -> Option<Result<(RecordBatch, RecordBatch), Error>> {
         let batch = match self.reader.next()? {
             Ok(batch) => batch,
             Err(error) => return Some(Err(self.failure.or(|| Error::arrow(&self.name, error)))),
         };
         let first_row = self.rows;
         self.rows += batch.num_rows() as u64;
-        Some(self.convert(&batch, first_row))
+        Some(self.convert(&batch, first_row).map(|converted| (converted, batch)))
     }
 
     fn convert(&self, batch: &RecordBatch, first_row: u64) -> Result<RecordBatch, Error> {

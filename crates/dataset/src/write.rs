@@ -17,8 +17,8 @@ use crate::carried::plain;
 use crate::discover::{self, Input};
 use crate::{Error, input};
 
-/// The column of predictions.
-pub(crate) const CTR: &str = "ctr";
+/// The column of predictions; no carried column has its name.
+pub const CTR: &str = "ctr";
 /// Rows of an output's row group: a reader's unit of work, and what is buffered until it is whole.
 pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Encoded bytes gathered before they go out.
@@ -60,14 +60,17 @@ impl PredictionWriter {
     /// Appends rows; even where there are none, `carried` tells the file's columns.
     ///
     /// # Errors
-    /// Where the store can't take them, or a column is not the one of the first batch.
+    /// Where the store can't take them, a column is not the one of the first batch, or is called [`CTR`].
     pub fn write(&mut self, carried: &[(String, ArrayRef)], scores: &[f64]) -> Result<(), Error> {
+        if carried.iter().any(|(name, _)| name == CTR) {
+            return Err(Error::file(&self.file.name, format!("no carried column can be called `{CTR}`")));
+        }
         let ctr: ArrayRef = match self.precision {
             Precision::F32 => Arc::new(scores.iter().map(|&score| score as f32).collect::<Float32Array>()),
             Precision::F64 => Arc::new(Float64Array::from(scores.to_vec())),
         };
         let own = (CTR.to_owned(), ctr);
-        let columns = carried.iter().filter(|(name, _)| name != CTR).chain(std::iter::once(&own));
+        let columns = carried.iter().chain(std::iter::once(&own));
         let (fields, arrays): (Vec<_>, Vec<_>) = columns
             .map(|(name, array)| {
                 // Text stays text: a reader need not know that it came as a dictionary.
@@ -142,7 +145,7 @@ enum TextEncoder {
 }
 
 impl TableWriter {
-    /// Begins a table at `uri`: `.parquet`, `.csv`, `.tsv` or either with `.gz`.
+    /// Begins a table at `uri`: `.parquet`, `.csv` or `.csv.gz`.
     ///
     /// # Errors
     /// Where the ending names no format that is written here.

@@ -42,6 +42,12 @@ fn what_is_wrong_with_a_file_is_said() {
         ("word.csv", row("old,ios,a,0,5,u"), &["word.csv", "`age`, row 2", "`old` is not a number"]),
         ("time.csv", row("2,ios,a,0,soon,u"), &["time.csv", "`ts`, row 2", "soon"]),
         ("label.csv", row("2,ios,a,2,5,u"), &["label.csv", "`click`, row 2", "2"]),
+        ("quote.csv", row("2,ios,a,0,5,\"u\n3,ios,a,0,5,u"), &["quote.csv", "row 2 has a quote that is not closed"]),
+        (
+            "endless.csv",
+            row(&format!("2,\"ios{}", "\n,,,,,".repeat(3 << 20))),
+            &["endless.csv", "row 2 is longer than 16 MiB"],
+        ),
         ("short.csv", row("2,ios"), &["short.csv", "line 3"]),
         ("long.csv", row("2,ios,a,0,5,u,more"), &["long.csv", "line 3"]),
     ] {

@@ -50,6 +50,7 @@ fn text_is_read_however_it_is_written() {
     check(&world, "tabs.tsv", plain.replace(',', "\t"));
     check(&world, "tabs.tsv.gz", gzip(plain.replace(',', "\t").as_bytes()));
     check(&world, "unended.csv", plain.trim_end());
+    check(&world, "inches.csv", plain.replacen(",x,", ",5\" disk,", ROWS / 2 + 1));
     check(&world, "quoted.csv", plain.replace(",x,", ",\"a, \"\"b\"\"\nc\","));
 }
 
@@ -68,6 +69,25 @@ fn a_missing_value_has_many_spellings_and_is_one() {
         let uri = world.write("a.csv", format!("age,os,tags\n1,ios,a\n{missing},{missing},{missing}\n"));
         let rows = world.read(&uri, SCHEMA, &Need::default()).unwrap();
         assert_eq!(rows, ["1,ios,[a]", "NaN,-,[]"], "{missing}");
+    }
+}
+
+#[test]
+fn carried_columns_of_text_come_as_they_were_read() {
+    let world = World::new();
+    let need = Need { labels: true, times: true, carried: ["age", "os", "ts", "click"].map(str::to_owned).to_vec() };
+    for (cells, read) in [
+        ("41,ios,a,1,5", "41,ios,[a],true,5,age=41,os=ios,ts=5,click=1"),
+        ("4.10,NA,a,false,05", "4.1,-,[a],false,5,age=4.10,os=NA,ts=05,click=false"),
+        ("NA,007,a,0, 5", "NaN,007,[a],false,5,age=NA,os=007,ts= 5,click=0"),
+        (
+            "12345678901234567890,x,a,0,5",
+            "12345678901234567000,x,[a],false,5,age=12345678901234567890,os=x,ts=5,click=0",
+        ),
+    ] {
+        // The first row says that times are integers.
+        let uri = world.write("a.csv", format!("age,os,tags,click,ts\n1,ios,a,0,1\n{cells}\n"));
+        assert_eq!(world.read(&uri, SCHEMA, &need).unwrap()[1], read);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pairs per second of tree ensembles on products of users and ads, one thread, by thread CPU time, best of several runs.
+//! Pairs per second of tree ensembles on products of users and ads: one thread, its CPU time, best of several runs.
 //!
 //! ```text
 //! python crates/model/benches/trees.py DIR          # trains the model
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, TreeColumn};
 
-const RUNS: usize = 7;
+const RUNS: usize = 15;
 
 fn main() {
     let Some(folder) = std::env::var_os("CLICKCAST_TREES").map(PathBuf::from) else {
@@ -57,7 +57,7 @@ fn bench(ensemble: &Ensemble, columns: &[Vec<f32>], is_left: &[bool], form: Form
     check(ensemble, columns, is_left, ads, &out);
     let pairs = (users * ads) as f64;
     println!(
-        "{form:?}, {users} users x {ads} ads: {:.2} M pairs/s, with sides made {:.2} M; a user {:.0} ns, an ad {:.0} ns",
+        "{form:?}, {users} x {ads}: {:.2} M pairs/s, with sides made {:.2} M; a user {:.0} ns, an ad {:.0} ns",
         pairs / score_ns * 1e3,
         pairs / (left_ns + right_ns + score_ns) * 1e3,
         left_ns / users as f64,

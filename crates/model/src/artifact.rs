@@ -14,8 +14,12 @@ use crate::metrics::Metrics;
 pub const MANIFEST: &str = "model.json";
 /// The newest artifact format that this program reads, and the one it writes.
 pub const FORMAT: u32 = 1;
-/// No payload's name is longer; it is a file name.
+/// No payload's name is longer; it is part of a file name.
 const PAYLOAD_NAME_LENGTH_MAX: usize = 64;
+/// A SHA-256 in hex.
+const SHA256_LENGTH: usize = 64;
+/// Of it in a payload's file name: the files of one folder are told apart by less.
+const SHA256_LENGTH_IN_NAMES: usize = 16;
 
 /// `model.json`: everything about a model but its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,7 +38,7 @@ pub struct Manifest {
     pub calibration: Calibration,
     /// The family's own settings.
     pub parameters: serde_json::Value,
-    /// The other files of the artifact, by name.
+    /// The other files of the artifact, by name; [`Payload::file_name`] is where each is kept.
     pub payloads: BTreeMap<String, Payload>,
     /// SHA-256, in hex, of this manifest as it is written while this field is empty.
     pub sha256: String,
@@ -106,11 +110,13 @@ impl Artifact {
         &self.manifest.sha256
     }
 
-    /// The files to write, the manifest last: a folder without it is no artifact.
+    /// The files to write, the manifest last: a folder without it is no artifact, and one whose manifest is
+    /// replaced holds a whole artifact before and after.
     #[must_use]
-    pub fn files(&self) -> Vec<(&str, Vec<u8>)> {
-        let payloads = self.payloads.iter().map(|(name, bytes)| (name.as_str(), bytes.clone()));
-        payloads.chain(std::iter::once((MANIFEST, self.manifest.to_bytes()))).collect()
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let name = |name: &String| self.manifest.payloads.get(name).map(|payload| payload.file_name(name));
+        let payloads = self.payloads.iter().filter_map(|(payload, bytes)| Some((name(payload)?, bytes.clone())));
+        payloads.chain(std::iter::once((MANIFEST.to_owned(), self.manifest.to_bytes()))).collect()
     }
 
     /// Reads a manifest, so that its payloads can be fetched.
@@ -140,6 +146,10 @@ impl Artifact {
         if let Some(name) = manifest.payloads.keys().find(|name| !plain(name)) {
             return Err(Error::Damaged(format!("payload `{}` is not a plain file name", name.escape_debug())));
         }
+        let is_hash = |text: &String| text.len() == SHA256_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if let Some((name, _)) = manifest.payloads.iter().find(|(_, payload)| !is_hash(&payload.sha256)) {
+            return Err(Error::Damaged(format!("the SHA-256 of payload `{name}` is none")));
+        }
         if manifest.sha256 != manifest.computed_sha256() {
             return Err(Error::Damaged(format!("{MANIFEST} is not what was written (SHA-256 differs)")));
         }
@@ -162,6 +172,17 @@ impl Artifact {
             }
         }
         Ok(Self { manifest, payloads })
+    }
+}
+
+impl Payload {
+    /// The file that the payload called `name` is kept in, such as `weights.0123456789abcdef.safetensors`. The hash is in
+    /// it, so that a model that takes the place of another leaves the other's files alone.
+    #[must_use]
+    pub fn file_name(&self, name: &str) -> String {
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let hash = self.sha256.get(..SHA256_LENGTH_IN_NAMES).unwrap_or(&self.sha256);
+        format!("{stem}.{hash}.{ending}").trim_end_matches('.').to_owned()
     }
 }
 
@@ -206,10 +227,16 @@ mod tests {
         Artifact::new(manifest, BTreeMap::from([("weights.safetensors".to_owned(), vec![1, 2, 3])]))
     }
 
-    fn read(files: &[(&str, Vec<u8>)]) -> Result<Artifact, Error> {
+    fn read(files: &[(String, Vec<u8>)]) -> Result<Artifact, Error> {
         let (manifest, payloads) = files.split_last().unwrap();
         let manifest = Artifact::parse_manifest(&manifest.1)?;
-        Artifact::verify(manifest, payloads.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect())
+        let find = |file: String| payloads.iter().find(|(name, _)| *name == file).map(|(_, bytes)| bytes.clone());
+        let found = manifest.payloads.iter().filter_map(|(name, payload)| {
+            let bytes = find(payload.file_name(name))?;
+            Some((name.clone(), bytes))
+        });
+        let found = found.collect();
+        Artifact::verify(manifest, found)
     }
 
     #[test]
@@ -217,6 +244,18 @@ mod tests {
         let artifact = artifact();
         let back = read(&artifact.files()).unwrap();
         assert_eq!((back.id(), &back), (artifact.id(), &artifact));
+    }
+
+    #[test]
+    fn a_payloads_file_is_named_by_its_content_too() {
+        let payload = Payload { sha256: sha256(b""), bytes: 0 };
+        for (name, expected) in [
+            ("weights.safetensors", "weights.e3b0c44298fc1c14.safetensors"),
+            ("a.b.c", "a.b.e3b0c44298fc1c14.c"),
+            ("plain", "plain.e3b0c44298fc1c14"),
+        ] {
+            assert_eq!(payload.file_name(name), expected);
+        }
     }
 
     #[test]
@@ -243,6 +282,7 @@ mod tests {
             ("\"format\": 1", "\"format\": 2", "use a newer clickcast"),
             ("\"age\"", "\"wage\"", "not the one it was written with"),
             ("weights.safetensors", "../weights", "not a plain file name"),
+            (&sha256(&[1, 2, 3]), "../x", "the SHA-256 of payload `weights.safetensors` is none"),
             ("{", "", "can't be read"),
         ] {
             let error = Artifact::parse_manifest(text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();

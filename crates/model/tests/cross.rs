@@ -9,12 +9,11 @@ use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ens
 use proptest::prelude::*;
 use random::{Random, Shape, model, value};
 
-/// Who gives which feature, and how many entities there are.
+/// Who gives which feature, and how many left entities there are; right ones are the shape's rows.
 #[derive(Debug, Clone)]
 struct Sides {
     left_percent: usize,
     left_rows: usize,
-    right_rows: usize,
 }
 
 /// Values of each feature, from a few odd ones, on thresholds and off.
@@ -27,15 +26,16 @@ fn check(context: &str, ensemble: &Ensemble, shape: &Shape, sides: &Sides, rando
     let features = ensemble.features().len();
     let is_left: Vec<bool> = (0..features).map(|_| random.below(100) < sides.left_percent).collect();
     let left = values(random, shape, features, sides.left_rows);
-    let right = values(random, shape, features, sides.right_rows);
-    let pairs = 0..sides.left_rows * sides.right_rows;
-    let expanded = pairs.map(|pair| (pair / sides.right_rows, pair % sides.right_rows)).map(|(left_row, right_row)| {
+    let right = values(random, shape, features, shape.rows);
+    let expanded = |pair: usize| -> Vec<f64> {
+        let (left_row, right_row) = (pair / shape.rows, pair % shape.rows);
         let value = |feature: usize| if is_left[feature] { left[feature][left_row] } else { right[feature][right_row] };
-        (0..features).map(value).collect::<Vec<f64>>()
-    });
-    let expected: Vec<u64> = expanded.map(|row| ensemble.raw_score(&row).to_bits()).collect();
+        (0..features).map(value).collect()
+    };
+    let pairs = 0..sides.left_rows * shape.rows;
+    let expected: Vec<u64> = pairs.map(|pair| ensemble.raw_score(&expanded(pair)).to_bits()).collect();
     // A side's own columns dictionary-coded or plain, the other's of no rows at all.
-    let codes: Vec<u32> = (0..sides.right_rows as u32).collect();
+    let codes: Vec<u32> = (0..shape.rows as u32).collect();
     let left_column = |(feature, values)| if is_left[feature] { TreeColumn::F64(values) } else { TreeColumn::F64(&[]) };
     let left_columns: Vec<TreeColumn<'_>> = left.iter().map(Vec::as_slice).enumerate().map(left_column).collect();
     let right_columns: Vec<TreeColumn<'_>> =
@@ -53,8 +53,8 @@ fn check(context: &str, ensemble: &Ensemble, shape: &Shape, sides: &Sides, rando
         // Twice: the second time finds used memory.
         for _ in 0..2 {
             plan.left(&left_columns, sides.left_rows, &mut scratch, &mut left).unwrap();
-            plan.right(&right_columns, sides.right_rows, &mut scratch, &mut right).unwrap();
-            assert_eq!((left.rows(), right.rows()), (sides.left_rows, sides.right_rows));
+            plan.right(&right_columns, shape.rows, &mut scratch, &mut right).unwrap();
+            assert_eq!((left.rows(), right.rows()), (sides.left_rows, shape.rows));
             let mut out = vec![f64::NAN; expected.len()];
             plan.score(&left, &right, &mut scratch, &mut out).unwrap();
             let wrong = out.iter().zip(&expected).position(|(out, expected)| out.to_bits() != *expected);
@@ -82,10 +82,10 @@ proptest! {
         categorical_percent in prop::sample::select(vec![0, 30, 100]),
         left_percent in prop::sample::select(vec![0, 20, 50, 80, 100]),
         left_rows in prop::sample::select(vec![0, 1, 2, 63, 64, 65, 70]),
-        right_rows in prop::sample::select(vec![0, 1, 5, 127, 128, 129, 140]),
+        rows in prop::sample::select(vec![0, 1, 5, 127, 128, 129, 140]),
     ) {
-        let shape = Shape { seed, features, trees, leaves_max, thresholds, categorical_percent, rows: 0 };
-        check_random(&shape, &Sides { left_percent, left_rows, right_rows });
+        let shape = Shape { seed, features, trees, leaves_max, thresholds, categorical_percent, rows };
+        check_random(&shape, &Sides { left_percent, left_rows });
     }
 }
 
@@ -93,19 +93,26 @@ proptest! {
 fn several_blocks_and_tiles_score_as_by_the_oracle() {
     let shape =
         Shape { seed: 7, features: 6, trees: 20, leaves_max: 63, thresholds: 40, categorical_percent: 10, rows: 0 };
-    check_random(&shape, &Sides { left_percent: 50, left_rows: 600, right_rows: 3 });
-    check_random(&shape, &Sides { left_percent: 50, left_rows: 3, right_rows: 2200 });
-    check_random(&shape, &Sides { left_percent: 50, left_rows: 257, right_rows: 260 });
+    for (left_rows, rows) in [(600, 3), (3, 2200), (257, 260)] {
+        check_random(&Shape { rows, ..shape.clone() }, &Sides { left_percent: 50, left_rows });
+    }
 }
 
 #[test]
 fn trees_of_thousands_of_leaves_score_products_as_by_the_oracle() {
-    let shape =
-        Shape { seed: 3, features: 4, trees: 3, leaves_max: 8192, thresholds: 70_000, categorical_percent: 0, rows: 0 };
-    let larger = Shape { leaves_max: 20_000, ..shape.clone() };
-    check_random(&larger, &Sides { left_percent: 50, left_rows: 3, right_rows: 5 });
+    let shape = Shape {
+        seed: 3,
+        features: 4,
+        trees: 3,
+        leaves_max: 8192,
+        thresholds: 70_000,
+        categorical_percent: 0,
+        rows: 150,
+    };
+    let larger = Shape { leaves_max: 20_000, rows: 5, ..shape.clone() };
+    check_random(&larger, &Sides { left_percent: 50, left_rows: 3 });
     for left_percent in [0, 50, 100] {
-        check_random(&shape, &Sides { left_percent, left_rows: 30, right_rows: 150 });
+        check_random(&shape, &Sides { left_percent, left_rows: 30 });
     }
 }
 
@@ -113,12 +120,12 @@ fn trees_of_thousands_of_leaves_score_products_as_by_the_oracle() {
 fn golden_models_score_products_as_by_the_oracle() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let shape =
-        Shape { seed: 5, features: 0, trees: 0, leaves_max: 0, thresholds: 280, categorical_percent: 0, rows: 0 };
+        Shape { seed: 5, features: 0, trees: 0, leaves_max: 0, thresholds: 280, categorical_percent: 0, rows: 150 };
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "txt") {
             let ensemble = Ensemble::parse(&std::fs::read(&path).unwrap()).unwrap();
-            let sides = Sides { left_percent: 60, left_rows: 70, right_rows: 150 };
+            let sides = Sides { left_percent: 60, left_rows: 70 };
             check(&path.display().to_string(), &ensemble, &shape, &sides, &mut Random(shape.seed));
         }
     }

@@ -24,7 +24,6 @@ fn main() -> std::io::Result<()> {
     );
     facts_and_tables(&mut page);
     quality(&mut page);
-    page.section("What to try next", "").code("clickcast schema  --data clicks.csv.gz --label click --out features.toml\nclickcast train   --data clicks.csv.gz --schema features.toml --family ffm --out model\nclickcast predict --model model --data today.parquet --out predictions");
     std::fs::write(path, page.render())
 }
 

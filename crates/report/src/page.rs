@@ -59,11 +59,6 @@ impl Page {
         self
     }
 
-    /// A paragraph of text.
-    pub fn paragraph(&mut self, text: &str) -> &mut Page {
-        self.push(html! { p { (text) } })
-    }
-
     /// Headline numbers, as (label, value); each becomes a tile.
     pub fn facts(&mut self, facts: &[(&str, String)]) -> &mut Page {
         self.push(html! {
@@ -117,11 +112,6 @@ impl Page {
             }
         }));
         self
-    }
-
-    /// Commands or other text whose spaces and line ends matter.
-    pub fn code(&mut self, text: &str) -> &mut Page {
-        self.push(html! { pre { code { (text) } } })
     }
 
     /// The whole HTML file.
@@ -209,10 +199,8 @@ mod tests {
         Page::new(text, text)
             .facts(&[(text, text.to_string())])
             .section(text, text)
-            .paragraph(text)
             .table(&[text], &[vec![text.to_string(), "1".to_string()], vec![]])
             .figure(plot::bars(text, &[(text, 1.0)]), text)
-            .code(text)
             .verdict(Verdict::Bad, text)
             .render()
     }
@@ -255,7 +243,7 @@ mod tests {
 
     #[test]
     fn verdicts_stand_on_top_and_speak_without_colour() {
-        let page = Page::new("t", "").paragraph("first").verdict(Verdict::Warn, "look at it").render();
+        let page = Page::new("t", "").section("first", "").verdict(Verdict::Warn, "look at it").render();
         assert!(page.find("look at it") < page.find("first"));
         assert!(page.contains("<strong>Warning</strong> look at it"));
     }
@@ -280,7 +268,7 @@ mod tests {
         let page = Page::new("t", "")
             .figure(picture(), "")
             .figure(picture(), "")
-            .paragraph("p")
+            .section("s", "")
             .figure(picture(), "")
             .render();
         assert_eq!(page.matches("<div class=\"figures\">").count(), 1);

@@ -62,7 +62,7 @@ impl Place {
         let cloud = match scheme {
             "s3" | "s3a" => Cloud::S3,
             "gs" => Cloud::Google,
-            "az" | "azure" | "abfs" | "abfss" => Cloud::Azure,
+            "az" => Cloud::Azure,
             other => {
                 let problem = format!("`{other}://` is unknown here; use a path, file://, s3://, gs:// or az://");
                 return Err(Error::invalid("open", uri, &problem));
@@ -218,18 +218,29 @@ fn retries() -> RetryConfig {
     RetryConfig { backoff, retry_timeout: RETRIES_END, ..RetryConfig::default() }
 }
 
-/// Whether two URIs name the same folder or prefix.
+/// The key of `place` below `folder`, both folders or prefixes however they are named; empty where they are the same,
+/// none where `place` isn't below `folder`.
 ///
 /// # Errors
 /// Where one of them names none.
-pub fn same_place(a: &str, b: &str) -> Result<bool, Error> {
+pub fn key_below(folder: &str, place: &str) -> Result<Option<String>, Error> {
     let identity = |uri: &str| -> Result<Place, Error> {
         Ok(match Place::parse(uri)? {
             Place::Local { absolute, .. } => Place::Local { typed: PathBuf::new(), absolute: resolved(&absolute) },
             bucket => bucket,
         })
     };
-    Ok(identity(a)? == identity(b)?)
+    Ok(match (identity(folder)?, identity(place)?) {
+        (Place::Local { absolute: folder, .. }, Place::Local { absolute, .. }) => {
+            absolute.strip_prefix(folder).ok().map(|key| key.to_string_lossy().into_owned())
+        }
+        (Place::Bucket { prefix: above, cloud, bucket }, Place::Bucket { prefix, cloud: other, bucket: name }) => {
+            let key = prefix.strip_prefix(&above).filter(|_| (cloud, bucket) == (other, name));
+            let key = key.filter(|key| above.is_empty() || key.is_empty() || key.starts_with('/'));
+            key.map(|key| key.trim_start_matches('/').to_owned())
+        }
+        _ => None,
+    })
 }
 
 /// The path with links replaced by where they lead, as far as it exists; the rest is only names.

@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use clickcast_storage::{Error, Fault, Kind, Operation, Store, same_place};
+use clickcast_storage::{Error, Fault, Kind, Operation, Store, key_below};
 use support::{Answers, Moto, runtime};
 
 /// A store whose `number`th request meets a fault.
@@ -156,6 +156,10 @@ fn uris_that_name_no_place_are_refused_in_a_sentence() {
     for (uri, said) in [
         ("", "a path is missing"),
         ("ftp://host/x", "`ftp://` is unknown here"),
+        // These name an account and perhaps a container, each in its own place.
+        ("azure://container/x", "`azure://` is unknown here"),
+        ("abfs://container@account.dfs.core.windows.net/x", "`abfs://` is unknown here"),
+        ("abfss://container@account.dfs.core.windows.net/x", "`abfss://` is unknown here"),
         ("s3:///x", "the bucket's name is missing"),
         ("file://host.example/x", "file:///FOLDER/NAME"),
         ("file:///tmp/50%", "%25"),
@@ -201,20 +205,28 @@ fn one_place_has_many_names() {
     std::fs::create_dir_all(folder.path().join("deep/er")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("in"), folder.path().join("link")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("deep/er"), folder.path().join("far")).unwrap();
-    for (a, b, same) in [
-        (format!("{root}/in"), format!("{root}/in/"), true),
-        (format!("{root}/in"), format!("file://{root}/x/../in"), true),
-        (format!("{root}/in"), format!("{root}/link"), true),
-        (format!("{root}/in"), format!("{root}/out"), false),
-        (format!("{root}/in/new/x"), format!("{root}/link/new/x"), true),
-        (format!("{root}/in/new/x"), format!("{root}/link/new/y"), false),
-        (format!("{root}/deep/new"), format!("{root}/far/../new"), true),
-        (format!("{root}/new"), format!("{root}/far/../new"), false),
-        (format!("{root}/in"), format!("file://{root}/%6Cink"), true),
-        ("s3://b/x/".to_owned(), "s3a://b/x".to_owned(), true),
-        ("s3://b/x".to_owned(), "s3://c/x".to_owned(), false),
-        ("x".to_owned(), "./x".to_owned(), true),
+    for (folder, place, key) in [
+        (format!("{root}/in"), format!("{root}/in/"), Some("")),
+        (format!("{root}/in"), format!("file://{root}/x/../in"), Some("")),
+        (format!("{root}/in"), format!("{root}/link"), Some("")),
+        (format!("{root}/in"), format!("{root}/out"), None),
+        (format!("{root}/in/new/x"), format!("{root}/link/new/x"), Some("")),
+        (format!("{root}/in/new/x"), format!("{root}/link/new/y"), None),
+        (format!("{root}/deep/new"), format!("{root}/far/../new"), Some("")),
+        (format!("{root}/new"), format!("{root}/far/../new"), None),
+        (format!("{root}/in"), format!("file://{root}/%6Cink"), Some("")),
+        ("s3://b/x/".to_owned(), "s3a://b/x".to_owned(), Some("")),
+        ("s3://b/x".to_owned(), "s3://c/x".to_owned(), None),
+        ("x".to_owned(), "./x".to_owned(), Some("")),
+        (format!("{root}/in"), format!("{root}/link/a/b/"), Some("a/b")),
+        (format!("{root}/in/a"), format!("{root}/link"), None),
+        (".".to_owned(), "out/_x".to_owned(), Some("out/_x")),
+        ("s3://b".to_owned(), "s3://b/x/y/".to_owned(), Some("x/y")),
+        ("s3://b/x".to_owned(), "s3a://b/x/y".to_owned(), Some("y")),
+        ("s3://b/x".to_owned(), "s3://b/xy".to_owned(), None),
+        ("s3://b/x".to_owned(), "gs://b/x".to_owned(), None),
+        ("s3://b/x".to_owned(), "x".to_owned(), None),
     ] {
-        assert_eq!(same_place(&a, &b).unwrap(), same, "{a} {b}");
+        assert_eq!(key_below(&folder, &place).unwrap().as_deref(), key, "{folder} {place}");
     }
 }

@@ -86,3 +86,10 @@ pub(super) fn read_object(context: &Context, uri: &str) -> Result<Vec<u8>, Failu
     let bytes = context.runtime.block_on(store.get(&key)).map_err(|error| storage_failure(&error))?;
     Ok(bytes.to_vec())
 }
+
+/// Writes one object whole, such as a schema or a page.
+pub(super) fn write_object(context: &Context, uri: &str, content: impl Into<Vec<u8>>) -> Result<(), Failure> {
+    let (store, key) = Store::open_parent(uri).map_err(|error| storage_failure(&error))?;
+    let put = store.put(&key, content.into().into());
+    context.runtime.block_on(put).map_err(|error| storage_failure(&error))
+}

@@ -14,7 +14,7 @@ use clickcast_report::{Page, Verdict};
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
-use super::data::Data;
+use super::data::{self, Data};
 use super::synth::{self, Destination};
 use super::{Context, models, pace, predict, train};
 use crate::arguments::{DemoArguments, FamilyArgument, PrecisionArgument, PredictArguments, TrainArguments};
@@ -50,7 +50,6 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let dir = &arguments.dir;
     let path = |name: &str| dir.join(name).display().to_string();
     let note = |text: &str| console::note(text, context.quiet);
-    std::fs::create_dir_all(dir).map_err(|error| Failure::input(format!("`{}`: {error}", dir.display())))?;
 
     note(&format!("1/5 inventing {} impressions of a week, whose true CTR is known", grouped(ROWS)));
     let generator = Generator::new(Settings::for_rows(ROWS)).map_err(Failure::input)?;
@@ -65,7 +64,7 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
         };
         Destination { uri: path(&format!("{folder}/dt={date}/part-0.parquet")), without }
     })?;
-    synth::write_schema(&dir.join("features.toml"))?;
+    synth::write_schema(context, &path("features.toml"))?;
 
     let mut measured = Vec::new();
     let mut importance: Importance = Vec::new();
@@ -106,9 +105,8 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
         },
     )?;
     note("5/5 writing the report");
-    let report = dir.join("report.html");
-    std::fs::write(&report, page(&measured, &importance, &predicted, &next_day))
-        .map_err(|error| Failure::transient(format!("`{}`: {error}", report.display())))?;
+    let report = path("report.html");
+    data::write_object(context, &report, page(&measured, &importance, &predicted, &next_day))?;
     print(context, dir, &report, &measured, &predicted, start)
 }
 
@@ -221,7 +219,7 @@ fn rows(measured: &[Measured]) -> Vec<Vec<String>> {
 fn print(
     context: &Context,
     dir: &Path,
-    report: &Path,
+    report: &str,
     measured: &[Measured],
     predicted: &Value,
     start: Instant,
@@ -230,7 +228,7 @@ fn print(
     if context.json {
         let models: serde_json::Map<String, Value> =
             measured.iter().map(|one| (one.name.to_owned(), json!(one.metrics))).collect();
-        let object = json!({"seconds": seconds, "report": report.display().to_string(), "measured": models, "predict": predicted});
+        let object = json!({"seconds": seconds, "report": report, "measured": models, "predict": predicted});
         return console::result(&object, true);
     }
     let header = vec!["On the next day", "AUC", "log loss", "normalized entropy", "calibration"];
@@ -238,11 +236,10 @@ fn print(
     let dir = dir.display();
     let bookings = grouped(predicted["rows"].as_u64().unwrap_or(0));
     console::say(&format!(
-        "\n{table}\n\n{bookings} bookings scored in {:.1} s; all in {seconds:.0} s.\nReport: {}\n\nTry next:\n  \
+        "\n{table}\n\n{bookings} bookings scored in {:.1} s; all in {seconds:.0} s.\nReport: {report}\n\nTry next:\n  \
          clickcast evaluate --model {dir}/model-ffm --data {dir}/next-day --by format\n  \
          clickcast predict --model {dir}/model-lr --data {dir}/bookings --out {dir}/predictions-lr\n  \
          clickcast schema --data {dir}/next-day --label click --id user_id,ad_id",
         predicted["seconds"].as_f64().unwrap_or(0.0),
-        report.display(),
     ))
 }

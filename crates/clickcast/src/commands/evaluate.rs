@@ -27,7 +27,8 @@ const SLICES_MAX: usize = 1000;
 /// What was measured.
 pub(super) struct Measured {
     pub(super) all: Accumulator,
-    pub(super) slices: Vec<(String, Accumulator)>,
+    /// By the value of the column; none where it is missing.
+    pub(super) slices: Vec<(Option<String>, Accumulator)>,
 }
 
 pub(super) fn run(context: &Context, arguments: &EvaluateArguments) -> Result<(), Failure> {
@@ -41,6 +42,7 @@ pub(super) fn run(context: &Context, arguments: &EvaluateArguments) -> Result<()
     let mut object = to_json(&metrics);
     object["slices"] = slices_to_json(&measured.slices);
     object["model"] = json!(arguments.model);
+    object["id"] = json!(model.artifact().id());
     object["seconds"] = json!(seconds);
     object["rows_per_second"] = json!(rows_per_second);
     console::result(&object, context.json)?;
@@ -68,7 +70,7 @@ pub(super) fn measure(
     let need = Need { labels: true, times: false, carried: by.map(str::to_owned).into_iter().collect() };
     let progress = Progress::new("evaluate", data.rows_total(), context.quiet);
     let mut measured = Measured { all: Accumulator::new(ROWS_EXACT_MAX), slices: Vec::new() };
-    let mut slice_of: HashMap<String, usize> = HashMap::new();
+    let mut slice_of: HashMap<Option<String>, usize> = HashMap::new();
     let score = |batch: Batch| {
         let mut scores = Vec::new();
         let scored = model.score(&batch, &mut Scratch::default(), &mut scores);
@@ -82,7 +84,7 @@ pub(super) fn measure(
         if let Some((column, array)) = scored.batch.carried.first() {
             let values = clickcast_dataset::text_of(column, array)?;
             for (row, score, label, weight) in scored.rows() {
-                let value = if values.is_valid(row) { values.value(row) } else { "" }.to_owned();
+                let value = values.is_valid(row).then(|| values.value(row).to_owned());
                 let next = measured.slices.len();
                 let index = *slice_of.entry(value.clone()).or_insert(next);
                 if index == SLICES_MAX {
@@ -124,11 +126,11 @@ pub(super) fn to_json(metrics: &Metrics) -> Value {
     object
 }
 
-fn slices_to_json(slices: &[(String, Accumulator)]) -> Value {
-    let mut measured: Vec<(&String, Metrics)> =
+fn slices_to_json(slices: &[(Option<String>, Accumulator)]) -> Value {
+    let mut measured: Vec<(&Option<String>, Metrics)> =
         slices.iter().filter_map(|(value, accumulator)| Some((value, accumulator.metrics()?))).collect();
     measured.sort_by(|a, b| b.1.rows.cmp(&a.1.rows).then_with(|| a.0.cmp(b.0)));
-    let object = |(value, metrics): (&String, Metrics)| {
+    let object = |(value, metrics): (&Option<String>, Metrics)| {
         let mut object = serde_json::to_value(metrics).unwrap_or_default();
         object["value"] = json!(value);
         object

@@ -1,39 +1,170 @@
 //! Models where they are kept: read whole and verified, written manifest last.
 
+use std::collections::BTreeMap;
+
 use clickcast_model::Model;
-use clickcast_model::artifact::{Artifact, MANIFEST};
+use clickcast_model::artifact::{Artifact, MANIFEST, Manifest};
 use clickcast_storage::Store;
 
 use super::{Context, storage_failure};
 use crate::failure::Failure;
 
+/// A model is read anew if another takes its place in between; so many times in a row is no accident.
+const READS_MAX: usize = 5;
+
 /// Reads and verifies a model.
 pub(super) fn load(context: &Context, uri: &str) -> Result<Model, Failure> {
     let store = Store::open(uri).map_err(|error| storage_failure(&error))?;
-    let get = |name: &str| context.runtime.block_on(store.get(name));
-    let manifest = get(MANIFEST).map_err(|error| match error.is_not_found() {
-        true => Failure::input(format!("`{uri}` holds no model: {MANIFEST} is missing")),
-        false => storage_failure(&error),
-    })?;
-    let damaged = |error: clickcast_model::Error| Failure::input(format!("model `{uri}`: {error}"));
-    let manifest = Artifact::parse_manifest(&manifest).map_err(damaged)?;
-    let mut payloads = std::collections::BTreeMap::new();
-    for name in manifest.payloads.keys() {
-        match get(name) {
-            Ok(bytes) => drop(payloads.insert(name.clone(), bytes.to_vec())),
-            // `verify` says which one is missing.
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(storage_failure(&error)),
-        }
-    }
-    Artifact::verify(manifest, payloads).and_then(Model::from_artifact).map_err(damaged)
+    let artifact = context.runtime.block_on(read(&store, uri))?;
+    Model::from_artifact(artifact).map_err(|error| damaged(uri, &error))
 }
 
 /// Writes a model, the manifest last: whoever finds a manifest finds a whole model.
 pub(super) fn save(context: &Context, artifact: &Artifact, uri: &str) -> Result<(), Failure> {
     let store = Store::open(uri).map_err(|error| storage_failure(&error))?;
-    for (name, bytes) in artifact.files() {
-        context.runtime.block_on(store.put(name, bytes.into())).map_err(|error| storage_failure(&error))?;
+    context.runtime.block_on(write(&store, artifact))
+}
+
+async fn read(store: &Store, uri: &str) -> Result<Artifact, Failure> {
+    let mut manifest = read_manifest(store, uri).await?;
+    for _ in 1..READS_MAX {
+        let payloads = read_payloads(store, &manifest).await?;
+        if payloads.len() == manifest.payloads.len() {
+            return Artifact::verify(manifest, payloads).map_err(|error| damaged(uri, &error));
+        }
+        // A payload is missing: it is gone with its model if there is another one by now.
+        let newer = read_manifest(store, uri).await?;
+        if newer == manifest {
+            return Artifact::verify(manifest, payloads).map_err(|error| damaged(uri, &error));
+        }
+        manifest = newer;
+    }
+    Err(Failure::transient(format!("model `{uri}` is replaced again and again")))
+}
+
+async fn read_manifest(store: &Store, uri: &str) -> Result<Manifest, Failure> {
+    let bytes = store.get(MANIFEST).await.map_err(|error| match error.is_not_found() {
+        true => Failure::input(format!("`{uri}` holds no model: {MANIFEST} is missing")),
+        false => storage_failure(&error),
+    })?;
+    Artifact::parse_manifest(&bytes).map_err(|error| damaged(uri, &error))
+}
+
+/// The payloads that are there, by name.
+async fn read_payloads(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut payloads = BTreeMap::new();
+    for (name, payload) in &manifest.payloads {
+        match store.get(&payload.file_name(name)).await {
+            Ok(bytes) => drop(payloads.insert(name.clone(), bytes.to_vec())),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(storage_failure(&error)),
+        }
+    }
+    Ok(payloads)
+}
+
+async fn write(store: &Store, artifact: &Artifact) -> Result<(), Failure> {
+    let older = store.get(MANIFEST).await.ok().and_then(|bytes| Artifact::parse_manifest(&bytes).ok());
+    let files = artifact.files();
+    for (name, bytes) in &files {
+        store.put(name, bytes.clone().into()).await.map_err(|error| storage_failure(&error))?;
+    }
+    for (name, payload) in older.iter().flat_map(|older| &older.payloads) {
+        let file = payload.file_name(name);
+        if files.iter().all(|(name, _)| *name != file) {
+            // The model is written; what is left of the old one only takes room.
+            let _ = store.delete(&file).await;
+        }
     }
     Ok(())
+}
+
+fn damaged(uri: &str, error: &clickcast_model::Error) -> Failure {
+    Failure::input(format!("model `{uri}`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use clickcast_model::artifact::FORMAT;
+    use clickcast_model::calibration::Calibration;
+    use clickcast_record::Schema;
+    use clickcast_storage::{Fault, Operation};
+
+    use super::*;
+
+    fn artifact(weights: &[u8]) -> Artifact {
+        let schema = Schema::from_toml("[[feature]]\nname = \"age\"\nkind = \"numeric\"\n").unwrap();
+        let manifest = Manifest {
+            format: FORMAT,
+            family: "lr".to_owned(),
+            schema,
+            schema_hash: String::new(),
+            training: None,
+            calibration: Calibration::Identity,
+            parameters: serde_json::Value::Null,
+            payloads: BTreeMap::new(),
+            sha256: String::new(),
+        };
+        let payloads = ["a.safetensors", "b.txt"].map(|name| (name.to_owned(), weights.to_vec()));
+        Artifact::new(manifest, payloads.into())
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn whatever_fails_while_a_model_is_overwritten_the_old_or_the_new_one_is_whole() {
+        let (old, new) = (artifact(b"old"), artifact(b"new"));
+        for fault in [Fault::Refused, Fault::LostAnswer] {
+            // Each request in turn fails, and all after it, as for a process that died.
+            for failed in 0.. {
+                let store = Store::in_memory();
+                run(write(&store, &old)).unwrap();
+                let faulty = store.clone().with_faults(move |_, request| match request {
+                    request if request < failed => None,
+                    request if request == failed => Some(fault),
+                    _ => Some(Fault::Refused),
+                });
+                let written = run(write(&faulty, &new)).is_ok();
+                let found = run(read(&store, "model")).unwrap();
+                assert!(found == new || (!written && found == old), "{fault:?} at {failed}");
+                let files = run(store.list()).unwrap().len();
+                if found == new && files == 3 {
+                    break;
+                }
+                assert!(failed < 9, "{files} files are left");
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_replaced_while_it_is_read_is_read_anew() {
+        let (old, new) = (artifact(b"old"), artifact(b"new"));
+        let store = Store::in_memory();
+        run(write(&store, &old)).unwrap();
+        let (writer, written) = (store.clone(), AtomicBool::new(false));
+        let (replacing, replaced) = (new.clone(), std::sync::Arc::new(written));
+        let slow = store.with_faults(move |operation, request| {
+            // The manifest has been read, and no payload.
+            if operation == Operation::Get && request == 1 && !replaced.swap(true, Ordering::SeqCst) {
+                let (writer, new) = (writer.clone(), replacing.clone());
+                std::thread::spawn(move || run(write(&writer, &new)).unwrap()).join().unwrap();
+            }
+            None
+        });
+        assert!(run(read(&slow, "model")).unwrap() == new);
+    }
+
+    #[test]
+    fn a_model_written_again_stays_as_it_is() {
+        let store = Store::in_memory();
+        for _ in 0..2 {
+            run(write(&store, &artifact(b"same"))).unwrap();
+            assert!(run(read(&store, "model")).unwrap() == artifact(b"same"));
+        }
+    }
 }

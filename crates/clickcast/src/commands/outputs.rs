@@ -45,8 +45,9 @@ pub(super) fn note_skipped(context: &Context, skipped: usize, files: usize) {
 
 /// An output among the inputs would be read as data the next time, or take the place of data.
 pub(super) fn refuse_to_write_into_the_input(data: &Data, out_uri: &str, out: &Store) -> Result<(), Failure> {
-    let refuse =
-        |place: &str| Err(Failure::input(format!("`{place}` is the folder of the input; give `--out` another one")));
+    let refuse = |place: &str| {
+        Err(Failure::input(format!("`{place}` is the folder of the input or below it; give `--out` another one")))
+    };
     let mut taken: HashMap<String, String> = HashMap::new();
     for input in &data.inputs {
         if input.store.uri(&input.object.key) == out.uri(&input.output_key()) {
@@ -59,6 +60,10 @@ pub(super) fn refuse_to_write_into_the_input(data: &Data, out_uri: &str, out: &S
     }
     // Of a single file, the store is the folder that it is in.
     let Some(first) = data.inputs.first() else { return Ok(()) };
-    let same = clickcast_storage::same_place(&first.store.uri(""), out_uri);
-    if same.map_err(|error| storage_failure(&error))? { refuse(out_uri) } else { Ok(()) }
+    let key_below =
+        |folder: &str| clickcast_storage::key_below(folder, out_uri).map_err(|error| storage_failure(&error));
+    // What a name hides is no input of the next run either.
+    let is_read = |key: &String| !key.split('/').any(|name| name.starts_with(['_', '.']));
+    let same = key_below(&first.store.uri(""))?.is_some_and(|key| key.is_empty());
+    if same || key_below(data.uri())?.as_ref().is_some_and(is_read) { refuse(out_uri) } else { Ok(()) }
 }

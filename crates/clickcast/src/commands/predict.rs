@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use clickcast_dataset::{Input, Precision, PredictionWriter, Step};
+use clickcast_dataset::{CTR, Input, Precision, PredictionWriter, Step};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -38,7 +38,7 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
         PrecisionArgument::F32 => Precision::F32,
         PrecisionArgument::F64 => Precision::F64,
     };
-    let need = Need { carried: carried(&model, &arguments.keep), ..Need::default() };
+    let need = Need { carried: carried(&model, &arguments.keep)?, ..Need::default() };
     let columns = format!("{};{precision:?}", need.carried.join(","));
     let (todo, skipped) = split_done(context, &model, &data, &out, &columns)?;
     let progress = Progress::new("predict", data.rows_total().filter(|_| skipped == 0), context.quiet);
@@ -53,21 +53,27 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
         "seconds": seconds,
         "rows_per_second": rows_per_second,
         "peak_memory_bytes": peak_memory_bytes(),
-        "model": model.artifact().id(),
+        "model": arguments.model,
+        "id": model.artifact().id(),
         "run": Value::Null,
         "out": arguments.out,
     }))
 }
 
 /// The schema's ids, then the columns asked for, each once.
-fn carried(model: &Model, keep: &[String]) -> Vec<String> {
+fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, Failure> {
     let mut columns: Vec<String> = Vec::new();
     for column in model.schema().ids().iter().chain(keep) {
         if !columns.contains(column) {
             columns.push(column.clone());
         }
     }
-    columns
+    if columns.iter().any(|column| column == CTR) {
+        return Err(Failure::input(format!(
+            "`{CTR}` is the column of the predictions; no other can be kept beside it"
+        )));
+    }
+    Ok(columns)
 }
 
 /// The inputs without an output of this very model and version of the input; how many have one.

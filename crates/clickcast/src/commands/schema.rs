@@ -1,7 +1,7 @@
 //! `clickcast schema`: guesses a schema from data, to be edited.
 
 use super::Context;
-use super::data::Data;
+use super::data::{self, Data};
 use crate::arguments::SchemaArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -19,17 +19,16 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<(), 
         console::note(&format!("warning: {warning}"), context.quiet);
     }
     if let Some(out) = &arguments.out {
-        std::fs::write(out, &text).map_err(|error| Failure::input(format!("`{}`: {error}", out.display())))?;
+        data::write_object(context, out, text.as_str())?;
     }
     if context.json {
-        let out = arguments.out.as_ref().map(|path| path.display().to_string());
-        return console::result(
-            &serde_json::json!({"rows": sample.num_rows(), "schema": out, "text": text, "warnings": warnings}),
-            true,
-        );
+        let object = serde_json::json!({
+            "rows": sample.num_rows(), "schema": arguments.out, "text": text, "warnings": warnings,
+        });
+        return console::result(&object, true);
     }
     match &arguments.out {
-        Some(out) => console::say(&format!("{}: read it through, then train with it", out.display())),
+        Some(out) => console::say(&format!("{out}: read it through, then train with it")),
         None => console::say(text.trim_end()),
     }
 }

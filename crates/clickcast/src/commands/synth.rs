@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, pace};
+use super::{Context, data, pace};
 use crate::arguments::SynthArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -70,8 +70,8 @@ fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Fa
     if let Some(uri) = &arguments.ads_out {
         write_entities(context, uri, generator.settings().ads, |range| generator.ads(range))?;
     }
-    if let Some(path) = &arguments.schema {
-        write_schema(path)?;
+    if let Some(uri) = &arguments.schema {
+        write_schema(context, uri)?;
     }
     let (seconds, rows_per_second) = pace(start, arguments.rows);
     let settings = generator.settings();
@@ -91,9 +91,8 @@ fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Fa
 }
 
 /// Writes the schema that fits the impressions.
-pub(super) fn write_schema(path: &std::path::Path) -> Result<(), Failure> {
-    std::fs::write(path, synth::features_toml())
-        .map_err(|error| Failure::input(format!("`{}`: {error}", path.display())))
+pub(super) fn write_schema(context: &Context, uri: &str) -> Result<(), Failure> {
+    data::write_object(context, uri, synth::features_toml())
 }
 
 /// Writes all impressions, each day to where `destination` says.
@@ -117,7 +116,7 @@ pub(super) fn write(
         let made: Vec<_> = context.pool.install(|| chunk.par_iter().map(block).collect());
         for made in made {
             let (batch, block_truth) = made.map_err(Failure::input)?;
-            truth.merge(&block_truth);
+            truth.merge(block_truth);
             for (date, part) in days(&batch) {
                 let Destination { uri, without } = destination(&date);
                 let part = leave_out(&part, without)?;

@@ -1,14 +1,12 @@
 //! Products of two sides, users and ads say: every entity of the left side scored with every one of the right side.
 //!
-//! A side's own features leave some leaves of a tree reachable, and in a pair exactly one leaf is reachable from both sides.
-//! On the right it is kept for each leaf which entities reach it; on the left, for each entity and tree, the few leaves it
-//! reaches and their values. Scoring a left entity with 128 right ones numbers those leaves, joins their sets to one number
-//! a pair, and looks the value up.
+//! A side's own features leave some leaves of a tree reachable, and in a pair exactly one leaf is reachable from both
+//! sides. On the right it is kept for each leaf which entities reach it; on the left, for each entity and tree, the few
+//! leaves it reaches and their values. Scoring a left entity with 128 right ones numbers those leaves, joins their sets
+//! to one number a pair, and looks the value up.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::cross_sums::Sums;
 use super::leaves::Ops;
 use super::planes::Words;
 use super::{BLOCK_WORDS, Form, Invalid, Slot, Split, dispatch};
@@ -17,17 +15,10 @@ use super::{BLOCK_WORDS, Form, Invalid, Slot, Split, dispatch};
 pub const UNIT_ROWS: usize = 128;
 
 /// Rows of a full block.
-const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
+pub(super) const BLOCK_ROWS: usize = 64 * BLOCK_WORDS;
 
-/// Trees added before sums go back to memory. With [`LEFT_AT_ONCE`] and [`UNITS_AT_ONCE`] it bounds what a core's L2 cache
-/// should hold: choices, leaf sets and sums.
-const TREES_AT_ONCE: usize = 16;
-
-/// Left entities scored before others are; it divides a block.
-const LEFT_AT_ONCE: usize = 64;
-
-/// Units scored before others are.
-const UNITS_AT_ONCE: usize = 8;
+/// Trees added before sums go back to memory.
+pub(super) const TREES_AT_ONCE: usize = 16;
 
 /// Most leaves of a tree: eight times the number of a set fits 16 bits.
 const CROSS_LEAVES_MAX: usize = 8192;
@@ -45,15 +36,15 @@ pub enum Side {
 #[derive(Debug)]
 pub struct CrossForest {
     /// No other forest of this process has it.
-    id: u64,
+    pub(super) id: u64,
     left: Routes,
     right: Routes,
-    trees: Vec<Tree>,
+    pub(super) trees: Vec<Tree>,
     values: Vec<f64>,
     /// For each leaf the first word of its set of right entities among the tree's sets.
     set_of_leaf: Vec<u16>,
     /// For each of those sets the place of its reach.
-    set_places: Vec<u16>,
+    pub(super) set_places: Vec<u16>,
 }
 
 /// What is left of the trees for one side. Where the other side decides, both ways are open: they share a place.
@@ -77,14 +68,15 @@ struct Step {
 
 /// How many of everything a tree has.
 #[derive(Debug, Clone, Copy)]
-struct Tree {
+pub(super) struct Tree {
     left_steps: usize,
     right_steps: usize,
     leaves: usize,
-    sets: usize,
+    pub(super) sets: usize,
 }
 
-/// For 128 right entities whether they are in a set: entity `64 w + 8 n + l` has bits `8 n + 4 w` to `8 n + 4 w + 3` of word `l`.
+/// For 128 right entities whether they are in a set: entity `64 w + 8 n + l` has the four bits from `8 n + 4 w` on of
+/// word `l`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Set(pub(super) [u64; 8]);
@@ -104,42 +96,33 @@ pub(super) const CHOICES: usize = 8;
 
 /// The choices of a left entity in a tree.
 #[derive(Debug, Clone, Copy, Default)]
-struct Head {
-    first: u32,
-    /// Leaves reached: 1, 4, 8, 16 or a higher multiple of 8, so that one jump, which is hard to foresee, is enough. The last
-    /// leaf is repeated to reach it. Its number then is that of the last place, the only one with all bits set.
-    count: u32,
+pub(super) struct Head {
+    pub(super) first: u32,
+    /// Leaves reached: 1, 4, 8, 16 or a higher multiple of 8, since jumps that depend on it are hard to foresee. The
+    /// last leaf is repeated to reach it. Its number then is that of the last place, which has all bits set.
+    pub(super) count: u32,
 }
 
 /// Entities of the left side, and the leaves each reaches.
 #[derive(Debug, Default)]
 pub struct CrossLeft {
-    forest: u64,
-    trees: usize,
-    rows: usize,
+    pub(super) forest: u64,
+    pub(super) trees: usize,
+    pub(super) rows: usize,
     /// `[blocks, groups of trees, rows of the block, TREES_AT_ONCE]`.
-    heads: Vec<Head>,
-    choices: Vec<Choice>,
+    pub(super) heads: Vec<Head>,
+    pub(super) choices: Vec<Choice>,
 }
 
 /// Entities of the right side, and who of them reaches each leaf.
 #[derive(Debug, Default)]
 pub struct CrossRight {
-    forest: u64,
-    trees: usize,
-    rows: usize,
+    pub(super) forest: u64,
+    pub(super) trees: usize,
+    pub(super) rows: usize,
     /// `[units, sets of all trees]`.
-    sets: Vec<Set>,
+    pub(super) sets: Vec<Set>,
 }
-
-/// Sums of a left entity with a unit of right ones. Aligned, so that no vector store crosses cache lines.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct UnitSums(pub(super) [f64; UNIT_ROWS]);
-
-/// Working memory of [`CrossForest::score`].
-#[derive(Debug, Default)]
-pub struct CrossSums(Vec<UnitSums>);
 
 /// Working memory of [`CrossForest::push_left`] and [`CrossForest::push_right`].
 #[derive(Debug, Default)]
@@ -201,7 +184,8 @@ impl CrossForest {
     /// # Shapes
     /// `planes`: `[left planes, WORDS]`; `rows`: at most `64 * WORDS`.
     /// # Panics
-    /// If `planes` is too short, the last block was smaller, or the side is not this forest's.
+    /// If `planes` is too short, the last block was smaller, the side is not this forest's or becomes too large (2^32
+    /// choices).
     pub fn push_left<const WORDS: usize>(
         &self,
         form: Form,
@@ -214,10 +198,13 @@ impl CrossForest {
         assert!(side.rows.is_multiple_of(BLOCK_ROWS) && rows <= 64 * WORDS && WORDS <= BLOCK_WORDS);
         let forest = self;
         let (planes, reach) = self.left.slices::<WORDS>(planes, reach);
+        // Until it is whole again the side is nobody's.
+        side.forest = 0;
         dispatch!(form, push_left_inlined::<WORDS>(
             forest: &CrossForest, planes: &[[u64; WORDS]], reach: &mut [[u64; WORDS]], rows: usize, side: &mut CrossLeft
         ));
-        side.rows += rows;
+        assert!(u32::try_from(side.choices.len()).is_ok(), "a left side is too large");
+        (side.forest, side.rows) = (self.id, side.rows + rows);
     }
 
     /// Appends a block of entities to the right side. Only the last block may be smaller than 256.
@@ -246,48 +233,6 @@ impl CrossForest {
         ));
         side.rows += rows;
     }
-
-    /// Raw scores of all pairs.
-    ///
-    /// # Shapes
-    /// `out`: `[left rows, right rows]`, overwritten.
-    /// # Panics
-    /// If `out` has another size, or a side was made by another forest.
-    pub fn score(&self, form: Form, left: &CrossLeft, right: &CrossRight, sums: &mut CrossSums, out: &mut [f64]) {
-        let units = right.rows.div_ceil(UNIT_ROWS);
-        assert_eq!((left.forest, left.trees), (self.id, self.trees.len()));
-        assert_eq!((right.forest, right.trees), (self.id, self.trees.len()));
-        assert_eq!(right.sets.len(), units * self.set_places.len());
-        assert_eq!(out.len(), left.rows * right.rows);
-        sums.0.resize(LEFT_AT_ONCE * UNITS_AT_ONCE, UnitSums([0.0; UNIT_ROWS]));
-        for (part, out) in out.chunks_mut(LEFT_AT_ONCE * right.rows.max(1)).enumerate() {
-            let rows = part * LEFT_AT_ONCE..left.rows.min((part + 1) * LEFT_AT_ONCE);
-            for first_unit in (0..units).step_by(UNITS_AT_ONCE) {
-                let units = first_unit..units.min(first_unit + UNITS_AT_ONCE);
-                let first = first_unit * UNIT_ROWS;
-                let length = right.rows.min(units.end * UNIT_ROWS) - first;
-                let sums = &mut sums.0[..units.len() * rows.len()];
-                let tile = Tile { forest: self, left, right, rows: rows.clone(), units };
-                tile.score(form, sums);
-                for (row, out) in out.chunks_exact_mut(right.rows).enumerate() {
-                    let sums = sums[row..].iter().step_by(rows.len());
-                    for (out, sums) in out[first..first + length].chunks_mut(UNIT_ROWS).zip(sums) {
-                        out.copy_from_slice(&sums.0[..out.len()]);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Some left entities and some units of right ones, whose sums are made at once.
-struct Tile<'a> {
-    forest: &'a CrossForest,
-    left: &'a CrossLeft,
-    right: &'a CrossRight,
-    /// Of one block.
-    rows: Range<usize>,
-    units: Range<usize>,
 }
 
 impl CrossLeft {
@@ -449,7 +394,7 @@ fn push_left_inlined<const WORDS: usize, O: Ops>(
 /// Appends the choices of a row whose reachable leaves are given by bit `leaf % 64` of `masks[leaf / 64][row]`.
 #[inline(always)]
 fn push_choices(masks: &[[u64; 64]], row: usize, values: &[f64], sets: &[u16], choices: &mut Vec<Choice>) -> Head {
-    // Choices are 80 bytes: memory ends before their number does.
+    // `CrossForest::push_left` sees to it that this is right.
     let first = choices.len() as u32;
     let reached: u32 = masks.iter().map(|masks| masks[row].count_ones()).sum();
     let count = match reached {
@@ -478,80 +423,4 @@ fn push_choices(masks: &[[u64; 64]], row: usize, values: &[f64], sets: &[u16], c
     }
     choices.push(choice);
     Head { first, count }
-}
-
-impl Tile<'_> {
-    /// Overwrites `sums`, `[units, rows]`.
-    fn score(&self, form: Form, sums: &mut [UnitSums]) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use super::cross_sums::{InMemory, InRegisters};
-            match form.or_portable() {
-                Form::Portable => {}
-                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
-                Form::Avx2 => return unsafe { self.score_avx2::<InMemory>(sums) },
-                // SAFETY: as above.
-                Form::Avx512 => return unsafe { self.score_avx512::<InRegisters>(sums) },
-            }
-        }
-        let _ = form;
-        self.score_inlined::<super::cross_sums::Plain>(sums);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn score_avx2<S: Sums>(&self, sums: &mut [UnitSums]) {
-        self.score_inlined::<S>(sums);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512ifma,gfni")]
-    fn score_avx512<S: Sums>(&self, sums: &mut [UnitSums]) {
-        self.score_inlined::<S>(sums);
-    }
-
-    #[inline(always)]
-    fn score_inlined<S: Sums>(&self, sums: &mut [UnitSums]) {
-        let groups = self.forest.trees.len().div_ceil(TREES_AT_ONCE);
-        let sets_of_unit = self.forest.set_places.len();
-        let (block, first_row) = (self.rows.start / BLOCK_ROWS, self.rows.start % BLOCK_ROWS);
-        let block_rows = BLOCK_ROWS.min(self.left.rows - block * BLOCK_ROWS);
-        sums.fill(UnitSums([0.0; UNIT_ROWS]));
-        let mut first_set = 0;
-        for (group, trees) in self.forest.trees.chunks(TREES_AT_ONCE).enumerate() {
-            let first_head = (block * BLOCK_ROWS * groups + group * block_rows + first_row) * TREES_AT_ONCE;
-            let heads = self.left.heads[first_head..].as_chunks::<TREES_AT_ONCE>().0;
-            let group_sets: usize = trees.iter().map(|tree| tree.sets).sum();
-            for (unit, sums) in self.units.clone().zip(sums.chunks_exact_mut(self.rows.len())) {
-                let (sets, ahead) = self.right.sets[unit * sets_of_unit + first_set..].split_at(group_sets);
-                // Sets are needed in no order that the processor could foresee: it is told of the next group's.
-                let mut ahead = ahead.chunks(group_sets.div_ceil(self.rows.len()));
-                for (heads, sums) in heads.iter().zip(sums) {
-                    S::prefetch(ahead.next().unwrap_or_default());
-                    add_trees::<S>(trees, heads, &self.left.choices, sets, sums);
-                }
-            }
-            first_set += group_sets;
-        }
-    }
-}
-
-/// Adds a group of trees for one left entity with a unit of right ones.
-#[inline(always)]
-fn add_trees<S: Sums>(
-    trees: &[Tree],
-    heads: &[Head; TREES_AT_ONCE],
-    choices: &[Choice],
-    mut sets: &[Set],
-    memory: &mut UnitSums,
-) {
-    let mut sums = S::load(memory);
-    for (tree, head) in trees.iter().zip(heads) {
-        let (own, after) = sets.split_at(tree.sets);
-        sets = after;
-        // SAFETY: `CrossForest::score` has checked that this forest made both sides. So the choices at a head, made by `push_choices`,
-        // have as many leaves as it says, and name sets of this tree, of which the right side has all.
-        unsafe { sums.add(memory, head.count as usize, choices.get_unchecked(head.first as usize..), own) };
-    }
-    sums.store(memory);
 }

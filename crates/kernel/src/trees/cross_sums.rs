@@ -1,6 +1,7 @@
 //! The inner operation of products, by form: a left entity's choice of a tree added for 128 right entities.
 
-use super::cross::{CHOICES, Choice, Set, UnitSums};
+use super::cross::{CHOICES, Choice, Set};
+use super::cross_score::UnitSums;
 
 /// Sums of a left entity with 128 right ones: those that a form keeps in registers. Others stay in memory.
 pub(super) trait Sums {
@@ -17,8 +18,8 @@ pub(super) trait Sums {
     /// Adds a tree: to each sum the value of that leaf in whose set the right entity is; one and no more.
     ///
     /// # Safety
-    /// `count` is 1, 4, 8, 16 or a higher multiple of 8, so many leaves are in the first of `choices`, and the sets that these name
-    /// are in `sets`.
+    /// `count` is 1, 4, 8, 16 or a higher multiple of 8, so many leaves are in the first of `choices`, and the sets
+    /// that these name are in `sets`.
     unsafe fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]);
 }
 
@@ -94,7 +95,8 @@ pub(super) use vectors::{InMemory, InRegisters};
 mod vectors {
     use std::arch::x86_64::*;
 
-    use super::super::cross::{CHOICES, Choice, Set, UnitSums};
+    use super::super::cross::{CHOICES, Choice, Set};
+    use super::super::cross_score::UnitSums;
     use super::{EACH, Sums, add_one};
 
     /// With 256-bit vectors. Only instantiated inside functions compiled for, and run on, machines with AVX2.
@@ -141,14 +143,14 @@ mod vectors {
 
     /// Adds values of the first `COUNT` leaves of `N` choices; if masked, only to entities in the set of one of them.
     ///
-    /// Numbers are of a leaf within its choice, and doubled: a value's two halves are looked up by number and number + 1.
+    /// Numbers are of a leaf within its choice, and doubled: a value's halves are looked up by number and number + 1.
     #[inline(always)]
     unsafe fn add_choices<const COUNT: usize, const N: usize, const MASKED: bool>(
         memory: &mut UnitSums,
         choices: [&Choice; N],
         sets: &[Set],
     ) {
-        // SAFETY: the instructions are there (see `InMemory`); accesses are inside the arrays they are of, or as the caller's.
+        // SAFETY: the instructions are there (see `InMemory`); accesses are inside arrays, or as the caller's.
         unsafe {
             for half in 0..2 {
                 let mut numbers = _mm256_setzero_si256();
@@ -257,16 +259,20 @@ mod vectors {
             // SAFETY: as the caller's.
             unsafe {
                 let choice = |index: usize| choices.get_unchecked(index);
-                match count {
-                    1 => self.add_one(choice(0)),
-                    4 => self.add_eight::<4>(choice(0), sets),
-                    8 => self.add_eight::<8>(choice(0), sets),
-                    16 => self.add_sixteen(choice(0), choice(1), sets),
-                    _ => {
-                        for index in (0..count / CHOICES).step_by(2) {
-                            let second = (index + 1 < count / CHOICES).then(|| choice(index + 1));
-                            self.add_masked(choice(index), second, sets);
-                        }
+                // Comparisons, not a jump by table, which is harder to foresee.
+                if count <= 1 {
+                    self.add_one(choice(0));
+                } else if count <= 4 {
+                    self.add_eight::<4>(choice(0), sets);
+                } else if count <= 8 {
+                    self.add_eight::<8>(choice(0), sets);
+                } else if count <= 16 {
+                    self.add_sixteen(choice(0), choice(1), sets);
+                } else {
+                    self.add_masked(choice(0), Some(choice(1)), sets);
+                    for index in (2..count / CHOICES).step_by(2) {
+                        let second = (index + 1 < count / CHOICES).then(|| choice(index + 1));
+                        self.add_masked(choice(index), second, sets);
                     }
                 }
             }
@@ -287,7 +293,7 @@ mod vectors {
 
         #[inline(always)]
         unsafe fn add_eight<const COUNT: usize>(&mut self, choice: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
+            // SAFETY: the instructions are there (see `InRegisters`); loads are of whole arrays, or as the caller's.
             unsafe {
                 let values = _mm512_loadu_pd(choice.values.as_ptr());
                 let numbers = number(choice, 0, COUNT, sets, _mm512_setzero_si512());
@@ -301,7 +307,7 @@ mod vectors {
 
         #[inline(always)]
         unsafe fn add_sixteen(&mut self, first: &Choice, second: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
+            // SAFETY: the instructions are there (see `InRegisters`); loads are of whole arrays, or as the caller's.
             unsafe {
                 let low = _mm512_loadu_pd(first.values.as_ptr());
                 let high = _mm512_loadu_pd(second.values.as_ptr());
@@ -318,7 +324,7 @@ mod vectors {
         /// Changes only sums of entities in a set of the choices.
         #[inline(always)]
         unsafe fn add_masked(&mut self, first: &Choice, second: Option<&Choice>, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); the loads are of whole arrays, or as the caller's.
+            // SAFETY: the instructions are there (see `InRegisters`); loads are of whole arrays, or as the caller's.
             unsafe {
                 let low = _mm512_loadu_pd(first.values.as_ptr());
                 let mut numbers = number(first, 0, CHOICES, sets, _mm512_setzero_si512());
@@ -342,8 +348,8 @@ mod vectors {
 
     /// Each word shifted to four of its nibbles; what is above a nibble no look-up heeds.
     ///
-    /// Where shifts and look-ups share their ports (Zen 4) they would be the bottleneck: three of four shifts are the high half
-    /// of a product instead. It takes the low 52 bits, and these nibbles are among the low 16.
+    /// Where shifts and look-ups share their ports (Zen 4) they would be the bottleneck: three of four shifts are the
+    /// high half of a product instead. It takes the low 52 bits, and these nibbles are among the low 16.
     #[inline(always)]
     unsafe fn nibbles(numbers: __m512i, quarter: usize) -> [__m512i; 4] {
         // SAFETY: as the caller's.

@@ -11,6 +11,7 @@
 mod avx512;
 mod bins;
 mod cross;
+mod cross_score;
 mod cross_sums;
 mod forest;
 mod jump;
@@ -21,7 +22,8 @@ mod planes;
 mod walk;
 
 pub use bins::{Bins, ZERO_THRESHOLD, lower_bound, row_codes};
-pub use cross::{CrossForest, CrossLeft, CrossReach, CrossRight, CrossSums, Side, UNIT_ROWS};
+pub use cross::{CrossForest, CrossLeft, CrossReach, CrossRight, Side, UNIT_ROWS};
+pub use cross_score::CrossSums;
 pub use forest::{Forest, Invalid, LEAVES_MAX, Reach, Slot, Split};
 pub use jump::{AtMost, Jump, ROW_BYTES};
 pub use planes::{Words, category_planes, threshold_planes};

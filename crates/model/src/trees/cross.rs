@@ -9,13 +9,14 @@ use super::plan::{PlanError, TreeColumn, check, fill_entries, fill_planes};
 
 /// An ensemble made ready for products of two sides. Threads share it.
 ///
-/// What a side's own features say about every tree is worked out once an entity ([`CrossPlan::left`], [`CrossPlan::right`]);
-/// a pair then costs one look-up a tree ([`CrossPlan::score`]).
+/// What a side's own features say about every tree is worked out once an entity ([`CrossPlan::left`],
+/// [`CrossPlan::right`]); a pair then costs one look-up a tree ([`CrossPlan::score`]).
 ///
 /// # Tiles
-/// Fastest are 256 left entities or a multiple, with 1024 right ones or more. A left entity takes about 45 KB, a right one
-/// about 10 KB for 500 trees of 63 leaves. Make right sides once and keep them; make left ones where they are scored. The
-/// side with more of the splits should be the left one: the fewer leaves an entity of it reaches, the faster.
+/// A call scores all of a left with all of a right side, in tiles of its own that fit the caches: from 64 left entities
+/// with 1024 right ones on, sizes hardly matter. A left entity takes about 70 KB and a right one 8 KB for 500 trees of
+/// 63 leaves, so let left sides be small (64 to 256) and made anew in the same memory, and right ones large and kept.
+/// The side with more of the splits should be the left one: the fewer leaves its entities reach, the faster.
 #[derive(Debug)]
 pub struct CrossPlan {
     is_left: Vec<bool>,
@@ -25,13 +26,16 @@ pub struct CrossPlan {
 
 #[derive(Debug)]
 enum Engine {
-    Sliced {
-        left: Own,
-        right: Own,
-        forest: Box<CrossForest>,
-    },
+    Sliced(Box<Sliced>),
     /// Pair by pair with the oracle: linear trees, and models too odd for tables.
     Scalar(Ensemble),
+}
+
+#[derive(Debug)]
+struct Sliced {
+    left: Own,
+    right: Own,
+    forest: CrossForest,
 }
 
 /// How one side's columns become predicate planes.
@@ -70,7 +74,7 @@ pub struct CrossScratch {
 }
 
 impl CrossPlan {
-    /// Compiles an ensemble for this machine's fastest form. `left` tells for each feature whether the left side gives it.
+    /// Compiles an ensemble for this machine's fastest form. `left` tells of each feature if the left side gives it.
     ///
     /// # Errors
     /// If `left` is not one a feature.
@@ -93,7 +97,7 @@ impl CrossPlan {
 
     /// Whether the bit-sliced engine scores this model; linear trees are left to the oracle.
     pub fn is_sliced(&self) -> bool {
-        matches!(self.engine, Engine::Sliced { .. })
+        matches!(self.engine, Engine::Sliced(_))
     }
 
     /// Makes entities of the left side ready: `side` holds them instead of what it held, in the same memory.
@@ -111,10 +115,11 @@ impl CrossPlan {
     ) -> Result<(), PlanError> {
         let columns = self.own_columns(Side::Left, columns, rows)?;
         side.rows = rows;
-        let Engine::Sliced { left, forest, .. } = &self.engine else {
+        let Engine::Sliced(sliced) = &self.engine else {
             side.scalar = row_major(&columns, rows);
             return Ok(());
         };
+        let Sliced { left, forest, .. } = &**sliced;
         forest.clear_left(&mut side.sliced);
         // A single user must not cost as much as 256.
         if rows <= 64 {
@@ -144,10 +149,11 @@ impl CrossPlan {
     ) -> Result<(), PlanError> {
         let columns = self.own_columns(Side::Right, columns, rows)?;
         side.rows = rows;
-        let Engine::Sliced { right, forest, .. } = &self.engine else {
+        let Engine::Sliced(sliced) = &self.engine else {
             side.scalar = row_major(&columns, rows);
             return Ok(());
         };
+        let Sliced { right, forest, .. } = &**sliced;
         forest.clear_right(&mut side.sliced);
         right.for_blocks::<BLOCK_WORDS>(self.form, &columns, rows, scratch, |planes, rows, reach| {
             forest.push_right::<BLOCK_WORDS>(self.form, planes, rows, reach, &mut side.sliced);
@@ -176,8 +182,8 @@ impl CrossPlan {
         let rows = left.rows * right.rows;
         let out = out.get_mut(..rows).ok_or(PlanError::Out { given, rows })?;
         match &self.engine {
-            Engine::Sliced { forest, .. } => {
-                forest.score(self.form, &left.sliced, &right.sliced, &mut scratch.sums, out);
+            Engine::Sliced(sliced) => {
+                sliced.forest.score(self.form, &left.sliced, &right.sliced, &mut scratch.sums, out);
             }
             Engine::Scalar(ensemble) => self.score_scalar(ensemble, &left.scalar, &right.scalar, out),
         }
@@ -202,6 +208,7 @@ impl CrossPlan {
     }
 
     fn score_scalar(&self, ensemble: &Ensemble, left: &[Vec<f64>], right: &[Vec<f64>], out: &mut [f64]) {
+        assert_eq!(left.len() * right.len(), out.len(), "a side was made by another plan");
         let pairs = left.iter().flat_map(|left| right.iter().map(move |right| (left, right)));
         let mut row = Vec::new();
         for ((left, right), out) in pairs.zip(out) {
@@ -270,7 +277,7 @@ fn compile(ensemble: &Ensemble, is_left: &[bool]) -> Option<Engine> {
         forest.push(&splits, &tree.leaf_values).ok()?;
     }
     let own = |predicates: Predicates<'_>| Own { columns: predicates.columns, planes: predicates.planes };
-    Some(Engine::Sliced { left: own(left), right: own(right), forest: Box::new(forest) })
+    Some(Engine::Sliced(Box::new(Sliced { left: own(left), right: own(right), forest })))
 }
 
 fn row_major(columns: &[TreeColumn<'_>], rows: usize) -> Vec<Vec<f64>> {

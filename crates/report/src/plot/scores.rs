@@ -13,8 +13,7 @@ const BINS: usize = 2 * LOG_ODDS_MAX as usize * BINS_PER_UNIT;
 /// More bins than this side by side are joined: finer ones show noise.
 const BINS_SHOWN_MAX: usize = 60;
 
-/// Counts of predictions in bins of equal width in log-odds. Of constant size, whatever is added; histograms of parts of the
-/// data merge to that of the whole.
+/// Counts of predictions in bins of equal width in log-odds. Of constant size, whatever is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoreHistogram {
     counts: Vec<u64>,
@@ -37,14 +36,6 @@ impl ScoreHistogram {
         let log_odds = (probability / (1.0 - probability)).ln();
         let bin = ((log_odds + LOG_ODDS_MAX) * BINS_PER_UNIT as f64).clamp(0.0, (BINS - 1) as f64);
         self.counts[bin as usize] += 1;
-    }
-
-    /// Adds the counts of another.
-    pub fn merge(&mut self, other: &ScoreHistogram) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
-        self.not_probabilities += other.not_probabilities;
     }
 
     fn total(&self) -> u64 {

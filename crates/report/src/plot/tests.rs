@@ -133,11 +133,3 @@ fn bars_keep_their_order_and_count_those_not_shown() {
     assert_eq!(picture.matches("<rect").count(), 40);
     assert!(picture.contains("10 more are not shown. 1 not finite and left out."), "{picture}");
 }
-
-#[test]
-fn merged_histograms_equal_that_of_all_values() {
-    let (one, two) = ([0.0, 0.01, 0.5], [1.0, 0.01, f64::NAN, 1.5]);
-    let mut merged = histogram(&one);
-    merged.merge(&histogram(&two));
-    assert_eq!(merged, histogram(&[one.as_slice(), two.as_slice()].concat()));
-}

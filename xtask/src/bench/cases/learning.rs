@@ -117,7 +117,7 @@ fn train(tools: &Tools, data: &Data) -> Result<Table> {
     ));
 
     // Training takes minutes, and varies little for it.
-    let mut race = race(3, &contenders)?;
+    let mut race = race(tools.size(3, 1), &contenders)?;
     for (family, name) in FAMILIES {
         let evaluation = tools.clickcast(&["evaluate", "--model", &model(data, family), "--data", &test, "--json"])?;
         let entry = race.entry_mut(name).context("ours are measured")?;

@@ -4,6 +4,7 @@ mod bulk;
 mod files;
 mod learning;
 mod memory;
+mod pairs;
 mod synthesis;
 mod trees;
 
@@ -25,6 +26,7 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "trees", title: "Trees in memory", measure: trees::measure },
     Case { name: "files", title: "Trees from file to file", measure: files::measure },
     Case { name: "bulk", title: "A hundred million rows", measure: bulk::measure },
+    Case { name: "pairs", title: "Users by ads", measure: pairs::measure },
     Case { name: "learning", title: "Learning from Criteo-like impressions", measure: learning::measure },
     Case { name: "synthesis", title: "Synthesizing impressions", measure: synthesis::measure },
     Case { name: "memory", title: "Memory while predicting", measure: memory::measure },

@@ -68,7 +68,8 @@ fn cross(context: &Context, arguments: &CrossArguments) -> Result<Value, Failure
         "rows_per_second": rows_per_second,
         "written": done.written,
         "peak_memory_bytes": peak_memory_bytes(),
-        "model": model.artifact().id(),
+        "model": arguments.model,
+        "id": model.artifact().id(),
         "run": Value::Null,
         "out": arguments.out,
     }))
