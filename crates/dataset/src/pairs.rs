@@ -76,11 +76,11 @@ enum EncodedColumn {
 }
 
 impl PairWriter {
-    /// Rows of a group that is worth a row group of its own, and not too large to be held in memory by each thread.
+    /// Rows of a group: worth a row group of its own, and not too many for each thread to hold.
     pub const GROUP_ROWS: usize = ROW_GROUP_ROWS;
 
-    /// Begins a file under `key` of id columns of these types, none named `ctr`, and a `ctr` of this one; `metadata` goes to its
-    /// footer, with the `rows` counted.
+    /// Begins a file under `key` of id columns of these types, none named `ctr`, and a `ctr` of this one;
+    /// `metadata` goes to its footer, with the `rows` counted.
     ///
     /// # Errors
     /// Where the columns can't be written as Parquet.

@@ -54,10 +54,6 @@ impl Forest {
         &self.ensemble
     }
 
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
     /// What the trees compare of one feature: one number a row, NaN where missing.
     pub(crate) fn numbers(&self, feature: usize, column: &Column) -> Result<Vec<f64>, Error> {
         let rows = match column {

@@ -13,10 +13,11 @@ use clickcast_record::{Batch, Schema};
 
 use crate::encode::{Encoded, Slots};
 use crate::model::Predictor;
+use crate::trees::{CrossLeft, CrossRight, CrossScratch};
 use crate::{Error, Model};
 use expanded::Expanded;
 use products::Products;
-use trees::{AdBlock, TreePairs, UserBlock};
+use trees::TreePairs;
 
 /// A factor model's ranges of ads begin at panels of the kernel; wider steps make good tiles.
 const FACTORS_ADS_STEP: usize = 64;
@@ -89,9 +90,9 @@ enum Prepared {
     /// Offsets and vectors, laid out for the kernel.
     Laid(Vec<f32>),
     Slots(Vec<Slots>),
-    User(UserBlock),
+    User(CrossLeft),
     /// In blocks of [`trees::ADS_STEP`].
-    Ads(Vec<AdBlock>),
+    Ads(Vec<CrossRight>),
 }
 
 /// Working memory of scoring, reused from call to call.
@@ -99,7 +100,7 @@ enum Prepared {
 pub struct Scratch {
     encoded: Encoded,
     logits: Vec<f64>,
-    trees: crate::trees::Scratch,
+    trees: CrossScratch,
     raw: Vec<f64>,
     wide: Vec<f64>,
 }
@@ -140,7 +141,7 @@ impl<'a> Cross<'a> {
             }
             (Predictor::Trees(forest), Columns::Numbers(numbers)) => {
                 fits(numbers.len(), expected)?;
-                Engine::Trees(TreePairs::new(forest, &origins, &numbers))
+                Engine::Trees(TreePairs::new(forest, &origins, &numbers)?)
             }
             _ => return Err(unprepared()),
         };

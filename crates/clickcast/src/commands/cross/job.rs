@@ -21,9 +21,10 @@ use crate::commands::{Context, data};
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// Pairs scored before the best of them are picked, or those of one step of users: their scores stay in the
-/// second-level cache.
+/// Pairs scored together, unless a step of users has more: their scores stay in the second-level cache.
 const TILE_PAIRS: usize = 64 * 1024;
+/// Users prepared together at most; one of a large tree ensemble takes about 45 KB.
+const TILE_USERS_MAX: usize = 1024;
 /// Row groups, or blocks of users, made for each thread before they are written in order; as many wait meanwhile.
 const BLOCKS_PER_THREAD: usize = 2;
 
@@ -156,6 +157,12 @@ impl Job<'_> {
         (PairWriter::GROUP_ROWS / self.ads.prepared.rows()).max(1)
     }
 
+    /// Users that are prepared and scored together.
+    fn tile_users(&self) -> usize {
+        let users = (TILE_PAIRS / self.ads.prepared.rows()).clamp(1, TILE_USERS_MAX);
+        users.next_multiple_of(self.cross.users_step())
+    }
+
     /// Runs `make` on blocks of users side by side, and `take` on what it made, in order.
     fn in_blocks<R: Send>(
         &self,
@@ -218,9 +225,13 @@ impl Job<'_> {
         scratch: &mut Scratch,
     ) -> Result<PairGroup, Failure> {
         let ads = self.ads.prepared.rows();
-        let block = self.cross.users(&users.side, range.clone()).map_err(Failure::input)?;
         let mut scores = vec![T::default(); range.len() * ads];
-        T::score(self.cross, &block, &self.ads.prepared, 0..ads, scratch, &mut scores).map_err(Failure::input)?;
+        let tile_users = self.tile_users();
+        for (first, scores) in range.clone().step_by(tile_users).zip(scores.chunks_mut(tile_users * ads)) {
+            let tile = first..(first + tile_users).min(range.end);
+            let block = self.cross.users(&users.side, tile).map_err(Failure::input)?;
+            T::score(self.cross, &block, &self.ads.prepared, 0..ads, scratch, scores).map_err(Failure::input)?;
+        }
         let (mut user_ids, mut ad_ids) = (users.ids.iter(), self.ads.ids.iter().enumerate());
         let ids = self.sides.ids.iter().filter_map(|(_, origin)| match origin {
             Origin::User => user_ids.next().map(|(_, array)| {
@@ -286,7 +297,7 @@ impl Job<'_> {
         scratch: &mut Scratch,
     ) -> Result<Vec<Kept<T>>, Failure> {
         let ads = self.ads.prepared.rows();
-        let tile_users = (TILE_PAIRS / ads).max(1).next_multiple_of(self.cross.users_step());
+        let tile_users = self.tile_users();
         let mut scores = vec![T::default(); tile_users.min(range.len()) * ads];
         let mut kept = Vec::new();
         for first in range.clone().step_by(tile_users) {

@@ -119,7 +119,8 @@ fn refuse_too_many(k: u32, ads: &AdTable) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::input(format!(
-        "`--top-k {k} --per ad` of {ads} ads would keep more than {kept_max} pairs in memory; give a smaller K or fewer ads"
+        "`--top-k {k} --per ad` of {ads} ads would keep more than {kept_max} pairs in memory; give a smaller K or fewer \
+         ads"
     )))
 }
 

@@ -15,7 +15,7 @@ pub(super) const KEPT_MAX: u64 = 8_000_000;
 /// Pairs of a block of users, which bounds how often threads wait for each other.
 const BLOCK_PAIRS: usize = 1 << 20;
 /// Users of a block.
-const BLOCK_USERS: std::ops::RangeInclusive<usize> = 256..=4096;
+const BLOCK_USERS: std::ops::RangeInclusive<usize> = 256..=1024;
 /// Ads that a thread takes at a time at most, or one step of the model's.
 const TILE_ADS_MAX: usize = 256;
 /// Rows written at a time.
