@@ -278,7 +278,7 @@ pub(crate) struct CrossArguments {
     /// Precision of the `ctr` column; f64 scores each pair exactly as `predict` would, f32 is fast
     #[arg(long, value_enum, default_value = "f32")]
     pub(crate) precision: PrecisionArgument,
-    /// Columns to tell pairs by [default: the ids of the model's schema]
+    /// Columns to tell pairs by [default: those ids of the model's schema that one side has]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) id: Vec<String>,
 }

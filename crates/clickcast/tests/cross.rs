@@ -153,7 +153,7 @@ fn the_best_are_those_of_all_pairs_sorted() {
     let world = world(&["fm"]);
     let run = |arguments: &str, to: &str| {
         let files = "cross --model fm --users users.csv --ads ads.csv";
-        world.json(&format!("{files} --context {CONTEXT} {IDS} {arguments} --out {to}"))
+        world.json(&format!("{files} --context {CONTEXT} {arguments} --out {to}"))
     };
     for precision in ["f32", "f64"] {
         let all_to = format!("all-{precision}");
@@ -285,7 +285,10 @@ fn pairs_that_make_no_sense_are_refused() {
         (format!("{both} {IDS} --threshold 1.5"), &["--threshold", "a CTR from 0 to 1"]),
         (format!("{both} {IDS} --threshold NaN"), &["--threshold", "a CTR from 0 to 1"]),
         (format!("{both} {IDS} --top-k 4000000 --per ad"), &["--per ad", "37 ads", "more than 8000000 pairs"]),
-        (both.clone(), &["id column `impression_id` is in neither", "users.csv", "ads.csv", "--id"]),
+        (
+            format!("{both} --id user_id,ad_id,impression_id"),
+            &["id column `impression_id` is in neither", "users.csv", "ads.csv", "--id"],
+        ),
         (format!("{both} {IDS},user_id"), &["id column `user_id` is named twice"]),
         (format!("{both} {IDS},ctr"), &["id column `ctr` is the name of the predictions"]),
         (format!("{both} --id user_id"), &["no id column is in the ads `ads.csv`"]),

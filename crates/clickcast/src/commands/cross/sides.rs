@@ -42,7 +42,6 @@ impl Sides {
         let constants = parse(model.schema(), context)?;
         let features = model.schema().features().iter();
         let origins = features.map(|feature| origin(feature, users, &constants)).collect::<Result<Vec<_>, _>>()?;
-        let ids = if ids.is_empty() { model.schema().ids() } else { ids };
         let side = |origin: Origin, name: &str| {
             let schema = Cross::schema_of(model, &origins, origin).map_err(Failure::input)?;
             schema.ok_or_else(|| {
@@ -57,7 +56,7 @@ impl Sides {
             Some(schema) => Some(row(&schema, &constants)?),
             None => None,
         };
-        Ok(Self { ids: find_ids(ids, users, ads)?, origins, users: user_schema, ads: ad_schema, constants })
+        Ok(Self { ids: find_ids(model.schema(), ids, users, ads)?, origins, users: user_schema, ads: ad_schema, constants })
     }
 
     /// The ids that one side has.
@@ -105,7 +104,14 @@ fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>]) -> R
     }
 }
 
-fn find_ids(ids: &[String], users: &Table<'_>, ads: &Table<'_>) -> Result<Vec<(String, Origin)>, Failure> {
+/// The ids asked for, else the schema's; of these, one that neither side has (an impression's) is of no pair.
+fn find_ids(
+    schema: &Schema,
+    asked: &[String],
+    users: &Table<'_>,
+    ads: &Table<'_>,
+) -> Result<Vec<(String, Origin)>, Failure> {
+    let ids = if asked.is_empty() { schema.ids() } else { asked };
     let mut found: Vec<(String, Origin)> = Vec::new();
     for id in ids {
         if id == CTR || found.iter().any(|(other, _)| other == id) {
@@ -124,6 +130,7 @@ fn find_ids(ids: &[String], users: &Table<'_>, ads: &Table<'_>) -> Result<Vec<(S
             (true, false) => found.push((id.clone(), Origin::User)),
             (false, true) => found.push((id.clone(), Origin::Ad)),
             (true, true) => return refuse("in both"),
+            (false, false) if asked.is_empty() => {}
             (false, false) => return refuse("in neither"),
         }
     }
