@@ -15,6 +15,9 @@ const POSITIVES_MIN: usize = 100;
 /// Fewer clicks than this can't carry a staircase.
 const POSITIVES_ISOTONIC_MIN: usize = 2000;
 const NEWTON_STEPS: usize = 50;
+/// The steepest rise between two steps of a staircase, in probability a unit of log-odds; the logistic function's is
+/// 0.25. Steeper ones are the noise of close steps, and the f32 sums by which pairs are scored bear up to 0.5.
+const STEEPNESS_MAX: f64 = 0.45;
 
 /// Fits no, Platt's or isotonic calibration, whichever has the least cross-fitted log loss; with a
 /// sentence on the choice.
@@ -98,7 +101,7 @@ fn isotonic(rows: &[Row]) -> Calibration {
     }
     let mut log_odds = Vec::new();
     let mut probabilities = Vec::new();
-    for [weight, weighted, clicks] in pools.into_iter().filter(|pool| pool[0] > 0.0) {
+    for [weight, weighted, clicks] in level(pools) {
         let knot = weighted / weight;
         if log_odds.last().is_none_or(|&last| knot > last) {
             log_odds.push(knot);
@@ -112,6 +115,22 @@ fn isotonic(rows: &[Row]) -> Calibration {
     }
     let fitted = Calibration::Isotonic { log_odds, probabilities };
     if fitted.check().is_ok() { fitted } else { Calibration::Identity }
+}
+
+/// Joins neighbouring pools until no rise between two is steeper than [`STEEPNESS_MAX`].
+fn level(pools: Vec<[f64; 3]>) -> Vec<[f64; 3]> {
+    let is_steep = |below: &[f64; 3], above: &[f64; 3]| {
+        let mean = |pool: &[f64; 3], index: usize| pool[index] / pool[0];
+        mean(above, 2) - mean(below, 2) > STEEPNESS_MAX * (mean(above, 1) - mean(below, 1))
+    };
+    let mut levelled: Vec<[f64; 3]> = Vec::new();
+    for mut pool in pools.into_iter().filter(|pool| pool[0] > 0.0) {
+        while let Some(below) = levelled.pop_if(|below| is_steep(below, &pool)) {
+            pool = std::array::from_fn(|index| below[index] + pool[index]);
+        }
+        levelled.push(pool);
+    }
+    levelled
 }
 
 #[cfg(test)]
@@ -133,13 +152,29 @@ mod tests {
         for (name, chosen, truth) in [
             ("already right", "none", (|z| logistic(z)) as fn(f64) -> f64),
             ("too bold", "Platt", |z| logistic(0.5 * z - 1.0)),
-            ("a staircase", "isotonic", |z| if z < -1.0 { 0.1 } else { 0.6 }),
+            ("a ramp between two plains", "isotonic", |z| 0.1 + 0.4 * (z + 1.5).clamp(0.0, 1.0)),
         ] {
             let (calibration, sentence) = fit(&rows(40_000, truth));
             assert!(sentence.contains(chosen), "{name}: {sentence}");
             let error: f64 =
                 (-40..20).map(|z| f64::from(z) / 10.0).map(|z| (calibration.probability(z) - truth(z)).abs()).sum();
             assert!(error / 60.0 < 0.03, "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_rise_is_too_steep() {
+        for truth in
+            [|z| logistic(z), |z| if z < -1.0 { 0.1 } else { 0.6 }, |z| logistic(9.0 * z)] as [fn(f64) -> f64; 3]
+        {
+            let Calibration::Isotonic { log_odds, probabilities } = isotonic(&rows(40_000, truth)) else {
+                panic!("a fit")
+            };
+            assert!(log_odds.len() > 2);
+            for (knots, values) in log_odds.windows(2).zip(probabilities.windows(2)) {
+                let steepness = (values[1] - values[0]) / (knots[1] - knots[0]);
+                assert!(steepness <= STEEPNESS_MAX + 1e-9, "{steepness} at {knots:?}");
+            }
         }
     }
 

@@ -92,7 +92,7 @@ fn best_by_trees(tools: &Tools) -> Result<Table> {
 }
 
 fn best_by_factors(tools: &Tools) -> Result<Table> {
-    let (users, ads) = (200_000, 20_000);
+    let (users, ads) = (100_000, 10_000);
     let data = Data::prepare(tools)?;
     let folder = sides(tools, "criteo-like", &data.path("train.parquet"), users, ads, 13)?;
     let (schema, model) = (format!("{folder}/features.toml"), format!("{WORK}/model-pairs-fm"));

@@ -56,7 +56,13 @@ impl Sides {
             Some(schema) => Some(row(&schema, &constants)?),
             None => None,
         };
-        Ok(Self { ids: find_ids(model.schema(), ids, users, ads)?, origins, users: user_schema, ads: ad_schema, constants })
+        Ok(Self {
+            ids: find_ids(model.schema(), ids, users, ads)?,
+            origins,
+            users: user_schema,
+            ads: ad_schema,
+            constants,
+        })
     }
 
     /// The ids that one side has.
