@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use clickcast_model::metrics::Accumulator;
-use clickcast_record::{Binding, Categorical, Column, Error, Feature, Kind, Multi, Need, Schema, Side};
+use clickcast_record::{Binding, Categorical, Category, Column, Error, Feature, Kind, Multi, Need, Schema, Side};
 
 /// Above this share of distinct values a column tells rows apart, not what they have in common.
 const ID_SHARE: f64 = 0.95;
@@ -16,6 +16,8 @@ const DISGUISE_AUC: f64 = 0.99;
 const STRONG_AUC: f64 = 0.75;
 /// Mean length of text, in characters, above which it is prose rather than a category.
 const PROSE_LENGTH: f64 = 40.0;
+/// One text among so many numbers is a typing error, more are categories.
+const STRAYS_ONE_IN: usize = 20;
 /// Fewer sampled rows than this say nothing about ids or disguises.
 const JUDGED_ROWS_MIN: usize = 50;
 
@@ -140,6 +142,8 @@ struct Seen {
     scored: (Vec<f64>, Vec<bool>),
     /// Whether it is text that people wrote.
     prose: bool,
+    /// A text among values that are nearly all numbers.
+    stray: Option<String>,
 }
 
 fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Guess {
@@ -165,7 +169,8 @@ fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Gu
     } else {
         None
     };
-    let warning = match auc {
+    let typo = seen.stray.map(|text| format!("is nearly all numbers, but `{text}` is none: a typing error, perhaps"));
+    let warning = typo.or(match auc {
         Some(auc) if judged && auc > STRONG_AUC => {
             Some(format!("alone reaches AUC {auc:.2}: make sure that it is known before the impression"))
         }
@@ -173,7 +178,7 @@ fn judge(feature: &Feature, column: &Column, labels: &[bool], is_id: bool) -> Gu
             Some("is a whole number that differs in nearly every row: an id or a time, perhaps".to_owned())
         }
         _ => None,
-    };
+    });
     let mut text = seen.text;
     if seen.missing > 0.0 {
         let _ = write!(text, ", {:.1} % missing", seen.missing * 100.0);
@@ -193,6 +198,7 @@ fn see_numbers(values: &[f64], labels: &[bool]) -> Seen {
         text: format!("{distinct} values from {low} to {high}"),
         scored: (ranks(values), labels.to_vec()),
         prose: false,
+        stray: None,
     }
 }
 
@@ -207,7 +213,25 @@ fn see_categories(values: &Categorical, labels: &[bool]) -> Seen {
         text: format!("{distinct} values"),
         scored: (rates(&keys, labels), labels.iter().copied().skip(1).step_by(2).collect()),
         prose: length > PROSE_LENGTH && distinct as f64 > 0.5 * labels.len() as f64,
+        stray: stray_text(values),
     }
+}
+
+/// A text among values that are nearly all numbers.
+fn stray_text(values: &Categorical) -> Option<String> {
+    let texts = (0..values.len()).filter_map(|row| match values.get(row) {
+        Some(Category::Text(text)) => Some(text),
+        _ => None,
+    });
+    let (mut present, mut strays, mut stray) = (0, 0, None);
+    for text in texts {
+        present += 1;
+        if text.trim().parse::<f64>().is_err() {
+            strays += 1;
+            stray = stray.or(Some(text));
+        }
+    }
+    stray.filter(|_| strays * STRAYS_ONE_IN <= present).map(str::to_owned)
 }
 
 fn see_lists(lists: &Multi, rows: usize) -> Seen {
@@ -222,6 +246,7 @@ fn see_lists(lists: &Multi, rows: usize) -> Seen {
         text: format!("{distinct} items, {:.1} a row", keys.len() as f64 / rows),
         scored: (Vec::new(), Vec::new()),
         prose: false,
+        stray: None,
     }
 }
 
@@ -351,6 +376,7 @@ mod tests {
                 "price",
                 Arc::new((0..rows).map(|row| Some(f64::from(row * 37 % 11))).collect::<Float64Array>()) as ArrayRef,
             ),
+            ("age", texts(&|row| if row == 17 { "4O".to_owned() } else { (20 + row % 50).to_string() })),
             ("country", texts(&|row| format!("C{}", row % 5))),
             ("genres", texts(&|row| format!("a{}|b{}", row % 3, row % 5))),
             ("always", texts(&|_| "x".to_owned())),
@@ -371,6 +397,7 @@ mod tests {
             [
                 ("device_type", Kind::Categorical, Side::User),
                 ("price", Kind::Numeric, Side::Context),
+                ("age", Kind::Categorical, Side::User),
                 ("country", Kind::Categorical, Side::Context),
                 ("genres", Kind::Multi, Side::Context),
             ]
@@ -380,6 +407,7 @@ mod tests {
             ("always", "is constant"),
             ("outcome", "label in disguise"),
             ("comment", "free text"),
+            ("age", "`4O` is none"),
         ] {
             assert!(warnings.iter().any(|w| w.contains(column) && w.contains(said)), "{column}: {warnings:?}");
         }
