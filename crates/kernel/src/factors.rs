@@ -226,7 +226,6 @@ fn ffm_log_odds_body(vectors: &[&[f32]], k: usize) -> f32 {
 }
 
 #[inline(always)]
-#[allow(clippy::needless_range_loop)]
 fn ffm_log_odds_of<const K: usize>(vectors: &[&[f32]]) -> f32 {
     // Four sums at a time, for one would wait for itself.
     let mut sums = [[0.0; K]; 4];

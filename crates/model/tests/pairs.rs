@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+mod random;
+
 use clickcast_model::Model;
 use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
@@ -11,28 +13,7 @@ use clickcast_model::encode::{Coding, Encoder};
 use clickcast_model::factors::{Factors, Family, Shape};
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Multi, Numeric, Schema, Side};
 use proptest::prelude::*;
-
-/// A small deterministic generator (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// In -1..1.
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / 8_388_608.0 - 1.0
-    }
-}
+use random::Random;
 
 fn kind(field: usize) -> Kind {
     [Kind::Numeric, Kind::Categorical, Kind::Multi][field % 3]

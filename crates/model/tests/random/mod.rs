@@ -21,6 +21,11 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
+    /// In -1..1.
+    pub(crate) fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / 8_388_608.0 - 1.0
+    }
+
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
