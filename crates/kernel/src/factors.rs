@@ -58,7 +58,7 @@ dispatched! {
 
 dispatched! {
     /// One step of AdaGrad on a vector: `g = scale * direction + l2 * weight`,
-    /// `squares += g^2`, `weight -= rate * g / sqrt(squares)`.
+    /// `squares += g^2`, `weight -= rate * g / sqrt(squares)`, the root within 5e-6.
     ///
     /// # Shapes
     /// `weights`, `squares` (positive) and `direction` have one length (the shortest counts).
@@ -272,8 +272,23 @@ fn adagrad_body(weights: &mut [f32], squares: &mut [f32], direction: &[f32], sca
     for ((weight, square), direction) in weights.iter_mut().zip(squares).zip(&direction[..length]) {
         let gradient = scale * direction + l2 * *weight;
         *square += gradient * gradient;
-        *weight -= rate * gradient / square.sqrt();
+        *weight -= rate * gradient * inverse_root(*square);
     }
+}
+
+/// `1 / sqrt(x)` of a positive number, within 5e-6 of it: root and division take three times as long, and estimates that
+/// processors offer differ from one to the next.
+///
+/// # Source
+/// Lomont, "Fast Inverse Square Root", 2003; two of Newton's steps.
+#[inline(always)]
+fn inverse_root(x: f32) -> f32 {
+    // A sum that has overflown still makes the smallest steps.
+    let x = x.min(f32::MAX);
+    let half = 0.5 * x;
+    let mut root = f32::from_bits(0x5f37_5a86_u32.wrapping_sub(x.to_bits() >> 1));
+    root *= 1.5 - half * root * root;
+    root * (1.5 - half * root * root)
 }
 
 /// What one coordinate of FTRL-Proximal remembers.
@@ -369,6 +384,17 @@ mod tests {
                 ((bits >> 40) as f32 / 8_388_608.0) - 1.0
             })
             .collect()
+    }
+
+    #[test]
+    fn an_inverse_root_is_near_for_all_magnitudes() {
+        let mut x = f32::MIN_POSITIVE;
+        while x < f32::MAX {
+            let exact = 1.0 / f64::from(x).sqrt();
+            assert!((f64::from(inverse_root(x)) / exact - 1.0).abs() < 5e-6, "{x}");
+            x *= 1.0123;
+        }
+        assert!(inverse_root(f32::INFINITY) > 0.0 && inverse_root(f32::INFINITY) < 1e-18);
     }
 
     #[test]

@@ -366,11 +366,20 @@ impl Optimizer {
         }
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            states: self.regions.iter().map(|region| read(region).state.clone()).collect(),
-            intercept: *read(&self.intercept),
+    /// A snapshot, in the memory of an older one: fresh memory of this size costs as much as some thousand rows.
+    pub(crate) fn snapshot(&self, older: Option<Snapshot>) -> Snapshot {
+        let intercept = *read(&self.intercept);
+        let Some(Snapshot { mut states, .. }) = older else {
+            let states = self.regions.iter().map(|region| read(region).state.clone()).collect();
+            return Snapshot { states, intercept };
+        };
+        for (state, region) in states.iter_mut().zip(&self.regions) {
+            match (state, &read(region).state) {
+                (State::AdaGrad(older), State::AdaGrad(numbers)) => older.clone_from(numbers),
+                (state, newer) => *state = newer.clone(),
+            }
         }
+        Snapshot { states, intercept }
     }
 
     pub(crate) fn restore(&mut self, snapshot: Snapshot) {
