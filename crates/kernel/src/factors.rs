@@ -68,6 +68,16 @@ dispatched! {
 }
 
 dispatched! {
+    /// Turns bf16, the upper halves of f32, into f32; as many as both slices have.
+    fn widen(from: &[u16], to: &mut [f32]) = widen_body
+}
+
+dispatched! {
+    /// Rounds finite numbers to the nearest bf16, ties to even; as many as both slices have.
+    fn narrow(from: &[f32], to: &mut [u16]) = narrow_body
+}
+
+dispatched! {
     /// Finds the bin of each value: how many edges lie at or below it; 0 for NaN.
     ///
     /// # Shapes
@@ -79,6 +89,21 @@ dispatched! {
 dispatched! {
     /// As [`bins_f64`], for values of f32, which are compared as f64.
     fn bins_f32(values: &[f32], edges: &[f64], out: &mut [u32]) = bins_f32_body
+}
+
+#[inline(always)]
+fn widen_body(from: &[u16], to: &mut [f32]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = f32::from_bits(u32::from(from) << 16);
+    }
+}
+
+#[inline(always)]
+fn narrow_body(from: &[f32], to: &mut [u16]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        let bits = from.to_bits();
+        *to = ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16;
+    }
 }
 
 #[inline(always)]
@@ -359,9 +384,10 @@ pub fn ftrl_scatter(states: &mut [Ftrl], first: u32, slots: &[u32], gradients: &
 
 /// Asks for a slice's memory ahead of its use.
 #[inline]
-pub fn prefetch(slice: &[f32]) {
+pub fn prefetch<T>(slice: &[T]) {
+    const LINE_BYTES: usize = 64;
     #[cfg(target_arch = "x86_64")]
-    for line in slice.chunks(16) {
+    for line in slice.chunks(LINE_BYTES / size_of::<T>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: prefetching never faults, and the address is that of a live slice.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
@@ -384,6 +410,26 @@ mod tests {
                 ((bits >> 40) as f32 / 8_388_608.0) - 1.0
             })
             .collect()
+    }
+
+    #[test]
+    fn narrowed_numbers_are_the_nearest_of_bf16() {
+        let mut exact: Vec<f32> = numbers(3, 1001).iter().map(|number| number * 1e3).collect();
+        exact.extend([0.0, -0.0, 1.0, 1.003_906_25, 1.011_718_75, f32::MIN_POSITIVE, -1e-40, 1e38]);
+        let (mut narrowed, mut widened) = (vec![0; exact.len()], vec![0.0; exact.len()]);
+        narrow(&exact, &mut narrowed);
+        widen(&narrowed, &mut widened);
+        for ((&exact, &bits), &found) in exact.iter().zip(&narrowed).zip(&widened) {
+            let near = |bits: u16| f64::from(f32::from_bits(u32::from(bits) << 16));
+            let error = (near(bits) - f64::from(exact)).abs();
+            for other in [bits.wrapping_sub(1), bits.wrapping_add(1)] {
+                let other_error = (near(other) - f64::from(exact)).abs();
+                let is_nearer = error < other_error || error == other_error && bits % 2 == 0;
+                assert!(is_nearer || !near(other).is_finite(), "{exact}: {found}");
+            }
+        }
+        // A tie goes to the even neighbour.
+        assert_eq!(narrowed[1004..1006], [0x3f80, 0x3f82]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod metrics;
 mod model;
 pub mod tensor;
 pub mod trees;
+mod weights;
 
 pub use model::{Model, Scratch};
 

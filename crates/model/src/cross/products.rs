@@ -58,8 +58,8 @@ impl<'a> Products<'a> {
             let fields = origins.iter().enumerate().filter(move |(_, origin)| **origin == wanted);
             fields.map(|(field, _)| field).collect::<Vec<_>>()
         };
-        let mut summed = vec![0.0; constants.len() * factors.shape().stride()];
-        let vectors = factors.vectors(constants, 0, &mut summed);
+        let mut room = vec![0.0; factors.room(constants)];
+        let vectors = factors.vectors(constants, 0, &mut room);
         let constants = of(Origin::Constant).into_iter().zip(vectors.iter().map(|vector| vector.to_vec())).collect();
         let (users, ads) = (of(Origin::User), of(Origin::Ad));
         let mut products = Self { factors, users, ads, constants, base: 0.0, slope, shift, staircase };
@@ -140,9 +140,9 @@ impl<'a> Products<'a> {
         range: Range<usize>,
         mut each: impl FnMut(usize, &[(usize, &[f32])]),
     ) {
-        let mut summed = vec![0.0; columns.len() * self.factors.shape().stride()];
+        let mut room = vec![0.0; self.factors.room(columns)];
         for (number, row) in range.enumerate() {
-            let vectors = self.factors.vectors(columns, row, &mut summed);
+            let vectors = self.factors.vectors(columns, row, &mut room);
             let fields: Vec<_> = fields.iter().copied().zip(vectors).collect();
             each(number, &fields);
         }
