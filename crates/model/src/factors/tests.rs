@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::tensor::Values;
 use crate::encode::Coding;
+use crate::tensor::Values;
 
 const FAMILIES: [(Family, usize); 4] = [(Family::Lr, 0), (Family::Fm, 5), (Family::Ffm, 4), (Family::Ffm, 3)];
 
