@@ -46,7 +46,7 @@ pub(super) struct SingleBins {
     pub(super) steps: u32,
     /// What the first of these steps compare with, where there are so many: `32 << step` of each, one for each outcome of
     /// the search so far.
-    pub(super) levels: ([f32; 32], [f32; 64], [f32; 128]),
+    pub(super) levels: Box<([f32; 32], [f32; 64], [f32; 128])>,
 }
 
 impl Bins {
@@ -133,7 +133,7 @@ impl SingleBins {
             std::array::from_fn(|index| middle(1, index)),
             std::array::from_fn(|index| middle(2, index)),
         );
-        Self { padded, pivots, steps: part.ilog2(), levels }
+        Self { padded, pivots, steps: part.ilog2(), levels: Box::new(levels) }
     }
 }
 

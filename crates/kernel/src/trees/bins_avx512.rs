@@ -33,7 +33,7 @@ fn codes_by<const LEVELS: u32>(
     values: &[f32],
     codes: &mut [u32],
 ) {
-    let (first, second, third) = &bins.levels;
+    let (first, second, third) = &*bins.levels;
     // SAFETY: the instructions are those of this function.
     let tables = unsafe {
         let levels = (pairs(first), pairs(second), pairs(third));
