@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn narrowed_numbers_are_the_nearest_of_bf16() {
         let mut exact: Vec<f32> = numbers(3, 1001).iter().map(|number| number * 1e3).collect();
-        exact.extend([0.0, -0.0, 1.0, 1.003_906_25, 1.011_718_75, f32::MIN_POSITIVE, -1e-40, 1e38]);
+        exact.extend([0.0, -0.0, 1.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, f32::MIN_POSITIVE, -1e-40, 1e38]);
         let (mut narrowed, mut widened) = (vec![0; exact.len()], vec![0.0; exact.len()]);
         narrow(&exact, &mut narrowed);
         widen(&narrowed, &mut widened);
