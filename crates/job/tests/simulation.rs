@@ -219,8 +219,7 @@ impl World {
 
     /// Whether, without this message, its task is done or will be.
     fn is_safe_to_forget(&self, held: &Held) -> bool {
-        let is_queued =
-            |task: Task| self.queue.iter().any(|(id, message)| *id != held.message && message.task == task);
+        let is_queued = |task: Task| self.queue.iter().any(|(id, message)| *id != held.message && message.task == task);
         let is_safe = |task: Task| self.is_done(task) || is_queued(task);
         match held.task.range {
             None if Self::is_large(held.task.input) => {
@@ -262,10 +261,11 @@ impl World {
             let worker = self.random() as usize % WORKERS;
             self.step(worker, decide)?;
         }
-        let tasks = (0..INPUTS).filter(|&input| !Self::is_poisoned(input)).flat_map(|input| match Self::is_large(input) {
-            true => (0..RANGES).map(|range| Task { input, range: Some(range) }).collect(),
-            false => vec![Task { input, range: None }],
-        });
+        let tasks =
+            (0..INPUTS).filter(|&input| !Self::is_poisoned(input)).flat_map(|input| match Self::is_large(input) {
+                true => (0..RANGES).map(|range| Task { input, range: Some(range) }).collect(),
+                false => vec![Task { input, range: None }],
+            });
         let expected: BTreeMap<Task, u32> = tasks.map(|task| (task, 1)).collect();
         if self.outputs != expected {
             return Err(format!("outputs are {:?}", self.outputs));
