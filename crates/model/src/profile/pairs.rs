@@ -13,7 +13,7 @@ const BINS: usize = 64;
 /// Where each value has fewer rows than this, values are chosen instead of rows.
 const ROWS_PER_VALUE_MIN: usize = 4;
 /// Fewer pairs of rows tell nothing.
-const PAIRS_MIN: f64 = 200.0;
+const PAIRS_MIN: f64 = 1_000.0;
 
 /// How far each feature determines each other one; see [`super::FeatureProfile::determines`].
 pub(super) fn determines(sample: &Sample) -> Vec<Vec<Option<f32>>> {
