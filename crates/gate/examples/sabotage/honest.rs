@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use clickcast_learn::Family;
-use rayon::prelude::*;
-
 use super::chance::Chance;
 use super::scene::{entropy, expected_loss, gate, learn};
 use super::table::{Table, Values};
 use super::world::{Day, World};
+use clickcast_learn::Family;
 
 /// How an honest retrain differs from the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +43,7 @@ pub(crate) fn retrains(world: &World, seed: u64) {
             [(index + seed as usize) % 6, (index + seed as usize + 3) % 6].map(|offset| (offset, variation))
         })
         .collect();
-    cases.into_par_iter().for_each(|(offset, variation)| retrain(world, seed, offset, variation));
+    super::side_by_side(cases.len(), |number| retrain(world, seed, cases[number].0, cases[number].1));
 }
 
 fn retrain(world: &World, seed: u64, offset: usize, variation: Variation) {

@@ -14,11 +14,11 @@ mod synth;
 mod table;
 mod world;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clickcast_gate::{Judgement, Verdict};
 use clickcast_learn::Family;
-use rayon::prelude::*;
 use serde_json::json;
 
 use chance::Chance;
@@ -72,7 +72,8 @@ fn sabotage(world: &World, seed: u64) {
     let stage = Stage { champion, honest, training: candidate, labelled, today, loss, entropy };
     let cases: Vec<(&Sabotage, f64)> =
         KINDS.iter().flat_map(|kind| kind.strengths.iter().map(move |&strength| (kind, strength))).collect();
-    cases.into_par_iter().enumerate().for_each(|(number, (kind, strength))| {
+    side_by_side(cases.len(), |number| {
+        let (kind, strength) = cases[number];
         let mut chance = Chance::new(seed * 1_000 + number as u64);
         stage.judge(kind, strength, family, seed, &mut chance);
     });
@@ -82,6 +83,21 @@ fn sabotage(world: &World, seed: u64) {
         let judgement = gate(&candidate, Some(&stage.champion), &stage.labelled, Some(&stage.today));
         print("future rows", "Training", 1.0, seed, stage.cost(&candidate, &stage.today), &judgement, start);
     }
+}
+
+/// Does numbered work on all cores, each piece on one.
+fn side_by_side(count: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&number| number < count) {
+                    work(number);
+                }
+            });
+        }
+    });
 }
 
 impl Stage {

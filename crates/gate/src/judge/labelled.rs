@@ -2,7 +2,10 @@
 
 use clickcast_model::profile::bins;
 
-use super::limits::{AUC_LOSS, CALIBRATION, CALIBRATION_BY_VALUE, ENTROPY_DEVIATION_MAX, ENTROPY_GAIN, ENTROPY_LOSS};
+use super::limits::{
+    AUC_LOSS, CALIBRATION, CALIBRATION_BY_VALUE, CALIBRATION_BY_VALUE_ALONE, ENTROPY_DEVIATION_MAX, ENTROPY_GAIN,
+    ENTROPY_LOSS,
+};
 use super::{Check, Evidence, Verdict, percent, worst};
 use crate::compare::{coin_divergence, entropy};
 use crate::measure::{Block, Labels, Observed, Slice};
@@ -199,7 +202,12 @@ fn calibration_by_value(observed: &Observed, labels: &Labels) -> Check {
         percent(excess.max(0.0)),
         if compared { "the champion's" } else { "chance" }
     );
-    Check::above("calibration_by_value", excess.max(0.0), CALIBRATION_BY_VALUE, reason)
+    Check::above(
+        "calibration_by_value",
+        excess.max(0.0),
+        if compared { CALIBRATION_BY_VALUE } else { CALIBRATION_BY_VALUE_ALONE },
+        reason,
+    )
 }
 
 /// Nats that are won by predicting each bin's own click rate.

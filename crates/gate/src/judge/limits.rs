@@ -35,9 +35,9 @@ pub(crate) const CLICK_RATE_DROP: Limits = limits(0.25, 0.6);
 pub(crate) const SAME_DAY_DIVERGENCE: Limits = limits(0.005, 0.1);
 /// The same, by the largest difference of one bin's share.
 pub(crate) const SAME_DAY_SHARE: Limits = limits(0.01, 0.2);
-/// Another day is as far from its nearest as days are from each other: this, or so many times what is usual.
-pub(crate) const OTHER_DAY_DIVERGENCE: Limits = limits(0.02, 0.3);
-pub(crate) const OTHER_DAY_TIMES: f64 = 3.0;
+/// Another day may be as far from a known one as known days so far apart are, times a half more, and this beyond.
+pub(crate) const OTHER_DAY_DIVERGENCE: Limits = limits(0.03, 0.3);
+pub(crate) const OTHER_DAY_TIMES: f64 = 1.5;
 /// Missing values, as a share of the rows, beyond those of the nearest day.
 pub(crate) const MISSING_SHARE: Limits = limits(0.03, 0.3);
 /// Rows with a value that training hadn't, beyond those of the labelled day.
@@ -49,7 +49,7 @@ pub(crate) const DETERMINES_DROP: Limits = limits(0.1, 0.5);
 /// What click rates by value cost where the champion's are the truth.
 pub(crate) const RATES_BY_VALUE: Limits = limits(0.005, 0.05);
 /// What one feature alone tells of the label beyond what the champion's data told.
-pub(crate) const INFORMATION_GAIN: Limits = limits(0.02, 0.15);
+pub(crate) const INFORMATION_GAIN: Limits = limits(0.05, 0.2);
 /// The same without a champion: no honest feature of an impression tells a third of what there is to know.
 pub(crate) const INFORMATION: Limits = limits(0.35, 0.7);
 /// Rows that are there twice, beyond those of the champion's data, as a share.
@@ -58,7 +58,7 @@ pub(crate) const REPEATED_SHARE: Limits = limits(0.02, 0.2);
 pub(crate) const SEEN_SHARE: Limits = limits(0.01, 0.1);
 
 /// Normalized entropy worse than the champion's.
-pub(crate) const ENTROPY_LOSS: Limits = limits(0.004, 0.01);
+pub(crate) const ENTROPY_LOSS: Limits = limits(0.007, 0.01);
 /// Better than the champion's by more than retraining can bring.
 pub(crate) const ENTROPY_GAIN: Limits = limits(0.05, 0.2);
 /// A deviation of the difference in normalized entropy up to which 1 % can be told from nothing.
@@ -69,13 +69,25 @@ pub(crate) const AUC_LOSS: Limits = limits(0.01, 0.03);
 pub(crate) const CALIBRATION: Limits = limits(0.12, 0.5);
 /// What a correction by the values of one feature would win, beyond what it would win for the champion.
 pub(crate) const CALIBRATION_BY_VALUE: Limits = limits(0.005, 0.05);
-/// The logarithm of the mean score over the champion's, on the same rows.
-pub(crate) const SCORE_LEVEL: Limits = limits(0.15, 0.5);
-/// Population stability of the candidate's scores against the champion's on the same rows (Siddiqi 2006: 0.1 and 0.25).
-pub(crate) const SCORE_DRIFT: Limits = limits(0.1, 0.25);
+/// The same without a champion, beyond chance: then it holds what has drifted since the last day learned too.
+pub(crate) const CALIBRATION_BY_VALUE_ALONE: Limits = limits(0.025, 0.1);
+/// The logarithm of the mean score over the champion's, on the same rows; more where clicks are few, see [`by_clicks`].
+pub(crate) const SCORE_LEVEL: Limits = limits(0.12, 0.5);
+pub(crate) const SCORE_LEVEL_SPREAD: f64 = 5.0;
+/// Population stability of the candidate's scores against the champion's on the same rows (Siddiqi 2006: 0.1 and 0.25);
+/// more where clicks are few, for a level that is off by 0.3 is a PSI of 0.15.
+pub(crate) const SCORE_DRIFT: Limits = limits(0.1, 0.4);
+pub(crate) const SCORE_DRIFT_SPREAD: f64 = 6.0;
 /// The same against its own scores of the labelled day.
 pub(crate) const SCORE_SHIFT: Limits = limits(0.15, 0.5);
 /// What the candidate would lose if the champion's scores were true.
-pub(crate) const DIVERGENCE: Limits = limits(0.03, 0.15);
+pub(crate) const DIVERGENCE: Limits = limits(0.05, 0.2);
 /// Spearman's correlation with the champion's scores within a slice.
-pub(crate) const RANK_CORRELATION: Limits = limits(0.7, 0.3);
+pub(crate) const RANK_CORRELATION: Limits = limits(0.5, 0.2);
+
+/// Limits that are wider by `spread` over the root of a day's clicks: two models' levels are fitted on about a day each, and
+/// an honest one is off by what chance makes of so many clicks.
+pub(crate) fn by_clicks(limits: Limits, spread: f64, clicks: f64) -> Limits {
+    let more = spread / clicks.max(1.0).sqrt();
+    Limits { hold: limits.hold + more, fail: limits.fail + more }
+}

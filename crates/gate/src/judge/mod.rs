@@ -1,5 +1,6 @@
 //! The verdict, as a pure function of what was measured.
 
+mod days;
 mod labelled;
 mod limits;
 mod model;

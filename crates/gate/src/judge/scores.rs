@@ -2,7 +2,10 @@
 
 use clickcast_model::profile::bins;
 
-use super::limits::{DIVERGENCE, RANK_CORRELATION, SCORE_DRIFT, SCORE_LEVEL, SCORE_SHIFT};
+use super::limits::{
+    DIVERGENCE, RANK_CORRELATION, SCORE_DRIFT, SCORE_DRIFT_SPREAD, SCORE_LEVEL, SCORE_LEVEL_SPREAD, SCORE_SHIFT,
+    by_clicks,
+};
 use super::{Check, Evidence, percent};
 use crate::compare::entropy;
 use crate::measure::Observed;
@@ -12,14 +15,15 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
     // Today's rows are what will be delivered; without them the labelled ones have to do.
     let observed = evidence.today.unwrap_or(evidence.labelled);
+    let clicks = evidence.labelled.labels.as_ref().map_or(0.0, |labels| labels.candidate.positives as f64);
     if let Some(champion) = &observed.champion {
         let drift = psi(&observed.candidate, champion).unwrap_or(f64::NAN);
         let reason = format!("The scores' distribution differs from the champion's by a PSI of {drift:.3}.");
-        checks.push(Check::above("score_drift", drift, SCORE_DRIFT, reason));
+        checks.push(Check::above("score_drift", drift, by_clicks(SCORE_DRIFT, SCORE_DRIFT_SPREAD, clicks), reason));
         let (own, other) = (observed.candidate.mean().unwrap_or(0.0), champion.mean().unwrap_or(0.0));
         let level = (own / other).ln().abs();
         let reason = format!("The mean score is {}, the champion's on the same rows {}.", percent(own), percent(other));
-        checks.push(Check::above("score_level", level, SCORE_LEVEL, reason));
+        checks.push(Check::above("score_level", level, by_clicks(SCORE_LEVEL, SCORE_LEVEL_SPREAD, clicks), reason));
         checks.extend(agreement(observed, other));
     }
     if let Some(today) = evidence.today {

@@ -2,8 +2,9 @@
 
 use clickcast_model::profile::{FeatureProfile, Profile, bins};
 
-use super::limits::{INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE, OTHER_DAY_TIMES, UNSEEN_SHARE};
-use super::training::{counts, full_days, joint, nearest, usual_divergence};
+use super::days::Known;
+use super::limits::{INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE, UNSEEN_SHARE};
+use super::training::joint;
 use super::{Check, Evidence, percent, worst};
 use crate::compare::{Counts, distance, entropy};
 use crate::measure::Observed;
@@ -13,7 +14,7 @@ use crate::measure::Observed;
 pub struct Drift {
     /// The feature's place in the rows' profile.
     pub feature: usize,
-    /// The divergence in bits from the day most like it, less what is usual between days.
+    /// The divergence in bits from the day that explains it best, less what is usual between days.
     pub excess: f64,
     /// The divergence itself.
     pub divergence: f64,
@@ -53,25 +54,26 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
 #[must_use]
 pub fn drifts(observed: &Observed, known: &[&Profile]) -> Vec<Drift> {
     let one = |(index, feature): (usize, &FeatureProfile)| {
-        let mut references: Vec<Counts> = Vec::new();
+        let mut days = Known::default();
         for profile in known {
-            let Some((_, other)) = profile.feature(&feature.name) else { continue };
-            references.extend(full_days(profile).map(|day| counts(other, day)));
+            if let Some((_, other)) = profile.feature(&feature.name) {
+                days.add(profile, other);
+            }
         }
         let all: Counts = feature.cells(|_| true).into_iter().map(|(bin, (rows, _))| (bin, rows)).collect();
-        let divergence = nearest(&all, &references)?;
-        let usual = usual_divergence(&references);
-        let largest = references.iter().filter_map(|reference| distance(&all, reference));
+        let newest = observed.profile.days.last().map_or(0, |day| day.day);
+        let away = days.away(newest, &all)?;
+        let largest = days.counts().filter_map(|reference| distance(&all, reference));
         let largest = largest.min_by(|a, b| a.largest.total_cmp(&b.largest))?;
         let missing =
             |counts: &Counts| counts.get(&bins::MISSING).copied().unwrap_or(0.0) / counts.values().sum::<f64>();
-        let most = references.iter().map(missing).max_by(f64::total_cmp).unwrap_or(0.0);
+        let most = days.counts().map(missing).max_by(f64::total_cmp).unwrap_or(0.0);
         let rows: f64 = all.values().sum();
         let chance = 4.0 * (most.max(1.0 / rows) / rows).sqrt();
         Some(Drift {
             feature: index,
-            excess: (divergence - OTHER_DAY_TIMES * usual).max(0.0),
-            divergence,
+            excess: away.excess,
+            divergence: away.divergence,
             largest: (largest.largest, largest.bin),
             missing: (missing(&all) - most - chance).max(0.0),
             influence: influence(observed, index),
@@ -104,11 +106,7 @@ fn drift(what: &str, observed: &Observed, known: &[&Profile]) -> Vec<Check> {
     };
     let most = worst(heard.clone().map(|drift| (drift.excess, drift)));
     graded(&format!("{what}_drift"), most, OTHER_DAY_DIVERGENCE, &|drift| {
-        format!(
-            "`{}` of the {what} rows differs by {:.4} bits from the day most like them.",
-            name(drift),
-            drift.divergence
-        )
+        format!("`{}` of the {what} rows differs by {:.4} bits from the days known.", name(drift), drift.divergence)
     });
     let most = worst(heard.map(|drift| (drift.missing, drift)));
     graded(&format!("{what}_missing"), most, MISSING_SHARE, &|drift| {

@@ -4,18 +4,13 @@ use std::collections::BTreeMap;
 
 use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 
+use super::days::{Known, counts, full_days};
 use super::limits::{
-    CLICK_RATE_DROP, DETERMINES_DROP, INFORMATION, INFORMATION_GAIN, Limits, OTHER_DAY_DIVERGENCE, OTHER_DAY_TIMES,
-    POSITIVES_MIN, RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY, SAME_DAY_DIVERGENCE, SAME_DAY_SHARE,
-    SEEN_SHARE,
+    CLICK_RATE_DROP, DETERMINES_DROP, INFORMATION, INFORMATION_GAIN, Limits, OTHER_DAY_DIVERGENCE, POSITIVES_MIN,
+    RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY, SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
 };
 use super::{Check, Evidence, Verdict, percent, worst};
-use crate::compare::{Counts, coin_divergence, distance, entropy};
-
-/// Days compared of each profile: two weeks hold every day of the week twice.
-const DAYS_MAX: usize = 14;
-/// Days with fewer sampled rows are not compared.
-const DAY_ROWS_MIN: u64 = 300;
+use crate::compare::{coin_divergence, distance, entropy};
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let Some(profile) = evidence.candidate.profile else { return Vec::new() };
@@ -186,17 +181,6 @@ fn totals(cells: &BTreeMap<u16, (f64, f64)>) -> (f64, f64) {
     cells.values().fold((0.0, 0.0), |sum, cell| (sum.0 + cell.0, sum.1 + cell.1))
 }
 
-/// Rows by bin of one day.
-pub(super) fn counts(feature: &FeatureProfile, day: usize) -> Counts {
-    feature.days[day].iter().map(|&(bin, rows, _)| (bin, f64::from(rows))).collect()
-}
-
-/// The newest days that can be compared, by their place.
-pub(super) fn full_days(profile: &Profile) -> impl Iterator<Item = usize> + '_ {
-    let places = profile.days.iter().enumerate().skip(profile.days.len().saturating_sub(DAYS_MAX));
-    places.filter(|(_, day)| day.sampled >= DAY_ROWS_MIN).map(|(place, _)| place)
-}
-
 /// Days that both profiles have, but for the oldest of either, which may hold older ones too or be a part; and for data
 /// without times, which is one day.
 fn shared_days<'a>(one: &'a Profile, other: &'a Profile) -> impl Iterator<Item = (usize, usize)> + 'a {
@@ -237,49 +221,29 @@ fn same_days(profile: &Profile, champion: &Profile) -> Check {
     Check::above("training_same_days", observed, SAME_DAY_DIVERGENCE, reason)
 }
 
-/// Days that only the candidate learned from, each against the day that is most like it.
+/// Days that only the candidate learned from, each against those that the champion did, and the labelled one.
 fn other_days(profile: &Profile, champion: &Profile, labelled: &Profile) -> Check {
     let shared: Vec<usize> = shared_days(profile, champion).map(|(place, _)| place).collect();
     let mut findings = Vec::new();
     for feature in &profile.features {
         let Some((_, before)) = champion.feature(&feature.name) else { continue };
-        let mut references: Vec<Counts> = full_days(champion).map(|day| counts(before, day)).collect();
-        let usual = usual_divergence(&references);
+        let mut known = Known::default();
+        known.add(champion, before);
         if let Some((_, judged)) = labelled.feature(&feature.name) {
-            references.extend(full_days(labelled).map(|day| counts(judged, day)));
+            known.add(labelled, judged);
         }
         for place in full_days(profile).filter(|place| !shared.contains(place)) {
-            if let Some(nearest) = nearest(&counts(feature, place), &references) {
-                findings.push((nearest - OTHER_DAY_TIMES * usual, (&feature.name, nearest)));
+            if let Some(away) = known.away(profile.days[place].day, &counts(feature, place)) {
+                findings.push((away.excess, (&feature.name, away.divergence)));
             }
         }
     }
-    let Some((observed, (name, divergence))) = worst(findings) else {
+    let Some((excess, (name, divergence))) = worst(findings) else {
         return Check::skipped("training_new_days", "There is no day that only the candidate learned from.");
     };
-    let reason = format!(
-        "Of the days new to the candidate `{name}` differs most from the day most like it, by {divergence:.4} bits."
-    );
-    Check::above("training_new_days", observed.max(0.0), OTHER_DAY_DIVERGENCE, reason)
-}
-
-/// The divergence of a day from the one that is most like it.
-pub(super) fn nearest(day: &Counts, references: &[Counts]) -> Option<f64> {
-    let all = references.iter().filter_map(|reference| distance(day, reference));
-    all.map(|distance| distance.jensen_shannon).min_by(f64::total_cmp)
-}
-
-/// How far a day is usually from the one most like it: the largest among the days given.
-pub(super) fn usual_divergence(days: &[Counts]) -> f64 {
-    let of_day = |place: usize| {
-        let others: Vec<Counts> =
-            days.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, day)| day.clone()).collect();
-        nearest(&days[place], &others).unwrap_or(0.0)
-    };
-    // The median: one odd day among them must not excuse another.
-    let mut all: Vec<f64> = (0..days.len()).map(of_day).collect();
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(0.0)
+    let reason =
+        format!("Of the days new to the candidate `{name}` differs most from the days known, by {divergence:.4} bits.");
+    Check::above("training_new_days", excess, OTHER_DAY_DIVERGENCE, reason)
 }
 
 /// Whether rows of one value are clicked as often as before: labels or values that were mixed up are not.

@@ -62,7 +62,7 @@ pub struct FeatureProfile {
     /// Its distinct values; empty for numbers.
     pub values: Values,
     /// How far each feature is known where this one is: 0 for not at all, 1 for wholly (Cohen's kappa, "A coefficient of
-    /// agreement for nominal scales", 1960, of the bins of two rows that have the same value here). None where too few
+    /// agreement for nominal scales", 1960, of the bins of two rows of a day that have the same value here). None where too few
     /// pairs of rows have the same value.
     pub determines: Vec<Option<f32>>,
 }

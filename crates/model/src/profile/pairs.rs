@@ -3,6 +3,11 @@
 //! A wrong join keeps every single column as it was. What it breaks is that rows of one user have one age, and rows of one ad
 //! one campaign. That shows in pairs of rows with the same value. Those of rare values hardly ever meet among few rows, so
 //! for features of many values some values are chosen by hash, with all their rows in the sample.
+//!
+//! Only rows of one day are paired: an ad's age tells nothing of an ad over a month, and all over a day. So profiles of a
+//! day and of a month can be compared.
+
+use std::collections::BTreeMap;
 
 use super::collect::Sample;
 
@@ -18,7 +23,7 @@ const PAIRS_MIN: f64 = 1_000.0;
 /// How far each feature determines each other one; see [`super::FeatureProfile::determines`].
 pub(super) fn determines(sample: &Sample) -> Vec<Vec<Option<f32>>> {
     let dense: Vec<Vec<u8>> = (0..sample.features).map(|feature| dense(sample, feature)).collect();
-    let by_chance: Vec<f64> = dense.iter().map(|column| chance(column)).collect();
+    let by_chance: Vec<f64> = dense.iter().map(|column| chance(sample, column)).collect();
     let of_feature = |feature| {
         let groups = rows_by_value(sample, feature);
         let pairs: f64 = groups.iter().map(|rows| pairs_of(rows.len() as u32)).sum();
@@ -34,18 +39,19 @@ pub(super) fn determines(sample: &Sample) -> Vec<Vec<Option<f32>>> {
     (0..sample.features).map(of_feature).collect()
 }
 
-/// Rows of the sample, those with the same value together.
+/// Rows of the sample, those of one day with the same value together.
 fn rows_by_value(sample: &Sample, feature: usize) -> Vec<Vec<u32>> {
     let rows = sample.rows();
     let value = |row: usize| sample.codes[row * sample.features + feature];
+    let keyed = |row: usize| ((value(row), sample.days[row]), row as u32);
     // The sample is in the order of the data: the first rows would be the oldest.
     let step = rows.div_ceil(ROWS_MAX).max(1);
-    let mut taken: Vec<(u32, u32)> = (0..rows).step_by(step).map(|row| (value(row), row as u32)).collect();
+    let mut taken: Vec<((u32, i64), u32)> = (0..rows).step_by(step).map(keyed).collect();
     taken.sort_unstable();
     let distinct = taken.chunk_by(|a, b| a.0 == b.0).count();
     if distinct * ROWS_PER_VALUE_MIN > taken.len() && step > 1 {
         let chosen = |row: &usize| (value(*row).wrapping_mul(0x9E37_79B1) >> 8) as usize % step == 0;
-        taken = (0..rows).filter(chosen).map(|row| (value(row), row as u32)).collect();
+        taken = (0..rows).filter(chosen).map(keyed).collect();
         taken.sort_unstable();
     }
     let groups = taken.chunk_by(|a, b| a.0 == b.0).filter(|rows| rows.len() > 1);
@@ -65,12 +71,15 @@ fn agreeing(groups: &[Vec<u32>], column: &[u8]) -> f64 {
     pairs
 }
 
-/// The share of all pairs of rows that agree in a column.
-fn chance(column: &[u8]) -> f64 {
-    let mut counts = [0u32; BINS];
-    column.iter().for_each(|&bin| counts[usize::from(bin)] += 1);
-    let all = pairs_of(column.len() as u32);
-    if all > 0.0 { counts.into_iter().map(pairs_of).sum::<f64>() / all } else { 1.0 }
+/// The share of all pairs of rows of one day that agree in a column.
+fn chance(sample: &Sample, column: &[u8]) -> f64 {
+    let mut days: BTreeMap<i64, [u32; BINS]> = BTreeMap::new();
+    for (day, &bin) in sample.days.iter().zip(column) {
+        days.entry(*day).or_insert([0; BINS])[usize::from(bin)] += 1;
+    }
+    let all: f64 = days.values().map(|counts| pairs_of(counts.iter().sum())).sum();
+    let agreeing: f64 = days.values().flatten().copied().map(pairs_of).sum();
+    if all > 0.0 { agreeing / all } else { 1.0 }
 }
 
 /// Numbers the bins that occur, from 0.
