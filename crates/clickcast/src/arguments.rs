@@ -143,6 +143,15 @@ pub(crate) enum FamilyArgument {
     Ffm,
 }
 
+/// How a model keeps its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightsArgument {
+    /// 32-bit floats
+    F32,
+    /// 16-bit floats with 8 bits of exponent: half the memory
+    Bf16,
+}
+
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
@@ -164,6 +173,9 @@ pub(crate) struct TrainArguments {
     /// Keep this share of the unclicked rows; predictions are corrected exactly
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) sample_negatives: Option<f64>,
+    /// How the model keeps its weights
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(crate) weights: WeightsArgument,
     /// Seed: the same data and seed give the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,

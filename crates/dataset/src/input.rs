@@ -174,6 +174,20 @@ pub fn rows_of(inputs: &[Input], handle: &Handle) -> Result<Option<u64>, Error> 
     Ok(Some(rows))
 }
 
+/// The rows of each row group of a file; none where its format has no such groups.
+///
+/// # Errors
+/// As reading the file.
+pub fn row_groups(input: &Input, handle: &Handle) -> Result<Option<Vec<u64>>, Error> {
+    if input.format != Format::Parquet {
+        return Ok(None);
+    }
+    let file = ParquetFile::open(input, handle)?;
+    let firsts = file.row_groups();
+    let ends = firsts.iter().skip(1).copied().chain([file.rows()]);
+    Ok(Some(ends.zip(&firsts).map(|(end, first)| end - first).collect()))
+}
+
 /// The key-value metadata in a Parquet file's footer.
 pub(crate) fn key_values(input: &Input, handle: &Handle) -> Result<Vec<(String, String)>, Error> {
     ParquetFile::open(input, handle).map(|file| file.key_values())

@@ -18,7 +18,7 @@ use parquet::file::writer::SerializedFileWriter;
 use tokio::runtime::Handle;
 
 use crate::Error;
-use crate::write::{CTR, OUT_BYTES, Out, ROW_GROUP_ROWS, properties};
+use crate::write::{CTR, OUT_BYTES, Out, ROW_GROUP_ROWS, footer, properties};
 
 /// A column of pairs: few values, each of which many rows name.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl PairWriter {
     /// # Errors
     /// Where the store can't take it; then there is nothing under its name.
     pub fn finish(mut self) -> Result<u64, Error> {
-        self.metadata.insert("clickcast.rows".to_owned(), self.rows.to_string());
+        self.metadata.insert(footer::ROWS.to_owned(), self.rows.to_string());
         for (key, value) in self.metadata {
             self.writer.append_key_value_metadata(KeyValue::new(key, value));
         }

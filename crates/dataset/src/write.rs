@@ -24,6 +24,24 @@ pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Encoded bytes gathered before they go out.
 pub(crate) const OUT_BYTES: usize = 1 << 20;
 
+/// Keys of a footer, by which a file of predictions tells what it is.
+pub mod footer {
+    /// The model: its artifact's hash.
+    pub const MODEL: &str = "clickcast.model";
+    /// The input's key below its folder.
+    pub const INPUT: &str = "clickcast.input";
+    /// The input's ETag.
+    pub const INPUT_ETAG: &str = "clickcast.input_etag";
+    /// Row groups of the input, `first-last`, where the file is of some only.
+    pub const ROW_GROUPS: &str = "clickcast.row_groups";
+    /// The carried columns and the precision.
+    pub const COLUMNS: &str = "clickcast.columns";
+    /// The run.
+    pub const RUN: &str = "clickcast.run";
+    /// The rows, counted when they were written.
+    pub const ROWS: &str = "clickcast.rows";
+}
+
 /// Numbers of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
@@ -92,7 +110,7 @@ impl PredictionWriter {
         if self.file.writer.is_none() {
             self.write(&[], &[])?;
         }
-        self.metadata.insert("clickcast.rows".to_owned(), self.rows.to_string());
+        self.metadata.insert(footer::ROWS.to_owned(), self.rows.to_string());
         let pairs = std::mem::take(&mut self.metadata);
         self.file.finish(pairs)
     }

@@ -63,7 +63,8 @@ pub(crate) fn until_it_stops_improving<E>(
             break;
         }
         let enough = best_loss.is_some_and(|best_loss| held_out > best_loss * (1.0 - GAIN_MIN));
-        best = Some((held_out, optimizer.snapshot()));
+        let older = best.take().map(|(_, snapshot)| snapshot);
+        best = Some((held_out, optimizer.snapshot(older)));
         if enough {
             break;
         }

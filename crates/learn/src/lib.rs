@@ -10,6 +10,7 @@ mod calibrate;
 mod choose;
 mod fit;
 mod optimizer;
+mod pace;
 mod profile;
 mod random;
 mod train;

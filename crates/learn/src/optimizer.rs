@@ -5,7 +5,8 @@
 //! the slots of its own fields, row after row. Neither step depends on how many threads there are,
 //! and no two threads ever write the same slot.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use clickcast_kernel::factors::{Ftrl, FtrlConstants, adagrad, ftrl_gather, ftrl_scatter, prefetch};
 use clickcast_model::encode::{Encoded, Encoder, Slots, value_of};
@@ -13,6 +14,7 @@ use clickcast_model::factors::{Factors, Family, Shape, sum_slots};
 
 use crate::Error;
 use crate::barrier::Barrier;
+use crate::pace::Pace;
 use crate::random::{hash, uniform};
 
 /// Rows taken together; their gradients see the same weights. Few for an FFM, whose directions
@@ -81,6 +83,7 @@ pub(crate) struct Optimizer {
     /// Each field's region.
     region_of: Vec<usize>,
     intercept: RwLock<Intercept>,
+    pace: Mutex<Pace>,
 }
 
 /// The states of some neighbouring fields' slots.
@@ -152,7 +155,7 @@ impl Optimizer {
         });
         let regions = regions.collect();
         let intercept = RwLock::new(Intercept { weight: intercept, square: 1.0 });
-        Self { shape, rates, shift, regions, region_of, intercept }
+        Self { shape, rates, shift, regions, region_of, intercept, pace: Mutex::default() }
     }
 
     /// Learns every row once, in order.
@@ -166,7 +169,15 @@ impl Optimizer {
     }
 
     fn pass(&self, block: &Block, learns: bool) -> Loss {
-        let threads = self.regions.len();
+        let (start, threads) = (Instant::now(), lock(&self.pace).threads(self.regions.len()));
+        let loss = self.pass_with(block, learns, threads);
+        if learns {
+            lock(&self.pace).add(threads, block.encoded.rows, start.elapsed());
+        }
+        loss
+    }
+
+    fn pass_with(&self, block: &Block, learns: bool, threads: usize) -> Loss {
         let barrier = Barrier::new(threads);
         let chunks: Vec<RwLock<Chunk>> = (0..threads).map(|_| RwLock::default()).collect();
         let total = RwLock::new(Loss::default());
@@ -191,10 +202,12 @@ impl Optimizer {
                     self.finish(block, &chunks, learns, &mut write(&total));
                 }
                 if learns {
-                    let mut region = write(&self.regions[thread]);
-                    match self.shape.family {
-                        Family::Lr => self.update_linear(&mut region, block, &chunks),
-                        _ => self.update_factors(&mut region, block, &chunks, &mut scratch),
+                    for region in self.regions.iter().skip(thread).step_by(threads) {
+                        let mut region = write(region);
+                        match self.shape.family {
+                            Family::Lr => self.update_linear(&mut region, block, &chunks),
+                            _ => self.update_factors(&mut region, block, &chunks, &mut scratch),
+                        }
                     }
                 }
                 drop(chunks);
@@ -366,11 +379,20 @@ impl Optimizer {
         }
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            states: self.regions.iter().map(|region| read(region).state.clone()).collect(),
-            intercept: *read(&self.intercept),
+    /// A snapshot, in the memory of an older one: fresh memory of this size costs as much as some thousand rows.
+    pub(crate) fn snapshot(&self, older: Option<Snapshot>) -> Snapshot {
+        let intercept = *read(&self.intercept);
+        let Some(Snapshot { mut states, .. }) = older else {
+            let states = self.regions.iter().map(|region| read(region).state.clone()).collect();
+            return Snapshot { states, intercept };
+        };
+        for (state, region) in states.iter_mut().zip(&self.regions) {
+            match (state, &read(region).state) {
+                (State::AdaGrad(older), State::AdaGrad(numbers)) => older.clone_from(numbers),
+                (state, newer) => *state = newer.clone(),
+            }
         }
+        Snapshot { states, intercept }
     }
 
     pub(crate) fn restore(&mut self, snapshot: Snapshot) {
@@ -461,6 +483,10 @@ fn logistic_loss(log_odds: f32, label: f32) -> (f32, f32) {
 // A lock is poisoned only where a thread panicked, which the scope passes on.
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {

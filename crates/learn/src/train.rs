@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
 use clickcast_model::encode::Encoder;
-use clickcast_model::factors::{Factors, Family};
+use clickcast_model::factors::{Factors, Family, WeightType};
 use clickcast_model::metrics::Accumulator;
 use clickcast_model::profile::{self, Collector};
 use clickcast_record::{Batch, Schema};
@@ -71,6 +71,8 @@ pub struct Settings {
     pub threads: usize,
     /// Share of the unclicked rows to learn from, above 0 and up to 1; log-odds are corrected exactly.
     pub sample_negatives: f64,
+    /// How the model keeps its weights; calibration and metrics are of what is kept.
+    pub weights: WeightType,
 }
 
 /// A model and how it came to be.
@@ -286,7 +288,7 @@ impl Trainer<'_> {
             }
             Ok::<_, E>(loss)
         })?;
-        let rows = held_rows(&optimizer.factors(&encoder)?, &held);
+        let rows = held_rows(&self.factors(&optimizer, &encoder)?, &held);
         for block in &held_learn {
             optimizer.learn(block);
         }
@@ -386,7 +388,7 @@ impl Trainer<'_> {
             learn.iter().for_each(|block| loss.add(optimizer.learn(block)));
             Ok::<_, Error>(loss)
         })?;
-        let held = held_rows(&optimizer.factors(&encoder)?, &held);
+        let held = held_rows(&self.factors(&optimizer, &encoder)?, &held);
         Ok(Fit { epochs: history.len(), held })
     }
 
@@ -461,6 +463,11 @@ impl Trainer<'_> {
         Optimizer::new(encoder, shape, candidate.rates, intercept, shift, seed, threads)
     }
 
+    /// The model that was learned, its weights as they will be kept.
+    fn factors(&self, optimizer: &Optimizer, encoder: &Encoder) -> Result<Factors, Error> {
+        Ok(optimizer.factors(encoder)?.into_type(self.settings.weights))
+    }
+
     fn finish(
         &self,
         encoder: Encoder,
@@ -469,7 +476,7 @@ impl Trainer<'_> {
         data_hash: u64,
         mut notes: Vec<String>,
     ) -> Result<Trained, Error> {
-        let factors = optimizer.factors(&encoder)?;
+        let factors = self.factors(optimizer, &encoder)?;
         let (calibration, note) = calibrate::fit(held);
         notes.push(note);
         let mut measured = Accumulator::new(held.len());

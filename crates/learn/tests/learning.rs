@@ -3,6 +3,7 @@
 
 use clickcast_learn::{Error, Family, Settings, Source, Trained, train};
 use clickcast_model::encode::Encoded;
+use clickcast_model::factors::WeightType;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema};
 
@@ -132,7 +133,7 @@ fn schema() -> Schema {
 }
 
 fn settings(family: Family) -> Settings {
-    Settings { family, seed: 1, threads: 1, sample_negatives: 1.0 }
+    Settings { family, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 }
 }
 
 fn learn(world: &mut World, settings: &Settings) -> Result<Trained, Error> {

@@ -1,11 +1,15 @@
 //! Factor models: logistic regression, factorization machines and field-aware ones.
 
-use clickcast_kernel::factors::{dot, ffm_directions, ffm_log_odds, fm_directions, fm_log_odds, prefetch};
+use std::ops::Range;
+
+use clickcast_kernel::factors::{dot, ffm_directions, ffm_log_odds, fm_directions, fm_log_odds};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::encode::{Encoded, Encoder, Slots, value_of};
-use crate::tensor::{Tensor, Values};
+use crate::tensor::Tensor;
+pub use crate::weights::WeightType;
+use crate::weights::Weights;
 
 const WEIGHTS: &str = "factors.weights";
 
@@ -42,7 +46,7 @@ pub struct Factors {
     shape: Shape,
     intercept: f32,
     /// `[slots, stride]`, row-major.
-    weights: Vec<f32>,
+    weights: Weights,
 }
 
 impl Shape {
@@ -118,12 +122,16 @@ impl Factors {
     /// # Errors
     /// [`Error::Damaged`] where the weights are not of the encoder's shape or not finite.
     pub fn new(shape: Shape, intercept: f32, weights: Vec<f32>, encoder: &Encoder) -> Result<Self, Error> {
+        Self::with_weights(shape, intercept, Weights::F32(weights), encoder)
+    }
+
+    fn with_weights(shape: Shape, intercept: f32, weights: Weights, encoder: &Encoder) -> Result<Self, Error> {
         shape.check().map_err(Error::Damaged)?;
         let expected = (encoder.slots() as usize).checked_mul(shape.stride());
         if shape.fields != encoder.fields() || Some(weights.len()) != expected {
             return Err(Error::Damaged("the weights are not of the encoder's shape".to_owned()));
         }
-        if !intercept.is_finite() || !weights.iter().all(|weight| weight.is_finite()) {
+        if !intercept.is_finite() || !weights.are_finite() {
             return Err(Error::Damaged("a weight is not finite".to_owned()));
         }
         Ok(Self { shape, intercept, weights })
@@ -140,11 +148,30 @@ impl Factors {
         self.intercept += log_odds;
     }
 
+    /// The same model with its weights kept in another type, rounded to the nearest.
+    #[must_use]
+    pub fn into_type(self, to: WeightType) -> Self {
+        Self { weights: self.weights.into_type(to), ..self }
+    }
+
     /// The weights of one slot.
     #[must_use]
-    pub fn slot(&self, slot: u32) -> &[f32] {
+    pub fn slot(&self, slot: u32) -> Vec<f32> {
+        let mut room = vec![0.0; self.shape.stride()];
+        self.weights.read(self.place(slot), &mut room).to_vec()
+    }
+
+    /// Where the weights of one slot are.
+    #[inline]
+    fn place(&self, slot: u32) -> Range<usize> {
         let stride = self.shape.stride();
-        &self.weights[slot as usize * stride..][..stride]
+        slot as usize * stride..(slot as usize + 1) * stride
+    }
+
+    /// Numbers that [`Factors::vectors`] needs room for: a stride for each column that isn't read in place.
+    pub(crate) fn room(&self, columns: &[Slots]) -> usize {
+        let in_place = |column: &Slots| matches!((column, &self.weights), (Slots::One(_), Weights::F32(_)));
+        columns.iter().filter(|column| !in_place(column)).count() * self.shape.stride()
     }
 
     /// Log-odds of every row, uncalibrated, in `out`.
@@ -161,12 +188,10 @@ impl Factors {
             out.extend(sums.iter().map(|&sum| f64::from(sum)));
             return;
         }
-        let stride = self.shape.stride();
-        let lists = encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
-        let (mut summed, mut sum) = (vec![0.0; lists * stride], vec![0.0; stride]);
+        let (mut room, mut sum) = (vec![0.0; self.room(&encoded.columns)], vec![0.0; self.shape.stride()]);
         for row in 0..encoded.rows {
             self.fetch(encoded, row + 1);
-            let vectors = self.vectors(&encoded.columns, row, &mut summed);
+            let vectors = self.vectors(&encoded.columns, row, &mut room);
             out.push(f64::from(self.intercept + self.shape.log_odds(&vectors, &mut sum)));
         }
     }
@@ -178,7 +203,7 @@ impl Factors {
             if let Slots::One(slots) = column
                 && let Some(&slot) = slots.get(row)
             {
-                prefetch(self.slot(slot));
+                self.weights.fetch(self.place(slot));
             }
         }
     }
@@ -191,12 +216,11 @@ impl Factors {
     #[must_use]
     pub fn importance(&self, encoded: &Encoded) -> Vec<f64> {
         let (stride, fields) = (self.shape.stride(), self.shape.fields);
-        let lists = encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
-        let (mut summed, mut sum) = (vec![0.0; lists * stride], vec![0.0; stride]);
+        let (mut room, mut sum) = (vec![0.0; self.room(&encoded.columns)], vec![0.0; stride]);
         let mut directions = vec![0.0; fields * stride];
         let mut moments = vec![(0.0f64, 0.0f64); fields];
         for row in 0..encoded.rows {
-            let vectors = self.vectors(&encoded.columns, row, &mut summed);
+            let vectors = self.vectors(&encoded.columns, row, &mut room);
             self.shape.directions(&vectors, &mut sum, &mut directions);
             let rows = vectors.iter().zip(directions.chunks_exact(stride));
             for (field, (vector, direction)) in rows.enumerate() {
@@ -213,13 +237,13 @@ impl Factors {
         match column {
             Slots::One(slots) => {
                 for (sum, &slot) in sums.iter_mut().zip(slots) {
-                    *sum += self.weights[slot as usize];
+                    *sum += self.weights.get(slot as usize);
                 }
             }
             Slots::Many { .. } => {
                 for (row, sum) in sums.iter_mut().enumerate() {
                     let slots = column.row(row);
-                    let total: f32 = slots.iter().map(|&slot| self.weights[slot as usize]).sum();
+                    let total: f32 = slots.iter().map(|&slot| self.weights.get(slot as usize)).sum();
                     *sum += total * value_of(slots.len());
                 }
             }
@@ -231,18 +255,24 @@ impl Factors {
         self.intercept
     }
 
-    /// Each column's vector in one row; `summed` has a stride for each column of lists.
+    /// Each column's vector in one row; `room` is at least as long as [`Factors::room`] says.
     #[inline]
-    pub(crate) fn vectors<'a>(&'a self, columns: &[Slots], row: usize, summed: &'a mut [f32]) -> Vec<&'a [f32]> {
-        let mut free = summed.chunks_exact_mut(self.shape.stride());
+    pub(crate) fn vectors<'a>(&'a self, columns: &[Slots], row: usize, room: &'a mut [f32]) -> Vec<&'a [f32]> {
+        let stride = self.shape.stride();
+        let mut free = room.chunks_exact_mut(stride);
         let mut vectors = Vec::with_capacity(columns.len());
         for column in columns {
-            let slots = column.row(row);
-            match slots {
-                [slot] => vectors.push(self.slot(*slot)),
-                _ => {
+            match (column.row(row), &self.weights) {
+                (&[slot], Weights::F32(weights)) => vectors.push(&weights[self.place(slot)]),
+                (slots, weights) => {
                     let Some(vector) = free.next() else { continue };
-                    sum_slots(slots.iter().map(|&slot| self.slot(slot)), vector);
+                    match slots {
+                        &[slot] => drop(weights.read(self.place(slot), vector)),
+                        slots => {
+                            let slots: Vec<Vec<f32>> = slots.iter().map(|&slot| self.slot(slot)).collect();
+                            sum_slots(slots.iter().map(Vec::as_slice), vector);
+                        }
+                    }
                     vectors.push(vector);
                 }
             }
@@ -264,7 +294,7 @@ impl Factors {
     #[must_use]
     pub fn to_parts(&self) -> (serde_json::Value, Vec<Tensor>) {
         let part = Part { family: self.shape.family, k: self.shape.k, intercept: self.intercept };
-        let weights = Tensor { name: WEIGHTS.to_owned(), values: Values::F32(self.weights.clone()) };
+        let weights = Tensor { name: WEIGHTS.to_owned(), values: self.weights.to_values() };
         (serde_json::json!(part), vec![weights])
     }
 
@@ -276,11 +306,11 @@ impl Factors {
         let part: Part = Deserialize::deserialize(description)
             .map_err(|error| Error::Damaged(format!("the factors are not readable: {error}")))?;
         let weights = tensors.into_iter().find(|tensor| tensor.name == WEIGHTS).map(|tensor| tensor.values);
-        let Some(Values::F32(weights)) = weights else {
+        let Some(weights) = weights.and_then(Weights::from_values) else {
             return Err(Error::Damaged("the factors lack their weights".to_owned()));
         };
         let shape = Shape { family: part.family, k: part.k, fields: encoder.fields() };
-        Self::new(shape, part.intercept, weights, encoder)
+        Self::with_weights(shape, part.intercept, weights, encoder)
     }
 }
 

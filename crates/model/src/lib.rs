@@ -11,6 +11,7 @@ mod model;
 pub mod profile;
 pub mod tensor;
 pub mod trees;
+mod weights;
 
 pub use model::{Model, Scratch};
 

@@ -19,6 +19,8 @@ pub struct Tensor {
 pub enum Values {
     /// Weights.
     F32(Vec<f32>),
+    /// Weights, as the upper halves of 32-bit floats.
+    Bf16(Vec<u16>),
     /// Thresholds.
     F64(Vec<f64>),
     /// Slots, buckets, counts.
@@ -34,6 +36,7 @@ pub fn to_bytes(tensors: &[Tensor]) -> Result<Vec<u8>, Error> {
         .iter()
         .map(|tensor| match &tensor.values {
             Values::F32(values) => (Dtype::F32, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Values::Bf16(values) => (Dtype::BF16, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect()),
             Values::F64(values) => (Dtype::F64, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect()),
             Values::U32(values) => (Dtype::U32, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect()),
         })
@@ -59,6 +62,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Vec<Tensor>, Error> {
         let data = view.data();
         let values = match view.dtype() {
             Dtype::F32 => Values::F32(data.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect()),
+            Dtype::BF16 => Values::Bf16(data.as_chunks().0.iter().map(|&chunk| u16::from_le_bytes(chunk)).collect()),
             Dtype::F64 => Values::F64(data.as_chunks().0.iter().map(|&chunk| f64::from_le_bytes(chunk)).collect()),
             Dtype::U32 => Values::U32(data.as_chunks().0.iter().map(|&chunk| u32::from_le_bytes(chunk)).collect()),
             other => return Err(Error::Damaged(format!("tensor `{name}` is of type {other:?}"))),

@@ -137,8 +137,20 @@ impl Store {
     /// # Errors
     /// Where the store can't be read; a folder that isn't there is empty.
     pub async fn list(&self) -> Result<Vec<Object>, Error> {
+        self.list_in(self.place.root()?).await
+    }
+
+    /// As [`Store::list`], only what lies in a folder below the prefix; keys are from the prefix on.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub async fn list_below(&self, folder: &str) -> Result<Vec<Object>, Error> {
+        self.list_in(self.place.path(folder)?).await
+    }
+
+    async fn list_in(&self, folder: Path) -> Result<Vec<Object>, Error> {
         let prefix = self.place.root()?;
-        let found: Vec<_> = match self.objects.list(Some(&prefix)).try_collect().await {
+        let found: Vec<_> = match self.objects.list(Some(&folder)).try_collect().await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => Vec::new(),
             Err(error) => return Err(Error::new("list", &self.uri(""), error)),

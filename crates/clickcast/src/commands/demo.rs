@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use super::data::{self, Data};
 use super::synth::{self, Destination};
 use super::{Context, models, pace, predict, train};
-use crate::arguments::{DemoArguments, FamilyArgument, PrecisionArgument, PredictArguments, TrainArguments};
+use crate::arguments::{
+    DemoArguments, FamilyArgument, PrecisionArgument, PredictArguments, TrainArguments, WeightsArgument,
+};
 use crate::console::{self, grouped};
 use crate::failure::Failure;
 use crate::synth::{Generator, Settings};
@@ -80,6 +82,7 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
                 out: out.clone(),
                 valid: None,
                 sample_negatives: None,
+                weights: WeightsArgument::F32,
                 seed: 1,
             },
         )?;

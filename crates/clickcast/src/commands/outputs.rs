@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use clickcast_dataset::prediction_metadata;
+use clickcast_dataset::{footer, prediction_metadata};
 use clickcast_model::Model;
 use clickcast_storage::Store;
 
@@ -11,12 +11,9 @@ use super::{Context, storage_failure};
 use crate::console;
 use crate::failure::Failure;
 
-/// The footer's key of the model.
-const MODEL_KEY: &str = "clickcast.model";
-
 /// What a file's footer says of how it came to be, and by which a second run knows it.
 pub(super) fn metadata(model: &Model, own: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let pairs = std::iter::once((MODEL_KEY, model.artifact().id())).chain(own.iter().copied());
+    let pairs = std::iter::once((footer::MODEL, model.artifact().id())).chain(own.iter().copied());
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 

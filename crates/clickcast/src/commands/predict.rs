@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use clickcast_dataset::{CTR, Input, Precision, PredictionWriter, Step};
+use clickcast_dataset::{CTR, Input, Precision, PredictionWriter, Step, footer};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -16,11 +16,6 @@ use crate::arguments::{PrecisionArgument, PredictArguments};
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
-
-/// Footer keys by which a file tells what it is, and by which a second run knows it.
-const INPUT_KEY: &str = "clickcast.input";
-const ETAG_KEY: &str = "clickcast.input_etag";
-const COLUMNS_KEY: &str = "clickcast.columns";
 
 pub(super) fn run(context: &Context, arguments: &PredictArguments) -> Result<(), Failure> {
     let outcome = predict(context, arguments)?;
@@ -96,7 +91,11 @@ fn split_done(
 }
 
 fn metadata(model: &Model, input: &Input, columns: &str) -> BTreeMap<String, String> {
-    let own = [(INPUT_KEY, input.object.key.as_str()), (ETAG_KEY, &input.object.etag), (COLUMNS_KEY, columns)];
+    let own = [
+        (footer::INPUT, input.object.key.as_str()),
+        (footer::INPUT_ETAG, &input.object.etag),
+        (footer::COLUMNS, columns),
+    ];
     outputs::metadata(model, &own)
 }
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 use clickcast_dataset::Step;
 use clickcast_learn::{Family, Phase, Settings, Source};
 use clickcast_model::Model;
+use clickcast_model::factors::WeightType;
 use clickcast_record::{Batch, Need, Schema};
 use serde_json::{Value, json};
 
 use super::data::Data;
 use super::{Context, evaluate, models, pace, read_schema};
-use crate::arguments::{FamilyArgument, TrainArguments};
+use crate::arguments::{FamilyArgument, TrainArguments, WeightsArgument};
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -37,7 +38,11 @@ pub(super) fn train(context: &Context, arguments: &TrainArguments) -> Result<Val
         FamilyArgument::Ffm => Family::Ffm,
     };
     let sample_negatives = arguments.sample_negatives.unwrap_or(1.0);
-    let settings = Settings { family, seed: arguments.seed, threads: context.threads, sample_negatives };
+    let weights = match arguments.weights {
+        WeightsArgument::F32 => WeightType::F32,
+        WeightsArgument::Bf16 => WeightType::Bf16,
+    };
+    let settings = Settings { family, seed: arguments.seed, threads: context.threads, sample_negatives, weights };
     let need = Need { labels: true, times: schema.time().is_some(), carried: Vec::new() };
     let mut source = Passes { context, data: &data, schema: &schema, need: &need, progress: None };
     let valid_need = Need { times: false, ..need.clone() };

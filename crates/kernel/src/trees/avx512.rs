@@ -2,8 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::bins::{Bins, SingleBins, ZERO_THRESHOLD_SINGLE};
-use super::leaves::Ops;
+use super::leaves::{Ops, Plain};
 
 /// Only instantiated inside functions compiled for, and run on, machines with these instructions (`super::dispatch`).
 pub(super) struct Avx512;
@@ -12,9 +11,55 @@ impl Ops for Avx512 {
     const COMPARES_BYTES: bool = true;
 
     #[inline(always)]
-    fn at_most(bins: &[u8; 64], limit: u8) -> u64 {
-        // SAFETY: the instructions are there (see `Avx512`); the load is of all of `bins`.
-        unsafe { _mm512_cmple_epu8_mask(_mm512_loadu_si512(bins.as_ptr().cast()), _mm512_set1_epi8(limit as i8)) }
+    fn at_most<const WORDS: usize>(bins: &[[u8; 64]; WORDS], planes: &mut [[u64; WORDS]]) {
+        // SAFETY: the instructions are there (see `Avx512`); loads and stores are of whole arrays.
+        unsafe {
+            // Bins less the number of planes made.
+            let mut left = [_mm512_setzero_si512(); WORDS];
+            let mut word = 0;
+            while word < WORDS {
+                // Rows descend in each qword, as GFNI wants them.
+                left[word] = _mm512_shuffle_epi8(_mm512_loadu_si512(bins[word].as_ptr().cast()), qwords_reversed());
+                word += 1;
+            }
+            let (eights, rest) = planes.as_chunks_mut::<8>();
+            for planes in eights {
+                eight_planes(&mut left, planes);
+            }
+            if !rest.is_empty() {
+                let mut planes = [[0; WORDS]; 8];
+                eight_planes(&mut left, &mut planes);
+                rest.copy_from_slice(&planes[..rest.len()]);
+            }
+        }
+    }
+
+    /// A whole block's are looked up in registers, which hold tables of up to 256 bytes.
+    #[inline(always)]
+    fn bins<const WORDS: usize>(codes: &[u32], bin_of_code: &[u16], bins: &mut [[u8; 64]; WORDS]) {
+        if bin_of_code.len() > 256 || codes.len() != 64 * WORDS {
+            return Plain::bins(codes, bin_of_code, bins);
+        }
+        let mut table = [0; 256];
+        table[..bin_of_code.len()].copy_from_slice(bin_of_code);
+        // SAFETY: the instructions are there (see `Avx512`); loads are of the table and of 64 codes a word, stores of the bins.
+        unsafe {
+            let at = table.as_ptr();
+            let table = [bytes_of(at), bytes_of(at.add(64)), bytes_of(at.add(128)), bytes_of(at.add(192))];
+            let mut word = 0;
+            while word < WORDS {
+                let at = codes.as_ptr().add(64 * word);
+                let code = _mm512_castsi128_si512(_mm512_cvtepi32_epi8(_mm512_loadu_si512(at.cast())));
+                let code = _mm512_inserti32x4::<1>(code, _mm512_cvtepi32_epi8(_mm512_loadu_si512(at.add(16).cast())));
+                let code = _mm512_inserti32x4::<2>(code, _mm512_cvtepi32_epi8(_mm512_loadu_si512(at.add(32).cast())));
+                let code = _mm512_inserti32x4::<3>(code, _mm512_cvtepi32_epi8(_mm512_loadu_si512(at.add(48).cast())));
+                let low = _mm512_permutex2var_epi8(table[0], code, table[1]);
+                let high = _mm512_permutex2var_epi8(table[2], code, table[3]);
+                let found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(code), low, high);
+                _mm512_storeu_si512(bins[word].as_mut_ptr().cast(), found);
+                word += 1;
+            }
+        }
     }
 
     /// Interleaving byte planes leaves the rows in this order; undoing it once a block is cheaper than once a tree.
@@ -83,6 +128,68 @@ impl Ops for Avx512 {
     }
 }
 
+/// The order that turns the bytes of each qword round.
+#[inline(always)]
+unsafe fn qwords_reversed() -> __m512i {
+    // SAFETY: as the caller's.
+    unsafe { _mm512_set4_epi32(0x0809_0a0b, 0x0c0d_0e0f, 0x0001_0203, 0x0405_0607) }
+}
+
+/// 64 numbers below 256 as bytes.
+#[inline(always)]
+unsafe fn bytes_of(numbers: *const u16) -> __m512i {
+    // SAFETY: as the caller's, whose 64 numbers are loaded.
+    unsafe {
+        let low = _mm512_castsi256_si512(_mm512_cvtepi16_epi8(_mm512_loadu_si512(numbers.cast())));
+        _mm512_inserti64x4::<1>(low, _mm512_cvtepi16_epi8(_mm512_loadu_si512(numbers.add(32).cast())))
+    }
+}
+
+/// Planes of `left <= 0` to `left <= 7`, and 8 less of `left`: rows become bytes of such bits, which are transposed.
+#[inline(always)]
+unsafe fn eight_planes<const WORDS: usize>(left: &mut [__m512i; WORDS], planes: &mut [[u64; WORDS]; 8]) {
+    // SAFETY: as the caller's; `planes` are 8 * WORDS words.
+    unsafe {
+        // Byte `i` is 255 << i, and 0 from 8 on.
+        let bits_of_left = _mm512_set4_epi32(0, 0, 0x80c0_e0f0_u32 as i32, 0xf8fc_feff_u32 as i32);
+        let mut words = [_mm512_setzero_si512(); WORDS];
+        let mut word = 0;
+        while word < WORDS {
+            let bits = _mm512_shuffle_epi8(bits_of_left, _mm512_min_epu8(left[word], _mm512_set1_epi8(8)));
+            left[word] = _mm512_subs_epu8(left[word], _mm512_set1_epi8(8));
+            let order = if WORDS == 4 { &PAIRED } else { &ASCENDING };
+            words[word] = permute_bytes(transpose_8x8(bits), order);
+            word += 1;
+        }
+        if WORDS == 4 {
+            // Of each word the planes 0, 4, 1, 5, 2, 6, 3, 7: word by word of a plane, then pairs of words.
+            let pairs = [
+                (_mm512_unpacklo_epi64(words[0], words[1]), _mm512_unpacklo_epi64(words[2], words[3])),
+                (_mm512_unpackhi_epi64(words[0], words[1]), _mm512_unpackhi_epi64(words[2], words[3])),
+            ];
+            let (first, second) =
+                (_mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15));
+            let at = planes.as_mut_ptr().cast::<__m512i>();
+            _mm512_storeu_si512(at, _mm512_permutex2var_epi64(pairs[0].0, first, pairs[0].1));
+            _mm512_storeu_si512(at.add(1), _mm512_permutex2var_epi64(pairs[0].0, second, pairs[0].1));
+            _mm512_storeu_si512(at.add(2), _mm512_permutex2var_epi64(pairs[1].0, first, pairs[1].1));
+            _mm512_storeu_si512(at.add(3), _mm512_permutex2var_epi64(pairs[1].0, second, pairs[1].1));
+            return;
+        }
+        let mut word = 0;
+        while word < WORDS {
+            let mut own = [0_u64; 8];
+            _mm512_storeu_si512(own.as_mut_ptr().cast(), words[word]);
+            let mut plane = 0;
+            while plane < 8 {
+                planes[plane][word] = own[plane];
+                plane += 1;
+            }
+            word += 1;
+        }
+    }
+}
+
 /// Where the bytes of 8 x 8 come from to transpose them; with the rows in descending order as GFNI wants its matrices, or not.
 const fn byte_order(descending: bool) -> [u8; 64] {
     let mut order = [0; 64];
@@ -97,6 +204,18 @@ const fn byte_order(descending: bool) -> [u8; 64] {
 
 static ASCENDING: [u8; 64] = byte_order(false);
 static DESCENDING: [u8; 64] = byte_order(true);
+
+/// As [`ASCENDING`], with the qwords in the order 0, 4, 1, 5, 2, 6, 3, 7.
+static PAIRED: [u8; 64] = {
+    let mut order = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        let qword = at / 8;
+        order[at] = ASCENDING[8 * (qword / 2 + qword % 2 * 4) + at % 8];
+        at += 1;
+    }
+    order
+};
 
 #[inline(always)]
 unsafe fn permute_bytes(rows: __m512i, order: &[u8; 64]) -> __m512i {
@@ -132,104 +251,5 @@ unsafe fn transpose_qwords(rows: [__m512i; 8]) -> [__m512i; 8] {
         let (c1, c5) = four(o02, p02);
         let (c3, c7) = four(o13, p13);
         [c0, c1, c2, c3, c4, c5, c6, c7]
-    }
-}
-
-/// Codes of f32 values, 16 at a time: five steps of the binary search by look-ups in two registers, the rest by gathers.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(super) fn codes(bins: &SingleBins, nan_code: u32, zero_code: Option<u32>, values: &[f32], codes: &mut [u32]) {
-    let (value_chunks, value_rest) = values.as_chunks::<16>();
-    let (code_chunks, code_rest) = codes.as_chunks_mut::<16>();
-    for (values, codes) in value_chunks.iter().zip(&mut *code_chunks) {
-        codes_of_16(bins, nan_code, zero_code, values, codes);
-    }
-    let length = code_rest.len().min(value_rest.len());
-    if length > 0 && value_chunks.len() == code_chunks.len() {
-        let (mut values, mut codes) = ([0.0; 16], [0; 16]);
-        values[..length].copy_from_slice(&value_rest[..length]);
-        codes_of_16(bins, nan_code, zero_code, &values, &mut codes);
-        code_rest[..length].copy_from_slice(&codes[..length]);
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn codes_of_16(bins: &SingleBins, nan_code: u32, zero_code: Option<u32>, values: &[f32; 16], codes: &mut [u32; 16]) {
-    assert_eq!(bins.padded.len(), 32 << bins.steps);
-    // SAFETY: loads and stores are of whole arrays; gathers are at `at + step - 1` below `padded.len()`, see there.
-    unsafe {
-        let values = _mm512_loadu_ps(values.as_ptr());
-        let tiny = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(_mm512_abs_ps(values), _mm512_set1_ps(ZERO_THRESHOLD_SINGLE));
-        let values = _mm512_mask_mov_ps(values, tiny, _mm512_setzero_ps());
-        let low = _mm512_loadu_ps(bins.pivots.as_ptr());
-        let high = _mm512_loadu_ps(bins.pivots.as_ptr().add(16));
-        let mut at = _mm512_setzero_si512();
-        for step in [16, 8, 4, 2, 1] {
-            let pivot = _mm512_permutex2var_ps(low, _mm512_add_epi32(at, _mm512_set1_epi32(step - 1)), high);
-            let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(pivot, values);
-            at = _mm512_mask_add_epi32(at, below, at, _mm512_set1_epi32(step));
-        }
-        at = _mm512_sll_epi32(at, _mm_cvtsi32_si128(bins.steps as i32));
-        let mut step = 1 << bins.steps >> 1;
-        while step > 0 {
-            // `at` is a multiple of `2 * step` below `padded.len()`, itself one: `at + step - 1` is below it too.
-            let index = _mm512_add_epi32(at, _mm512_set1_epi32(step - 1));
-            let threshold = _mm512_i32gather_ps::<4>(index, bins.padded.as_ptr());
-            let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(threshold, values);
-            at = _mm512_mask_add_epi32(at, below, at, _mm512_set1_epi32(step));
-            step >>= 1;
-        }
-        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
-        at = _mm512_mask_mov_epi32(at, nan, _mm512_set1_epi32(nan_code as i32));
-        if let Some(zero_code) = zero_code {
-            at = _mm512_mask_mov_epi32(at, tiny, _mm512_set1_epi32(zero_code as i32));
-        }
-        _mm512_storeu_si512(codes.as_mut_ptr().cast(), at);
-    }
-}
-
-/// The codes of a row's values; those that f32 holds are looked up by comparisons of 16 thresholds at once.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
-pub(super) fn row_codes<'a>(columns: impl Iterator<Item = (&'a Bins, f64)>, codes: &mut Vec<u32>) {
-    /// Beyond so many steps a binary search takes fewer.
-    const STEPS_MAX: u32 = 5;
-    for (bins, value) in columns {
-        let single = value as f32;
-        let is_exact = f64::from(single) == value || value.is_nan();
-        codes.push(if is_exact && bins.single.steps <= STEPS_MAX {
-            code_of_one(bins, single)
-        } else {
-            bins.code(value)
-        });
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
-fn code_of_one(bins: &Bins, value: f32) -> u32 {
-    let single = &bins.single;
-    if value.is_nan() {
-        return bins.nan_code();
-    }
-    let is_tiny = value.abs() <= ZERO_THRESHOLD_SINGLE;
-    if is_tiny && bins.zero_is_apart() {
-        return bins.nan_code() + 1;
-    }
-    let value = _mm512_set1_ps(if is_tiny { 0.0 } else { value });
-    let length = 1 << single.steps;
-    // SAFETY: the loads of pivots are of both halves; those of thresholds of up to 16 of the slice that is left.
-    unsafe {
-        let low = _mm512_loadu_ps(single.pivots.as_ptr());
-        let high = _mm512_loadu_ps(single.pivots.as_ptr().add(16));
-        let low = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(low, value);
-        let high = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(high, value);
-        let first = ((low.count_ones() + high.count_ones()) as usize) << single.steps;
-        let mut code = first as u32;
-        for thresholds in single.padded[first..first + length].chunks(16) {
-            let lanes = (u32::from(u16::MAX) >> (16 - thresholds.len())) as u16;
-            let thresholds = _mm512_maskz_loadu_ps(lanes, thresholds.as_ptr());
-            code += _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(lanes, thresholds, value).count_ones();
-        }
-        code
     }
 }

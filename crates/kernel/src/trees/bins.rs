@@ -44,6 +44,9 @@ pub(super) struct SingleBins {
     pub(super) pivots: [f32; 32],
     /// Steps of the search within a part.
     pub(super) steps: u32,
+    /// What the first of these steps compare with, where there are so many: `32 << step` of each, one for each outcome of
+    /// the search so far.
+    pub(super) levels: Box<([f32; 32], [f32; 64], [f32; 128])>,
 }
 
 impl Bins {
@@ -90,7 +93,7 @@ impl Bins {
         if form == Form::Avx512 && form.is_available() {
             let zero_code = self.zero_is_apart.then_some(self.nan_code() + 1);
             // SAFETY: this machine has the instructions.
-            unsafe { super::avx512::codes(&self.single, self.nan_code(), zero_code, values, codes) };
+            unsafe { super::bins_avx512::codes(&self.single, self.nan_code(), zero_code, values, codes) };
             return;
         }
         let _ = (form, &self.single);
@@ -106,7 +109,7 @@ pub fn row_codes<'a>(form: Form, columns: impl Iterator<Item = (&'a Bins, f64)>,
     #[cfg(target_arch = "x86_64")]
     if form == Form::Avx512 && form.is_available() {
         // SAFETY: this machine has the instructions.
-        unsafe { super::avx512::row_codes(columns, codes) };
+        unsafe { super::bins_avx512::row_codes(columns, codes) };
         return;
     }
     let _ = form;
@@ -120,7 +123,17 @@ impl SingleBins {
         padded.resize(length, f32::INFINITY);
         let part = length / 32;
         let pivots = std::array::from_fn(|index| padded[(index + 1) * part - 1]);
-        Self { padded, pivots, steps: part.ilog2() }
+        // The last of the first half of the range that is left.
+        let middle = |step: u32, index: usize| match part >> step {
+            0 | 1 => f32::INFINITY,
+            range => padded[index * range + range / 2 - 1],
+        };
+        let levels = (
+            std::array::from_fn(|index| middle(0, index)),
+            std::array::from_fn(|index| middle(1, index)),
+            std::array::from_fn(|index| middle(2, index)),
+        );
+        Self { padded, pivots, steps: part.ilog2(), levels: Box::new(levels) }
     }
 }
 
@@ -128,4 +141,52 @@ impl SingleBins {
 fn round_down(value: f64) -> f32 {
     let nearest = value as f32;
     if f64::from(nearest) > value { nearest.next_down() } else { nearest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_f32_are_those_of_their_f64_on_every_form() {
+        let mut state = 11_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f64::from(state >> 8) / 8_388_608.0 - 1.0
+        };
+        for count in [0, 1, 2, 31, 32, 63, 64, 127, 128, 254, 255, 256, 600, 2000] {
+            let mut thresholds: Vec<f64> = (0..count).map(|_| next()).collect();
+            // Some that f32 holds, and zero's neighbours.
+            thresholds.iter_mut().step_by(3).for_each(|threshold| *threshold = f64::from(*threshold as f32));
+            thresholds.extend([0.0, 1e-36].iter().take(count.min(2)));
+            thresholds.sort_by(f64::total_cmp);
+            thresholds.dedup();
+            let near = |&threshold: &f64| {
+                let single = threshold as f32;
+                [single.next_down(), single, single.next_up()]
+            };
+            let mut values: Vec<f32> = thresholds.iter().flat_map(near).collect();
+            values.extend([
+                f32::NAN,
+                f32::INFINITY,
+                f32::NEG_INFINITY,
+                0.0,
+                -0.0,
+                1e-35,
+                -1e-35,
+                2e-35,
+                -2e-35,
+                f32::MAX,
+            ]);
+            for zero_is_apart in [false, true] {
+                let bins = Bins::new(thresholds.clone(), zero_is_apart);
+                let expected: Vec<u32> = values.iter().map(|&value| bins.code(f64::from(value))).collect();
+                for form in Form::ALL {
+                    let mut codes = vec![u32::MAX; values.len()];
+                    bins.codes_f32(form, &values, &mut codes);
+                    assert_eq!(codes, expected, "{form:?}, {count} thresholds");
+                }
+            }
+        }
+    }
 }

@@ -11,13 +11,13 @@ pub(super) trait Ops {
         row
     }
 
-    /// The plane of `bins <= limit`.
-    fn at_most(bins: &[u8; 64], limit: u8) -> u64;
+    /// The planes of `bins <= 0`, `bins <= 1` and so on, of which there are at most 255.
+    fn at_most<const WORDS: usize>(bins: &[[u8; 64]; WORDS], planes: &mut [[u64; WORDS]]);
 
-    /// Bins of at most 64 codes. Every bin is below 256, every code below `bin_of_code.len()`.
+    /// Bins of codes, at most 64 a word. Every bin is below 256, every code below `bin_of_code.len()`.
     #[inline(always)]
-    fn bins(codes: &[u32], bin_of_code: &[u16], bins: &mut [u8; 64]) {
-        for (bin, &code) in bins.iter_mut().zip(codes) {
+    fn bins<const WORDS: usize>(codes: &[u32], bin_of_code: &[u16], bins: &mut [[u8; 64]; WORDS]) {
+        for (bin, &code) in bins.as_flattened_mut().iter_mut().zip(codes) {
             *bin = bin_of_code[code as usize] as u8;
         }
     }
@@ -59,8 +59,12 @@ impl Ops for Plain {
     const COMPARES_BYTES: bool = false;
 
     #[inline(always)]
-    fn at_most(bins: &[u8; 64], limit: u8) -> u64 {
-        bins.iter().rev().fold(0, |plane, &bin| plane << 1 | u64::from(bin <= limit))
+    fn at_most<const WORDS: usize>(bins: &[[u8; 64]; WORDS], planes: &mut [[u64; WORDS]]) {
+        for (plane, limit) in planes.iter_mut().zip(0..=u8::MAX) {
+            for (plane, bins) in plane.iter_mut().zip(bins) {
+                *plane = bins.iter().rev().fold(0, |plane, &bin| plane << 1 | u64::from(bin <= limit));
+            }
+        }
     }
 }
 
@@ -73,17 +77,29 @@ impl Ops for Avx2 {
     const COMPARES_BYTES: bool = true;
 
     #[inline(always)]
-    fn at_most(bins: &[u8; 64], limit: u8) -> u64 {
-        use std::arch::x86_64::*;
-        // SAFETY: only inlined into functions compiled for, and run on, machines with AVX2 (`super::dispatch`); both loads are inside `bins`.
-        unsafe {
-            let limit = _mm256_set1_epi8(limit as i8);
-            let low = _mm256_loadu_si256(bins.as_ptr().cast());
-            let high = _mm256_loadu_si256(bins.as_ptr().add(32).cast());
-            let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(low, limit), limit)) as u32;
-            let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(high, limit), limit)) as u32;
-            u64::from(low) | u64::from(high) << 32
+    fn at_most<const WORDS: usize>(bins: &[[u8; 64]; WORDS], planes: &mut [[u64; WORDS]]) {
+        for (plane, limit) in planes.iter_mut().zip(0..=u8::MAX) {
+            // A loop: intrinsics are not inlined through closures.
+            for (plane, bins) in plane.iter_mut().zip(bins) {
+                // SAFETY: only inlined into functions compiled for, and run on, machines with AVX2 (`super::dispatch`).
+                *plane = unsafe { at_most_avx2(bins, limit) };
+            }
         }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn at_most_avx2(bins: &[u8; 64], limit: u8) -> u64 {
+    use std::arch::x86_64::*;
+    // SAFETY: as the caller's; both loads are inside `bins`.
+    unsafe {
+        let limit = _mm256_set1_epi8(limit as i8);
+        let low = _mm256_loadu_si256(bins.as_ptr().cast());
+        let high = _mm256_loadu_si256(bins.as_ptr().add(32).cast());
+        let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(low, limit), limit)) as u32;
+        let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(high, limit), limit)) as u32;
+        u64::from(low) | u64::from(high) << 32
     }
 }
 

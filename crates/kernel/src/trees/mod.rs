@@ -10,6 +10,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bins;
+#[cfg(target_arch = "x86_64")]
+mod bins_avx512;
 mod cross;
 mod cross_score;
 mod cross_sums;

@@ -52,15 +52,8 @@ fn threshold_planes_inlined<const WORDS: usize, O: Ops>(
     let planes = planes.as_chunks_mut::<WORDS>().0;
     if O::COMPARES_BYTES && planes.len() <= 255 {
         let mut bins = [[0; 64]; WORDS];
-        for (bins, codes) in bins.iter_mut().zip(codes.chunks(64)) {
-            O::bins(codes, bin_of_code, bins);
-        }
-        for (plane, limit) in planes.iter_mut().zip(0..) {
-            // A loop: intrinsics are not inlined through closures.
-            for (plane, bins) in plane.iter_mut().zip(&bins) {
-                *plane = O::at_most(bins, limit);
-            }
-        }
+        O::bins(codes, bin_of_code, &mut bins);
+        O::at_most::<WORDS>(&bins, planes);
         return;
     }
     let equal = &mut equal.as_chunks_mut::<WORDS>().0[..planes.len()];
@@ -101,6 +94,43 @@ fn category_planes_inlined<const WORDS: usize, O: Ops>(codes: &[u32], table: &[u
             O::transpose(&mut bits);
             for (plane, bits) in planes.iter_mut().zip(bits) {
                 plane[word] = bits;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<const WORDS: usize>(form: Form, planes_count: usize, table_length: usize, rows: usize) {
+        let bin_of_code: Vec<u16> = (0..table_length).map(|code| (code * 7 % (planes_count + 1)) as u16).collect();
+        let codes: Vec<u32> = (0..rows).map(|row| (row * 31 % table_length) as u32).collect();
+        let mut equal = vec![0; planes_count * WORDS];
+        let mut planes = vec![u64::MAX; planes_count * WORDS];
+        threshold_planes::<WORDS>(form, &codes, &bin_of_code, &mut equal, &mut planes);
+        for (plane, words) in planes.chunks(WORDS).enumerate() {
+            for (row, &code) in codes.iter().enumerate() {
+                let passed = words[row / 64] >> (row % 64) & 1 == 1;
+                let bin = usize::from(bin_of_code[code as usize]);
+                assert_eq!(passed, bin <= plane, "{form:?}: plane {plane} of {planes_count}, row {row}, {WORDS} words");
+            }
+        }
+        assert!(equal.iter().all(|&word| word == 0));
+    }
+
+    #[test]
+    fn planes_are_comparisons_on_every_form() {
+        for form in Form::ALL {
+            for planes in [1, 7, 8, 9, 63, 200, 254, 255, 256, 300] {
+                for table in [2, 64, 255, 256, 257, 400] {
+                    for rows in [1, 63, 64] {
+                        check::<1>(form, planes, table, rows);
+                    }
+                    check::<2>(form, planes, table, 128);
+                    check::<4>(form, planes, table, 250);
+                    check::<4>(form, planes, table, 256);
+                }
             }
         }
     }

@@ -82,7 +82,7 @@ fn a_snapshot_is_gone_back_to_exactly_and_untouched_slots_add_nothing() {
     let shape = Shape { family: Family::Fm, k: 3, fields: 3 };
     let mut optimizer = Optimizer::new(&encoder, shape, RATES, 0.3, 0.0, 5, 2);
     optimizer.learn(&block());
-    let (snapshot, factors) = (optimizer.snapshot(), optimizer.factors(&encoder).unwrap());
+    let (snapshot, factors) = (optimizer.snapshot(None), optimizer.factors(&encoder).unwrap());
     optimizer.learn(&block());
     assert!(optimizer.factors(&encoder).unwrap() != factors);
     optimizer.restore(snapshot);

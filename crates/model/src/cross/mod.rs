@@ -251,11 +251,34 @@ impl<'a> Cross<'a> {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<(), Error> {
+        self.rank_f32(users, ads, range, scratch, out)?;
+        if let Engine::Products(products) = &self.engine {
+            products.probabilities(out);
+        }
+        Ok(())
+    }
+
+    /// What orders pairs as their probabilities do, and comes sooner: [`Cross::probability_f32`] never falls where it rises.
+    ///
+    /// # Shapes
+    /// As [`Cross::score_f32`].
+    /// # Errors
+    /// As [`Cross::score_f32`].
+    /// # Panics
+    /// As [`Cross::score_f32`].
+    pub fn rank_f32(
+        &self,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
         ads.check(&range);
         if let (Engine::Products(products), Prepared::Laid(groups), Prepared::Laid(panels)) =
             (&self.engine, &users.form, &ads.form)
         {
-            products.score(groups, users.rows, panels, range, out);
+            products.rank(groups, users.rows, panels, range, out);
             return Ok(());
         }
         let mut wide = std::mem::take(&mut scratch.wide);
@@ -264,6 +287,15 @@ impl<'a> Cross<'a> {
         out.iter_mut().zip(&wide).for_each(|(out, &value)| *out = value as f32);
         scratch.wide = wide;
         scored
+    }
+
+    /// The probability of a pair of this rank, as [`Cross::score_f32`] gives it.
+    #[must_use]
+    pub fn probability_f32(&self, rank: f32) -> f32 {
+        let Engine::Products(products) = &self.engine else { return rank };
+        let mut value = [rank];
+        products.probabilities(&mut value);
+        value[0]
     }
 
     /// As [`Cross::score_f32`], with the probabilities in f64.

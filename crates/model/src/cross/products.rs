@@ -5,7 +5,7 @@ use std::ops::Range;
 use clickcast_kernel::cross::{GROUP, LANES, logistic, pair_logits};
 
 use super::Origin;
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, Staircase};
 use crate::encode::Slots;
 use crate::factors::{Factors, Family};
 
@@ -35,7 +35,7 @@ pub(super) struct Products<'a> {
     /// A calibration that is a straight line is folded into the offsets and vectors.
     slope: f64,
     shift: f64,
-    staircase: Option<&'a Calibration>,
+    staircase: Option<Staircase<'a>>,
 }
 
 impl<'a> Products<'a> {
@@ -50,14 +50,16 @@ impl<'a> Products<'a> {
             Calibration::Identity => (1.0, 0.0, None),
             Calibration::Platt { slope, intercept } => (*slope, *intercept, None),
             Calibration::Isotonic { .. } if steepness(calibration) > STEEPNESS_MAX => return None,
-            Calibration::Isotonic { .. } => (1.0, 0.0, Some(calibration)),
+            Calibration::Isotonic { log_odds, probabilities } => {
+                (1.0, 0.0, Some(Staircase::new(log_odds, probabilities)))
+            }
         };
         let of = |wanted: Origin| {
             let fields = origins.iter().enumerate().filter(move |(_, origin)| **origin == wanted);
             fields.map(|(field, _)| field).collect::<Vec<_>>()
         };
-        let mut summed = vec![0.0; constants.len() * factors.shape().stride()];
-        let vectors = factors.vectors(constants, 0, &mut summed);
+        let mut room = vec![0.0; factors.room(constants)];
+        let vectors = factors.vectors(constants, 0, &mut room);
         let constants = of(Origin::Constant).into_iter().zip(vectors.iter().map(|vector| vector.to_vec())).collect();
         let (users, ads) = (of(Origin::User), of(Origin::Ad));
         let mut products = Self { factors, users, ads, constants, base: 0.0, slope, shift, staircase };
@@ -98,8 +100,8 @@ impl<'a> Products<'a> {
         laid.values
     }
 
-    /// Probabilities of all users with a range of the ads.
-    pub(super) fn score(&self, groups: &[f32], users: usize, panels: &[f32], ads: Range<usize>, out: &mut [f32]) {
+    /// Log-odds of all users with a range of the ads; probabilities where these cost next to nothing.
+    pub(super) fn rank(&self, groups: &[f32], users: usize, panels: &[f32], ads: Range<usize>, out: &mut [f32]) {
         let (width, stride) = (self.width(), ads.len());
         let length = 1 + width;
         let tile_ads = (TILE_BYTES / (4 * length) / LANES * LANES).clamp(LANES, TILE_ADS);
@@ -110,19 +112,19 @@ impl<'a> Products<'a> {
                 let first = first_user * stride + first_ad - ads.start;
                 let (groups, panels) = (&groups[first_user * length..], &panels[first_ad * length..]);
                 pair_logits(groups, tile_users, panels, count, width, &mut out[first..], stride);
-                for user in 0..tile_users {
-                    self.calibrate(&mut out[first + user * stride..][..count]);
+                if self.staircase.is_none() {
+                    for user in 0..tile_users {
+                        logistic(&mut out[first + user * stride..][..count]);
+                    }
                 }
             }
         }
     }
 
-    fn calibrate(&self, values: &mut [f32]) {
-        match self.staircase {
-            None => logistic(values),
-            Some(staircase) => {
-                values.iter_mut().for_each(|value| *value = staircase.probability(f64::from(*value)) as f32);
-            }
+    /// What [`Products::rank`] gave as probabilities.
+    pub(super) fn probabilities(&self, ranks: &mut [f32]) {
+        if let Some(staircase) = &self.staircase {
+            ranks.iter_mut().for_each(|value| *value = staircase.probability(f64::from(*value)) as f32);
         }
     }
 
@@ -138,20 +140,35 @@ impl<'a> Products<'a> {
         range: Range<usize>,
         mut each: impl FnMut(usize, &[(usize, &[f32])]),
     ) {
-        let mut summed = vec![0.0; columns.len() * self.factors.shape().stride()];
+        let mut room = vec![0.0; self.factors.room(columns)];
         for (number, row) in range.enumerate() {
-            let vectors = self.factors.vectors(columns, row, &mut summed);
+            let vectors = self.factors.vectors(columns, row, &mut room);
             let fields: Vec<_> = fields.iter().copied().zip(vectors).collect();
             each(number, &fields);
         }
     }
 
-    /// Linear weights of some fields, and their interplay.
+    /// Linear weights of some fields, and their interplay: that of an FM by its equation 6 (Rendle, 2010).
     fn within(&self, fields: &[(usize, &[f32])]) -> f64 {
         let shape = self.factors.shape();
         let linear: f64 = fields.iter().map(|(field, vector)| f64::from(vector[shape.linear(*field)])).sum();
-        let pairs = fields.iter().enumerate().map(|(index, one)| self.between(&[*one], &fields[index + 1..]));
-        linear + pairs.sum::<f64>()
+        let interplay: f64 = match shape.family {
+            Family::Lr => 0.0,
+            Family::Fm => {
+                let (mut sums, mut squares) = (vec![0.0; shape.k], vec![0.0; shape.k]);
+                for (_, vector) in fields {
+                    for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(&vector[1..]) {
+                        *sum += f64::from(value);
+                        *square += f64::from(value) * f64::from(value);
+                    }
+                }
+                sums.iter().zip(&squares).map(|(sum, square)| (sum * sum - square) / 2.0).sum()
+            }
+            Family::Ffm => {
+                fields.iter().enumerate().map(|(index, one)| self.between(&[*one], &fields[index + 1..])).sum()
+            }
+        };
+        linear + interplay
     }
 
     /// The interplay of each of `fields` with each of `others`.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::encode::Coding;
+use crate::tensor::Values;
 
 const FAMILIES: [(Family, usize); 4] = [(Family::Lr, 0), (Family::Fm, 5), (Family::Ffm, 4), (Family::Ffm, 3)];
 
@@ -45,17 +46,17 @@ fn by_the_formula(model: &Factors, encoded: &Encoded, row: usize) -> f64 {
         })
         .collect();
     let vector = |slot: u32, field: usize| match shape.family {
-        Family::Lr => &[],
-        Family::Fm => &model.slot(slot)[1..],
-        Family::Ffm => &model.slot(slot)[field * shape.k..][..shape.k],
+        Family::Lr => Vec::new(),
+        Family::Fm => model.slot(slot)[1..].to_vec(),
+        Family::Ffm => model.slot(slot)[field * shape.k..][..shape.k].to_vec(),
     };
     let mut sum = -0.25;
     for (index, &(field, slot, value)) in slots.iter().enumerate() {
         sum += value * f64::from(model.slot(slot)[shape.linear(field)]);
         for &(other_field, other, other_value) in &slots[index + 1..] {
             if other_field != field {
-                let pair = vector(slot, other_field).iter().zip(vector(other, field));
-                let product: f64 = pair.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+                let pair = vector(slot, other_field).into_iter().zip(vector(other, field));
+                let product: f64 = pair.map(|(a, b)| f64::from(a) * f64::from(b)).sum();
                 sum += value * other_value * product;
             }
         }
@@ -67,13 +68,32 @@ fn by_the_formula(model: &Factors, encoded: &Encoded, row: usize) -> f64 {
 fn log_odds_are_those_of_the_formula() {
     let mut logits = Vec::new();
     for (family, k) in FAMILIES {
-        let model = model(family, k);
-        model.logits(&rows(), &mut logits);
-        assert_eq!(logits.len(), 2);
-        for (row, logit) in logits.iter().enumerate() {
-            let expected = by_the_formula(&model, &rows(), row);
-            assert!((logit - expected).abs() < 1e-5, "{family:?} row {row}: {logit}, not {expected}");
+        for weights in [WeightType::F32, WeightType::Bf16] {
+            let model = model(family, k).into_type(weights);
+            model.logits(&rows(), &mut logits);
+            assert_eq!(logits.len(), 2);
+            for (row, logit) in logits.iter().enumerate() {
+                let expected = by_the_formula(&model, &rows(), row);
+                assert!((logit - expected).abs() < 1e-5, "{family:?} row {row}: {logit}, not {expected}");
+            }
         }
+    }
+}
+
+#[test]
+fn weights_of_half_the_size_are_near_and_survive_writing() {
+    for (family, k) in FAMILIES {
+        let exact = model(family, k);
+        let model = exact.clone().into_type(WeightType::Bf16);
+        for slot in 0..encoder().slots() {
+            for (exact, found) in exact.slot(slot).iter().zip(model.slot(slot)) {
+                assert!((exact - found).abs() <= exact.abs() / 256.0, "{found} for {exact}");
+            }
+        }
+        let (description, tensors) = model.to_parts();
+        let bytes = crate::tensor::to_bytes(&tensors).unwrap();
+        let read = crate::tensor::from_bytes(&bytes).unwrap();
+        assert!(Factors::from_parts(&description, read, &encoder()).unwrap() == model);
     }
 }
 

@@ -298,16 +298,16 @@ impl Job<'_> {
     ) -> Result<Vec<Kept<T>>, Failure> {
         let ads = self.ads.prepared.rows();
         let tile_users = self.tile_users();
-        let mut scores = vec![T::default(); tile_users.min(range.len()) * ads];
+        let mut ranks = vec![T::default(); tile_users.min(range.len()) * ads];
         let mut kept = Vec::new();
         for first in range.clone().step_by(tile_users) {
             let tile = first..(first + tile_users).min(range.end);
             let block = self.cross.users(&users.side, tile.clone()).map_err(Failure::input)?;
-            let scores = &mut scores[..tile.len() * ads];
-            T::score(self.cross, &block, &self.ads.prepared, 0..ads, scratch, scores).map_err(Failure::input)?;
-            for (user, scores) in tile.zip(scores.chunks_exact(ads)) {
+            let ranks = &mut ranks[..tile.len() * ads];
+            T::rank(self.cross, &block, &self.ads.prepared, 0..ads, scratch, ranks).map_err(Failure::input)?;
+            for (user, ranks) in tile.zip(ranks.chunks_exact(ads)) {
                 let mut top = Top::new(choice);
-                top.offer_all(scores, 0);
+                top.offer_all(ranks, 0, |rank| T::probability(self.cross, rank));
                 kept.extend(top.sorted().into_iter().map(|(score, ad)| (user as u32, ad as u32, score)));
             }
         }

@@ -9,7 +9,7 @@ mod top;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
-use clickcast_dataset::{Input, Precision};
+use clickcast_dataset::{Input, Precision, footer};
 use clickcast_model::Model;
 use clickcast_model::cross::{Arithmetic, Cross};
 use clickcast_record::hash;
@@ -28,8 +28,6 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// Footer keys by which a second run knows a file.
-const INPUT_KEY: &str = "clickcast.input";
-const ETAG_KEY: &str = "clickcast.input_etag";
 const PARTNERS_KEY: &str = "clickcast.partners";
 const SETTINGS_KEY: &str = "clickcast.cross";
 
@@ -153,8 +151,8 @@ fn todo(
     let (mut outputs, mut skipped) = (Vec::new(), 0);
     for input in &own.inputs {
         let own = [
-            (INPUT_KEY, input.object.key.as_str()),
-            (ETAG_KEY, &input.object.etag),
+            (footer::INPUT, input.object.key.as_str()),
+            (footer::INPUT_ETAG, &input.object.etag),
             (PARTNERS_KEY, &partners),
             (SETTINGS_KEY, &settings),
         ];

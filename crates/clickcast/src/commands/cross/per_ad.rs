@@ -66,12 +66,13 @@ impl Job<'_> {
         for first in (0..rows).step_by(block_users) {
             let range = first..(first + block_users).min(rows);
             let block = self.cross.users(&users.side, range.clone()).map_err(Failure::input)?;
-            let tile = |(scratch, scores): &mut (Scratch, Vec<T>), (number, tops): (usize, &mut [Top<T>])| {
+            let probability = |rank| T::probability(self.cross, rank);
+            let tile = |(scratch, ranks): &mut (Scratch, Vec<T>), (number, tops): (usize, &mut [Top<T>])| {
                 let own = number * tile_ads..number * tile_ads + tops.len();
-                scores.resize(range.len() * tops.len(), T::default());
-                T::score(self.cross, &block, &self.ads.prepared, own, scratch, scores)?;
-                for (user, scores) in (before + first as u64..).zip(scores.chunks_exact(tops.len())) {
-                    tops.iter_mut().zip(scores).for_each(|(top, &score)| top.offer(score, user));
+                ranks.resize(range.len() * tops.len(), T::default());
+                T::rank(self.cross, &block, &self.ads.prepared, own, scratch, ranks)?;
+                for (user, ranks) in (before + first as u64..).zip(ranks.chunks_exact(tops.len())) {
+                    tops.iter_mut().zip(ranks).for_each(|(top, &rank)| top.offer(rank, user, probability));
                 }
                 Ok(())
             };

@@ -20,6 +20,19 @@ pub(super) trait Number: Copy + PartialOrd + Default + Send + Sync + Into<f64> +
         out: &mut [Self],
     ) -> Result<(), Error>;
 
+    /// Ranks users with a range of ads; see [`Cross::rank_f32`].
+    fn rank(
+        cross: &Cross<'_>,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [Self],
+    ) -> Result<(), Error>;
+
+    /// The probability of a rank.
+    fn probability(cross: &Cross<'_>, rank: Self) -> Self;
+
     /// Numbers as a column.
     fn column(values: Vec<Self>) -> ArrayRef;
 }
@@ -34,6 +47,21 @@ impl Number for f32 {
         out: &mut [Self],
     ) -> Result<(), Error> {
         cross.score_f32(users, ads, range, scratch, out)
+    }
+
+    fn rank(
+        cross: &Cross<'_>,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [Self],
+    ) -> Result<(), Error> {
+        cross.rank_f32(users, ads, range, scratch, out)
+    }
+
+    fn probability(cross: &Cross<'_>, rank: Self) -> Self {
+        cross.probability_f32(rank)
     }
 
     fn column(values: Vec<Self>) -> ArrayRef {
@@ -53,6 +81,21 @@ impl Number for f64 {
         cross.score_f64(users, ads, range, scratch, out)
     }
 
+    fn rank(
+        cross: &Cross<'_>,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [Self],
+    ) -> Result<(), Error> {
+        cross.score_f64(users, ads, range, scratch, out)
+    }
+
+    fn probability(_: &Cross<'_>, rank: Self) -> Self {
+        rank
+    }
+
     fn column(values: Vec<Self>) -> ArrayRef {
         Arc::new(Float64Array::from(values))
     }
@@ -67,43 +110,53 @@ pub(super) struct Choice {
     pub(super) threshold: f64,
 }
 
-/// The kept partners of one user or ad. Offered in the order of their places.
+/// The kept partners of one user or ad. Offered in the order of their places, by ranks: most are told by those alone.
 #[derive(Debug, Clone)]
 pub(super) struct Top<T> {
     choice: Choice,
-    /// What a value must exceed once enough are kept.
+    /// What a probability must exceed once enough are kept.
     floor: Option<T>,
+    /// The highest rank known to be of a pair that is not kept: no lower one is.
+    passed_over: Option<T>,
     kept: Vec<(T, u64)>,
 }
 
 impl<T: Number> Top<T> {
     pub(super) fn new(choice: Choice) -> Self {
-        Self { choice, floor: None, kept: Vec::new() }
+        Self { choice, floor: None, passed_over: None, kept: Vec::new() }
     }
 
-    /// Offers values, the first of which has this place.
-    pub(super) fn offer_all(&mut self, values: &[T], first: u64) {
-        // Long after the start hardly a value is good enough: look at many at a time.
-        const BLOCK: usize = 64;
-        for (values, first) in values.chunks(BLOCK).zip((first..).step_by(BLOCK)) {
-            if let Some(floor) = self.floor
-                && !values.iter().fold(false, |any, &value| any | (value > floor))
+    /// Offers ranks, the first of which has this place.
+    pub(super) fn offer_all(&mut self, ranks: &[T], first: u64, probability: impl Fn(T) -> T) {
+        // Long after the start hardly a pair is good enough: look at many at a time.
+        const BLOCK: usize = 32;
+        for (ranks, first) in ranks.chunks(BLOCK).zip((first..).step_by(BLOCK)) {
+            if let Some(passed_over) = self.passed_over
+                && !ranks.iter().fold(false, |any, &rank| any | (rank > passed_over))
             {
                 continue;
             }
-            for (&value, place) in values.iter().zip(first..) {
-                self.offer(value, place);
+            for (&rank, place) in ranks.iter().zip(first..) {
+                self.offer(rank, place, &probability);
             }
         }
     }
 
-    /// Offers one value.
-    pub(super) fn offer(&mut self, value: T, place: u64) {
+    /// Offers one rank.
+    pub(super) fn offer(&mut self, rank: T, place: u64, probability: impl Fn(T) -> T) {
+        if self.passed_over.is_some_and(|passed_over| rank <= passed_over) {
+            return;
+        }
+        let value = probability(rank);
         let good = match self.floor {
             Some(floor) => value > floor,
             None => value.into() >= self.choice.threshold,
         };
         if !good {
+            // NaN is no rank that others could be below.
+            if rank.partial_cmp(&rank).is_some() {
+                self.passed_over = Some(rank);
+            }
             return;
         }
         self.kept.push((value, place));
@@ -153,19 +206,23 @@ mod tests {
             (state >> 24) as f32 / 256.0
         };
         // Few distinct values, so that many are equal.
-        let mut values: Vec<f32> = (0..1000).map(|_| next()).collect();
-        values[17] = f32::NAN;
-        for top_k in [1, 2, 7, 64, 999, 5000] {
-            for threshold in [f64::NEG_INFINITY, 0.25, 0.9, 2.0] {
-                let mut top = Top::new(Choice { top_k: Some(top_k), threshold });
-                for (values, first) in values.chunks(130).zip((0..).step_by(130)) {
-                    top.offer_all(values, first);
+        let mut ranks: Vec<f32> = (0..1000).map(|_| next()).collect();
+        ranks[17] = f32::NAN;
+        // Probabilities may be their own ranks, or equal for different ones.
+        let maps: [fn(f32) -> f32; 2] = [|rank| rank, |rank| (rank * 16.0).floor() / 16.0];
+        for probability in maps {
+            for top_k in [1, 2, 7, 64, 999, 5000] {
+                for threshold in [f64::NEG_INFINITY, 0.25, 0.9, 2.0] {
+                    let mut top = Top::new(Choice { top_k: Some(top_k), threshold });
+                    for (ranks, first) in ranks.chunks(130).zip((0..).step_by(130)) {
+                        top.offer_all(ranks, first, probability);
+                    }
+                    let mut expected: Vec<(f32, u64)> = ranks.iter().copied().map(probability).zip(0..).collect();
+                    expected.retain(|(value, _)| f64::from(*value) >= threshold);
+                    expected.sort_by(|one, other| other.0.total_cmp(&one.0));
+                    expected.truncate(top_k);
+                    assert_eq!(top.sorted(), expected, "{top_k} of at least {threshold}");
                 }
-                let mut expected: Vec<(f32, u64)> = values.iter().copied().zip(0..).collect();
-                expected.retain(|(value, _)| f64::from(*value) >= threshold);
-                expected.sort_by(|one, other| other.0.total_cmp(&one.0));
-                expected.truncate(top_k);
-                assert_eq!(top.sorted(), expected, "{top_k} of at least {threshold}");
             }
         }
     }
@@ -173,7 +230,7 @@ mod tests {
     #[test]
     fn without_a_limit_all_that_are_good_enough_are_kept_in_order() {
         let mut top = Top::new(Choice { top_k: None, threshold: 0.5 });
-        top.offer_all(&[0.4, 0.5, 0.9, 0.1, 0.7], 10);
+        top.offer_all(&[0.4, 0.5, 0.9, 0.1, 0.7], 10, |value| value);
         assert_eq!(top.sorted(), [(0.5, 11), (0.9, 12), (0.7, 14)]);
     }
 }

@@ -1,0 +1,173 @@
+//! Models where they are kept: read whole and verified, written manifest last.
+
+use std::collections::BTreeMap;
+
+use clickcast_model::artifact::{Artifact, MANIFEST, Manifest};
+use clickcast_storage::Store;
+
+use crate::{Error, Kind};
+
+/// A model is read anew if another takes its place in between; so many times in a row is no accident.
+const READS_MAX: usize = 5;
+
+/// Reads and verifies the model in a folder of a store: `folder` is empty, or ends in a slash.
+///
+/// # Errors
+/// [`Kind::NotFound`] where there is none, [`Kind::Damaged`], or where the store can't be read.
+pub async fn read_artifact(store: &Store, folder: &str) -> Result<Artifact, Error> {
+    let mut manifest = read_manifest(store, folder).await?;
+    for _ in 1..READS_MAX {
+        let payloads = read_payloads(store, folder, &manifest).await?;
+        if payloads.len() == manifest.payloads.len() {
+            return verified(store, folder, manifest, payloads);
+        }
+        // A payload is missing: it is gone with its model if there is another one by now.
+        let newer = read_manifest(store, folder).await?;
+        if newer == manifest {
+            return verified(store, folder, manifest, payloads);
+        }
+        manifest = newer;
+    }
+    Err(Error::new(Kind::Conflict, format!("model `{}` is replaced again and again", store.uri(folder))))
+}
+
+/// Writes a model, the manifest last: whoever finds a manifest finds a whole model.
+///
+/// # Errors
+/// Where the store can't be written.
+pub async fn write_artifact(store: &Store, folder: &str, artifact: &Artifact) -> Result<(), Error> {
+    let older = store.get(&format!("{folder}{MANIFEST}")).await.ok();
+    let older = older.and_then(|bytes| Artifact::parse_manifest(&bytes).ok());
+    let files = artifact.files();
+    for (name, bytes) in &files {
+        store.put(&format!("{folder}{name}"), bytes.clone().into()).await?;
+    }
+    for (name, payload) in older.iter().flat_map(|older| &older.payloads) {
+        let file = payload.file_name(name);
+        if files.iter().all(|(name, _)| *name != file) {
+            // The model is written; what is left of the old one only takes room.
+            let _ = store.delete(&format!("{folder}{file}")).await;
+        }
+    }
+    Ok(())
+}
+
+async fn read_manifest(store: &Store, folder: &str) -> Result<Manifest, Error> {
+    let bytes = store.get(&format!("{folder}{MANIFEST}")).await.map_err(|error| match error.is_not_found() {
+        true => Error::new(Kind::NotFound, format!("`{}` holds no model: {MANIFEST} is missing", store.uri(folder))),
+        false => error.into(),
+    })?;
+    Artifact::parse_manifest(&bytes).map_err(|error| damaged(store, folder, &error))
+}
+
+/// The payloads that are there, by name.
+async fn read_payloads(store: &Store, folder: &str, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let mut payloads = BTreeMap::new();
+    for (name, payload) in &manifest.payloads {
+        match store.get(&format!("{folder}{}", payload.file_name(name))).await {
+            Ok(bytes) => drop(payloads.insert(name.clone(), bytes.into())),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(payloads)
+}
+
+fn verified(
+    store: &Store,
+    folder: &str,
+    manifest: Manifest,
+    payloads: BTreeMap<String, Vec<u8>>,
+) -> Result<Artifact, Error> {
+    Artifact::verify(manifest, payloads).map_err(|error| damaged(store, folder, &error))
+}
+
+fn damaged(store: &Store, folder: &str, error: &clickcast_model::Error) -> Error {
+    Error::new(Kind::Damaged, format!("model `{}`: {error}", store.uri(folder)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use clickcast_model::artifact::FORMAT;
+    use clickcast_model::calibration::Calibration;
+    use clickcast_record::Schema;
+    use clickcast_storage::{Fault, Operation};
+
+    use super::*;
+
+    fn artifact(weights: &[u8]) -> Artifact {
+        let schema = Schema::from_toml("[[feature]]\nname = \"age\"\nkind = \"numeric\"\n").unwrap();
+        let manifest = Manifest {
+            format: FORMAT,
+            family: "lr".to_owned(),
+            schema,
+            schema_hash: String::new(),
+            training: None,
+            calibration: Calibration::Identity,
+            parameters: serde_json::Value::Null,
+            payloads: BTreeMap::new(),
+            sha256: String::new(),
+        };
+        let payloads = ["a.safetensors", "b.txt"].map(|name| (name.to_owned(), weights.to_vec()));
+        Artifact::new(manifest, payloads.into())
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn whatever_fails_while_a_model_is_overwritten_the_old_or_the_new_one_is_whole() {
+        let (old, new) = (artifact(b"old"), artifact(b"new"));
+        for fault in [Fault::Refused, Fault::LostAnswer] {
+            // Each request in turn fails, and all after it, as for a process that died.
+            for failed in 0.. {
+                let store = Store::in_memory();
+                run(write_artifact(&store, "", &old)).unwrap();
+                let faulty = store.clone().with_faults(move |_, request| match request {
+                    request if request < failed => None,
+                    request if request == failed => Some(fault),
+                    _ => Some(Fault::Refused),
+                });
+                let written = run(write_artifact(&faulty, "", &new)).is_ok();
+                let found = run(read_artifact(&store, "")).unwrap();
+                assert!(found == new || (!written && found == old), "{fault:?} at {failed}");
+                let files = run(store.list()).unwrap().len();
+                if found == new && files == 3 {
+                    break;
+                }
+                assert!(failed < 9, "{files} files are left");
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_replaced_while_it_is_read_is_read_anew() {
+        let (old, new) = (artifact(b"old"), artifact(b"new"));
+        let store = Store::in_memory();
+        run(write_artifact(&store, "", &old)).unwrap();
+        let (writer, written) = (store.clone(), AtomicBool::new(false));
+        let (replacing, replaced) = (new.clone(), std::sync::Arc::new(written));
+        let slow = store.with_faults(move |operation, request| {
+            // The manifest has been read, and no payload.
+            if operation == Operation::Get && request == 1 && !replaced.swap(true, Ordering::SeqCst) {
+                let (writer, new) = (writer.clone(), replacing.clone());
+                std::thread::spawn(move || run(write_artifact(&writer, "", &new)).unwrap()).join().unwrap();
+            }
+            None
+        });
+        assert!(run(read_artifact(&slow, "")).unwrap() == new);
+    }
+
+    #[test]
+    fn a_model_written_again_stays_as_it_is() {
+        let store = Store::in_memory();
+        for _ in 0..2 {
+            run(write_artifact(&store, "", &artifact(b"same"))).unwrap();
+            assert!(run(read_artifact(&store, "")).unwrap() == artifact(b"same"));
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Models by name and version, and runs of predictions, on any object store.
+//!
+//! What is written once is never changed; what moves is a [`Pointer`]: a channel of a model, or the published run. It is
+//! moved by one conditional write, and says who moved it, when, why and from what.
+
+mod artifacts;
+mod error;
+mod models;
+mod names;
+mod pointer;
+mod records;
+mod runs;
+
+pub use artifacts::{read_artifact, write_artifact};
+pub use error::{Error, Kind};
+pub use models::{Gated, Listed, Registry, Shown, VersionRecord};
+pub use names::{Channel, Name, Reference, RunName, Selector};
+pub use pointer::{Action, Change, Moved, Moves, Pointer};
+pub use runs::{
+    Audited, Fence, InputRecord, Manifest, OutputRecord, PinnedModel, Published, Rejected, Run, RunRecord, RunSettings,
+    Runs, State,
+};

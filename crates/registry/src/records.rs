@@ -1,0 +1,67 @@
+//! Small JSON objects of a store.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use clickcast_storage::{Kind as StorageKind, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+
+/// An object as it was read, and the version of it that was.
+pub(crate) struct Read<T> {
+    pub(crate) value: T,
+    pub(crate) etag: String,
+}
+
+/// Reads an object; none where it isn't there.
+pub(crate) async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<Read<T>>, Error> {
+    let object = match store.head(key).await {
+        Ok(object) => object,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = match store.get_range(&object, 0..object.size).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let value = serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&store.uri(key), &error.to_string()))?;
+    Ok(Some(Read { value, etag: object.etag }))
+}
+
+/// An object's bytes.
+pub(crate) fn bytes<T: Serialize>(value: &T) -> bytes::Bytes {
+    // Records are strings, numbers, lists and maps with string keys: nothing in them can fail to print.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text.into()
+}
+
+/// Writes an object that isn't there yet; whether it was this call that did.
+///
+/// An answer that is lost leaves open whether it was written: `is_own` tells from what is there.
+pub(crate) async fn create<T: Serialize + DeserializeOwned>(
+    store: &Store,
+    key: &str,
+    value: &T,
+    is_own: impl Fn(&T) -> bool,
+) -> Result<bool, Error> {
+    match store.put_new(key, bytes(value)).await {
+        Ok(()) => Ok(true),
+        // A client that repeats a request whose answer was lost meets what it wrote itself.
+        Err(error) if error.kind() == StorageKind::Conflict || error.is_transient() => {
+            match read::<T>(store, key).await? {
+                Some(found) => Ok(is_own(&found.value)),
+                None => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A number that no other writer has, by which one recognizes what one wrote.
+pub(crate) fn nonce() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
