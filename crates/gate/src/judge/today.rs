@@ -3,7 +3,9 @@
 use clickcast_model::profile::{FeatureProfile, Profile, bins};
 
 use super::days::Known;
-use super::limits::{INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE, UNSEEN_SHARE};
+use super::limits::{
+    DETERMINES_DROP, DETERMINES_DROP_LATER, INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE, UNSEEN_SHARE,
+};
 use super::training::joint;
 use super::{Check, Evidence, percent, worst};
 use crate::compare::{Counts, distance, entropy};
@@ -31,7 +33,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     // What the champion learned from is trusted; the candidate's own data may be what is wrong.
     if let Some(champion) = evidence.champion_profile() {
         checks.extend(drift("labelled", evidence.labelled, &[champion]));
-        checks.push(joint("labelled_joint", &evidence.labelled.profile, &[champion]));
+        checks.push(joint("labelled_joint", &evidence.labelled.profile, &[champion], DETERMINES_DROP_LATER));
     } else if let Some(own) = evidence.candidate.profile {
         checks.extend(drift("labelled", evidence.labelled, &[own]));
     }
@@ -45,7 +47,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let known: Vec<&Profile> =
         [Some(&evidence.labelled.profile), evidence.candidate.profile].into_iter().flatten().collect();
     checks.extend(drift("today", today, &known));
-    checks.push(joint("today_joint", &today.profile, &known));
+    checks.push(joint("today_joint", &today.profile, &known, DETERMINES_DROP));
     checks.push(unseen(evidence.labelled, today));
     checks
 }

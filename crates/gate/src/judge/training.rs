@@ -6,8 +6,9 @@ use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 
 use super::days::{Known, counts, full_days};
 use super::limits::{
-    CLICK_RATE_DROP, DETERMINES_DROP, INFORMATION, INFORMATION_GAIN, Limits, OTHER_DAY_DIVERGENCE, POSITIVES_MIN,
-    RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY, SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
+    CLICK_RATE_DROP, DETERMINES_DROP, DETERMINES_DROP_LATER, INFORMATION, INFORMATION_GAIN, Limits,
+    OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
+    SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
 };
 use super::{Check, Evidence, Verdict, percent, worst};
 use crate::compare::{coin_divergence, distance, entropy};
@@ -25,9 +26,9 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
             checks.push(same_days(profile, champion));
             checks.push(other_days(profile, champion, labelled));
             checks.push(rates_by_value(profile, champion));
-            checks.push(joint("training_joint", profile, &[champion]));
+            checks.push(joint("training_joint", profile, &[champion], DETERMINES_DROP));
         }
-        None => checks.push(joint("training_joint", profile, &[labelled])),
+        None => checks.push(joint("training_joint", profile, &[labelled], DETERMINES_DROP_LATER)),
     }
     checks
 }
@@ -292,28 +293,30 @@ fn rates_cost(mine: &BTreeMap<u16, (f64, f64)>, theirs: &BTreeMap<u16, (f64, f64
 }
 
 /// Whether features still tell of each other what they told.
-pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile]) -> Check {
+pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile], limits: Limits) -> Check {
     let mut findings = Vec::new();
     for (index, feature) in profile.features.iter().enumerate() {
         for (other, told) in profile.features.iter().zip(&feature.determines) {
             let Some(told) = *told else { continue };
-            let before = references.iter().filter_map(|reference| {
-                let ((_, feature), (place, _)) = (reference.feature(&feature.name)?, reference.feature(&other.name)?);
-                feature.determines.get(place).copied().flatten()
-            });
-            let Some(before) = before.min_by(f32::total_cmp) else { continue };
-            findings.push((f64::from(before - told), (index, &other.name, before, told)));
+            let drop_from = |reference: &&Profile| {
+                let ((_, before), (place, _)) = (reference.feature(&feature.name)?, reference.feature(&other.name)?);
+                let was = f64::from(before.determines.get(place).copied().flatten()?);
+                // As of a share, but not below that of one in 50.
+                let variance = |share: f64, alike: u32| (share * (1.0 - share)).max(0.02) / f64::from(alike.max(1));
+                let deviation = (variance(was, before.alike) + variance(f64::from(told), feature.alike)).sqrt();
+                Some((was - f64::from(told) - 4.0 * deviation, was))
+            };
+            // Whatever agrees with one of the references is explained by it.
+            let drops = references.iter().filter_map(drop_from);
+            let Some((drop, before)) = drops.min_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
+            findings.push((drop, (index, &other.name, before, told)));
         }
     }
     let Some((drop, (index, other, before, told))) = worst(findings) else {
         return Check::skipped(name, "Too few rows to tell how features depend on each other.");
     };
     let feature = &profile.features[index].name;
-    let reason = format!(
-        "`{feature}` tells {} of `{other}` where it told {}.",
-        percent(f64::from(told)),
-        percent(f64::from(before))
-    );
-    let limits: Limits = DETERMINES_DROP;
+    let reason =
+        format!("`{feature}` tells {} of `{other}` where it told {}.", percent(f64::from(told)), percent(before));
     Check::above(name, drop.max(0.0), limits, reason)
 }

@@ -201,12 +201,14 @@ impl Collector {
                 let held = day.into_iter().enumerate().filter(|(_, (rows, _))| *rows > 0);
                 held.map(|(bin, (rows, positives))| (bin as u16, rows, positives)).collect()
             };
+            let (alike, determines) = determines.next().unwrap_or_default();
             FeatureProfile {
                 name: feature.name.clone(),
                 kind: feature.kind,
                 days: cells.into_iter().map(listed_cells).collect(),
                 values: Values { hash_max: listed.hash_max, hashes: listed.hashes.iter().copied().collect() },
-                determines: determines.next().unwrap_or_default(),
+                determines,
+                alike,
             }
         });
         Profile {

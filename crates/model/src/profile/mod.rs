@@ -63,8 +63,10 @@ pub struct FeatureProfile {
     pub values: Values,
     /// How far each feature is known where this one is: 0 for not at all, 1 for wholly (Cohen's kappa, "A coefficient of
     /// agreement for nominal scales", 1960, of the bins of two rows of a day that have the same value here). None where too few
-    /// pairs of rows have the same value.
+    /// rows have the same value.
     pub determines: Vec<Option<f32>>,
+    /// Rows that have another one of their value and day: what `determines` rests on.
+    pub alike: u32,
 }
 
 /// Rows of one bin: (bin, rows, clicked rows).

@@ -17,24 +17,26 @@ const ROWS_MAX: usize = 1 << 14;
 const BINS: usize = 64;
 /// Where each value has fewer rows than this, values are chosen instead of rows.
 const ROWS_PER_VALUE_MIN: usize = 4;
-/// Fewer pairs of rows tell nothing.
-const PAIRS_MIN: f64 = 1_000.0;
+/// With fewer rows that have another of their value nothing is told.
+const ALIKE_MIN: u32 = 200;
 
-/// How far each feature determines each other one; see [`super::FeatureProfile::determines`].
-pub(super) fn determines(sample: &Sample) -> Vec<Vec<Option<f32>>> {
+/// How far each feature determines each other one, and the rows that it rests on; see
+/// [`super::FeatureProfile::determines`].
+pub(super) fn determines(sample: &Sample) -> Vec<(u32, Vec<Option<f32>>)> {
     let dense: Vec<Vec<u8>> = (0..sample.features).map(|feature| dense(sample, feature)).collect();
     let by_chance: Vec<f64> = dense.iter().map(|column| chance(sample, column)).collect();
     let of_feature = |feature| {
         let groups = rows_by_value(sample, feature);
         let pairs: f64 = groups.iter().map(|rows| pairs_of(rows.len() as u32)).sum();
+        let alike = groups.iter().map(|rows| rows.len() as u32 - 1).sum();
         let of_other = |other: usize| {
-            let known = other != feature && pairs >= PAIRS_MIN && by_chance[other] < 1.0;
+            let known = other != feature && alike >= ALIKE_MIN && by_chance[other] < 1.0;
             let agreeing = known.then(|| agreeing(&groups, &dense[other]))?;
             let kappa = (agreeing / pairs - by_chance[other]) / (1.0 - by_chance[other]);
             // Rounded: a profile is kept as text.
             Some((kappa * 1e4).round() as f32 / 1e4)
         };
-        (0..sample.features).map(of_other).collect()
+        (alike, (0..sample.features).map(of_other).collect())
     };
     (0..sample.features).map(of_feature).collect()
 }
