@@ -286,7 +286,7 @@ fn rename(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let count = (categorical.len() as f64 * strength).ceil() as usize;
     for &index in &categorical[..count.min(categorical.len())] {
         if let Values::Categorical { names, .. } | Values::Multi { names, .. } = &mut table.columns[index] {
-            names.iter_mut().for_each(|name| name.insert_str(0, "#"));
+            names.iter_mut().for_each(|name| name.insert(0, '#'));
         }
     }
     table

@@ -3,6 +3,7 @@
 use clickcast_gate::measure::{Measuring, Observed, Scorer};
 use clickcast_gate::{Described, Evidence, Judgement, judge, reading_schema};
 use clickcast_learn::{Error, Family, Settings, Source, Trained};
+use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::Batch;
@@ -25,7 +26,7 @@ impl Source<Error> for Passes {
 
 /// Learns a model; none where the rows allow none, which nobody could deliver either.
 pub(crate) fn learn(table: &Table, family: Family, seed: u64) -> Option<Learned> {
-    let settings = Settings { family, seed, threads: 1, sample_negatives: 1.0 };
+    let settings = Settings { family, seed, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
     let mut source = Passes(table.batches(true));
     let trained = clickcast_learn::train(&mut source, None, &table.schema, &settings).ok()?;
     let Trained { encoder, factors, calibration, training, profile } = trained;

@@ -117,10 +117,10 @@ impl Table {
             match (mine, theirs) {
                 (Values::Numeric(mine), Values::Numeric(theirs)) => mine.extend(theirs),
                 (Values::Categorical { codes: mine, .. }, Values::Categorical { codes: theirs, .. }) => {
-                    mine.extend(theirs)
+                    mine.extend(theirs);
                 }
                 (Values::Multi { lists: mine, .. }, Values::Multi { lists: theirs, .. }) => {
-                    mine.extend(theirs.iter().cloned())
+                    mine.extend(theirs.iter().cloned());
                 }
                 _ => {}
             }

@@ -89,7 +89,7 @@ fn loss(labels: &Labels) -> Vec<Check> {
             );
             Check { verdict: Verdict::Hold, ..check }
         }
-        () if deviation > ENTROPY_DEVIATION_MAX => {
+        () if deviation > ENTROPY_DEVIATION_MAX && high >= ENTROPY_LOSS.fail => {
             let times = (deviation / ENTROPY_DEVIATION_MAX).powi(2) - 1.0;
             let more = (times * labels.candidate.rows as f64).ceil();
             let reason = format!("{said}, which is too wide to tell; about {more} more labelled rows are needed.");

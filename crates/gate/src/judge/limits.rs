@@ -36,12 +36,12 @@ pub(crate) const SAME_DAY_DIVERGENCE: Limits = limits(0.005, 0.1);
 /// The same, by the largest difference of one bin's share.
 pub(crate) const SAME_DAY_SHARE: Limits = limits(0.01, 0.2);
 /// Another day may be as far from a known one as known days so far apart are, times a half more, and this beyond.
-pub(crate) const OTHER_DAY_DIVERGENCE: Limits = limits(0.03, 0.3);
+pub(crate) const OTHER_DAY_DIVERGENCE: Limits = limits(0.05, 0.3);
 pub(crate) const OTHER_DAY_TIMES: f64 = 1.5;
 /// Missing values, as a share of the rows, beyond those of the nearest day.
 pub(crate) const MISSING_SHARE: Limits = limits(0.03, 0.3);
-/// Rows with a value that training hadn't, beyond those of the labelled day.
-pub(crate) const UNSEEN_SHARE: Limits = limits(0.08, 0.3);
+/// Rows with a value that training hadn't, beyond those of the labelled day: a campaign that begins may take a tenth.
+pub(crate) const UNSEEN_SHARE: Limits = limits(0.12, 0.4);
 /// What a feature must move the score by to be held for its drift: a twentieth of the 1 %.
 pub(crate) const INFLUENCE_MIN: f64 = 0.0005;
 /// How much less one feature may tell of another, of 1 for all, beyond four deviations of chance. Where a tenth of the rows

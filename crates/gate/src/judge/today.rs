@@ -30,13 +30,16 @@ pub struct Drift {
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
-    // What the champion learned from is trusted; the candidate's own data may be what is wrong.
-    if let Some(champion) = evidence.champion_profile() {
-        checks.extend(drift("labelled", evidence.labelled, &[champion]));
-        checks.push(joint("labelled_joint", &evidence.labelled.profile, &[champion], DETERMINES_DROP_LATER));
-    } else if let Some(own) = evidence.candidate.profile {
-        checks.extend(drift("labelled", evidence.labelled, &[own]));
-    }
+    let labelled = &evidence.labelled.profile;
+    let learned: Vec<&Profile> =
+        [evidence.champion_profile(), evidence.candidate.profile].into_iter().flatten().collect();
+    checks.extend(drift("labelled", evidence.labelled, &learned));
+    // Only what the champion learned from is known to be joined right.
+    checks.extend(
+        evidence
+            .champion_profile()
+            .map(|champion| joint("labelled_joint", labelled, &[champion], DETERMINES_DROP_LATER)),
+    );
     let Some(today) = evidence.today else {
         checks.push(Check::skipped(
             "today",
@@ -44,8 +47,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
         ));
         return checks;
     };
-    let known: Vec<&Profile> =
-        [Some(&evidence.labelled.profile), evidence.candidate.profile].into_iter().flatten().collect();
+    let known: Vec<&Profile> = [Some(labelled), evidence.candidate.profile].into_iter().flatten().collect();
     checks.extend(drift("today", today, &known));
     checks.push(joint("today_joint", &today.profile, &known, DETERMINES_DROP));
     checks.push(unseen(evidence.labelled, today));

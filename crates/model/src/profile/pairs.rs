@@ -52,7 +52,7 @@ fn rows_by_value(sample: &Sample, feature: usize) -> Vec<Vec<u32>> {
     taken.sort_unstable();
     let distinct = taken.chunk_by(|a, b| a.0 == b.0).count();
     if distinct * ROWS_PER_VALUE_MIN > taken.len() && step > 1 {
-        let chosen = |row: &usize| (value(*row).wrapping_mul(0x9E37_79B1) >> 8) as usize % step == 0;
+        let chosen = |row: &usize| ((value(*row).wrapping_mul(0x9E37_79B1) >> 8) as usize).is_multiple_of(step);
         taken = (0..rows).filter(chosen).map(keyed).collect();
         taken.sort_unstable();
     }
