@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report", &[]),
     ("gate", &["record", "model", "dataset", "report"]),
     ("registry", &["model", "gate", "storage"]),
-    ("job", &["model", "dataset", "registry", "storage"]),
+    ("job", &["record", "model", "dataset", "registry", "storage"]),
     ("leader", &[]),
     ("scaler", &["storage", "leader", "report"]),
     ("server", &["record", "model", "registry", "report"]),

@@ -1,8 +1,12 @@
 //! The command line: a contract that scripts rely on.
 
+mod registry;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use registry::*;
 
 /// Predicts click-through rates in bulk: learns from impression logs, or takes a LightGBM model as
 /// it is, and scores feature files on disk or in an object store.
@@ -70,6 +74,10 @@ pub(crate) enum Command {
         after_help = "Example:\n  clickcast cross --model model/ --users users.parquet --ads ads.parquet --context hour=20 --top-k 10 --out best/"
     )]
     Cross(CrossArguments),
+    /// Register models, judge them, and say which one is used
+    Models(ModelsArguments),
+    /// Close, audit and publish a day's predictions
+    Runs(RunsArguments),
 }
 
 /// Arguments of `demo`.
@@ -208,9 +216,12 @@ pub(crate) struct ImportArguments {
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArguments {
-    /// Folder or prefix of the model
+    /// Folder or prefix of the model, or NAME@VERSION or NAME@CHANNEL of --registry
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
+    /// Folder or prefix of the registry that MODEL is a name of
+    #[arg(long, value_name = "URI")]
+    pub(crate) registry: Option<String>,
     /// Labelled impressions
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
@@ -234,15 +245,21 @@ pub(crate) enum PrecisionArgument {
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
 pub(crate) struct PredictArguments {
-    /// Folder or prefix of the model
+    /// Folder or prefix of the model, or NAME@VERSION or NAME@CHANNEL of --registry
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
+    /// Folder or prefix of the registry that MODEL is a name of
+    #[arg(long, value_name = "URI")]
+    pub(crate) registry: Option<String>,
     /// Records to score
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
     /// Folder or prefix for the predictions: one Parquet file for each input
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
+    /// Write a staged run of this name below --out, to be closed, audited and published
+    #[arg(long, value_name = "NAME", value_parser = <clickcast_registry::RunName as std::str::FromStr>::from_str)]
+    pub(crate) run: Option<clickcast_registry::RunName>,
     /// Precision of the `ctr` column
     #[arg(long, value_enum, default_value = "f32")]
     pub(crate) precision: PrecisionArgument,
@@ -263,9 +280,12 @@ pub(crate) enum PerArgument {
 /// Arguments of `cross`.
 #[derive(Debug, Args)]
 pub(crate) struct CrossArguments {
-    /// Folder or prefix of the model
+    /// Folder or prefix of the model, or NAME@VERSION or NAME@CHANNEL of --registry
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
+    /// Folder or prefix of the registry that MODEL is a name of
+    #[arg(long, value_name = "URI")]
+    pub(crate) registry: Option<String>,
     /// Users, with the features of that side; they are streamed
     #[arg(long, value_name = "URI")]
     pub(crate) users: String,

@@ -7,18 +7,34 @@ use std::process::ExitCode;
 #[derive(Debug)]
 pub(crate) struct Failure {
     sentence: String,
-    transient: bool,
+    exit: Exit,
+}
+
+/// The process's exit code.
+#[derive(Debug, Clone, Copy)]
+enum Exit {
+    /// It may be retried.
+    Transient = 1,
+    /// The request or its input is wrong.
+    Input = 2,
+    /// A gate or an audit said no.
+    Gate = 3,
 }
 
 impl Failure {
     /// The request or its input is wrong; retrying won't help.
     pub(crate) fn input(sentence: impl fmt::Display) -> Self {
-        Self { sentence: sentence.to_string(), transient: false }
+        Self { sentence: sentence.to_string(), exit: Exit::Input }
     }
 
     /// It failed for a reason that may pass.
     pub(crate) fn transient(sentence: impl fmt::Display) -> Self {
-        Self { sentence: sentence.to_string(), transient: true }
+        Self { sentence: sentence.to_string(), exit: Exit::Transient }
+    }
+
+    /// A gate or an audit said no, or hold.
+    pub(crate) fn gate(sentence: impl fmt::Display) -> Self {
+        Self { sentence: sentence.to_string(), exit: Exit::Gate }
     }
 
     /// From a library's error: its whole chain in one sentence.
@@ -34,7 +50,7 @@ impl Failure {
             }
             source = cause.source();
         }
-        Self { sentence, transient }
+        Self { sentence, exit: if transient { Exit::Transient } else { Exit::Input } }
     }
 
     /// The same failure, said of some data where the sentence doesn't name it yet.
@@ -45,9 +61,14 @@ impl Failure {
         self
     }
 
-    /// The process's exit code: 1 may be retried, 2 is wrong.
+    /// Whether it may be retried.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self.exit, Exit::Transient)
+    }
+
+    /// The process's exit code: 1 may be retried, 2 is wrong, 3 is a gate's no.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(if self.transient { 1 } else { 2 })
+        ExitCode::from(self.exit as u8)
     }
 }
 

@@ -13,7 +13,7 @@ const FILE: &str = "clickcast.toml";
 ///
 /// The file's top level sets any command's flags by their long names; a table sets one command's.
 pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
-    let command = with_environment(command).mut_subcommands(with_environment);
+    let command = with_environment(command);
     if !Path::new(FILE).exists() {
         return Ok(command);
     }
@@ -25,13 +25,14 @@ pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
 }
 
 fn with_environment(command: Command) -> Command {
-    command.mut_args(|argument| match argument.get_long() {
+    let command = command.mut_args(|argument| match argument.get_long() {
         Some(long) => {
             let variable = format!("CLICKCAST_{}", long.replace('-', "_").to_uppercase());
             argument.env(variable).hide_env(true)
         }
         None => argument,
-    })
+    });
+    command.mut_subcommands(with_environment)
 }
 
 fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failure> {
@@ -68,7 +69,10 @@ fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failu
             // Settings of every command belong to the top level, and reach the commands from there.
             command = command.mut_args(&mut with_default);
             for target in targets {
-                command = command.mut_subcommand(target, |sub| sub.mut_args(&mut with_default));
+                command = command.mut_subcommand(target, |sub| {
+                    let sub = sub.mut_args(&mut with_default);
+                    sub.mut_subcommands(|below| below.mut_args(&mut with_default))
+                });
             }
             if !known {
                 return Err(Failure::input(format!("settings file `{FILE}`: no command has a setting `{flag}`")));

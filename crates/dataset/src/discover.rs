@@ -15,6 +15,8 @@ pub struct Input {
     pub(crate) compression: Compression,
     /// Columns that its folders' names give (`dt=2020-01-29/`), in order.
     pub(crate) hive: Vec<(String, Option<String>)>,
+    /// Row groups to read, first and last; none for all.
+    pub(crate) row_groups: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,18 @@ impl Input {
     #[must_use]
     pub fn name(&self) -> String {
         self.store.uri(&self.object.key)
+    }
+
+    /// The same file, of which only these row groups are read, first and last; those it doesn't have are no rows.
+    #[must_use]
+    pub fn only(&self, row_groups: (u64, u64)) -> Self {
+        Self { row_groups: Some(row_groups), ..self.clone() }
+    }
+
+    /// The row groups that are read, first and last; none for all.
+    #[must_use]
+    pub fn row_groups(&self) -> Option<(u64, u64)> {
+        self.row_groups
     }
 
     /// The key of this file's output below an output folder: the same key, ending in `.parquet`.
@@ -100,7 +114,7 @@ fn input(store: Store, object: Object, name: &str) -> Result<Input, Error> {
     }
     // The folder that the URI itself names may be a Hive folder too.
     let hive = hive(name);
-    Ok(Input { store, object, format, compression, hive })
+    Ok(Input { store, object, format, compression, hive, row_groups: None })
 }
 
 fn format_of(name: &str) -> Option<(Format, Compression)> {

@@ -1,5 +1,6 @@
 //! An opened file: the parts that can be read side by side, and their batches.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
@@ -23,6 +24,8 @@ pub(crate) struct Opened {
     binding: Arc<Binding>,
     columns: Vec<String>,
     hive: Vec<(String, Option<String>)>,
+    /// The row groups to read.
+    groups: Range<usize>,
 }
 
 enum File {
@@ -64,7 +67,15 @@ impl Opened {
             other => other,
         });
         let binding = binding.map_err(|source| Error::Record { file: name.clone(), source })?;
-        Ok(Self { name, file, schema: Arc::new(wanted), binding: Arc::new(binding), columns, hive })
+        let parts = match &file {
+            File::Parquet(file) => file.row_groups().len(),
+            File::Text(_) => 1,
+        };
+        let groups = match (input.row_groups, &file) {
+            (Some((first, last)), File::Parquet(_)) => first as usize..parts.min(last as usize + 1),
+            _ => 0..parts,
+        };
+        Ok(Self { name, file, schema: Arc::new(wanted), binding: Arc::new(binding), columns, hive, groups })
     }
 
     /// A batch as the file's others, without rows.
@@ -79,13 +90,11 @@ impl Opened {
 
     /// How many parts can be read side by side.
     pub(crate) fn parts(&self) -> usize {
-        match &self.file {
-            File::Parquet(file) => file.row_groups().len(),
-            File::Text(_) => 1,
-        }
+        self.groups.len()
     }
 
     pub(crate) fn read(&self, part: usize, handle: &Handle, schema: &Schema, need: &Need) -> Result<PartReader, Error> {
+        let part = self.groups.start + part;
         let (reader, next_row) = match &self.file {
             File::Parquet(file) => (Reader::Parquet(file.read(part, &self.columns, handle)?), file.row_groups()[part]),
             File::Text(file) => (Reader::Text(Box::new(file.read(handle, schema, need, &self.columns)?)), 0),

@@ -71,7 +71,22 @@ impl PredictionWriter {
         precision: Precision,
         metadata: BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        let file = ParquetWriter::new(store, key, handle, None)?;
+        let file = ParquetWriter::new(Out::new(store, key, handle), store.uri(key), None)?;
+        Ok(Self { file, precision, metadata, rows: 0 })
+    }
+
+    /// As [`PredictionWriter::create`], for a file that isn't there yet: of several at once, one can be finished.
+    ///
+    /// # Errors
+    /// As [`PredictionWriter::create`].
+    pub fn create_new(
+        store: &Store,
+        key: &str,
+        handle: &Handle,
+        precision: Precision,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        let file = ParquetWriter::new(Out::once(store, key, handle), store.uri(key), None)?;
         Ok(Self { file, precision, metadata, rows: 0 })
     }
 
@@ -136,6 +151,7 @@ pub fn prediction_metadata(
         format: discover::Format::Parquet,
         compression: discover::Compression::None,
         hive: Vec::new(),
+        row_groups: None,
     };
     Ok(Some(input::key_values(&input, handle)?.into_iter().collect()))
 }
@@ -171,7 +187,7 @@ impl TableWriter {
         let (store, key) = Store::open_parent(uri)?;
         let lower = key.to_ascii_lowercase();
         let form = if lower.ends_with(".parquet") {
-            Form::Parquet(Box::new(ParquetWriter::new(&store, &key, handle, Some(schema))?))
+            Form::Parquet(Box::new(ParquetWriter::new(Out::new(&store, &key, handle), store.uri(&key), Some(schema))?))
         } else if lower.ends_with(".csv") || lower.ends_with(".csv.gz") {
             let encoder = match lower.ends_with(".gz") {
                 true => TextEncoder::Gzip(Box::new(GzEncoder::new(Vec::new(), flate2::Compression::fast()))),
@@ -266,8 +282,8 @@ struct ParquetWriter {
 }
 
 impl ParquetWriter {
-    fn new(store: &Store, key: &str, handle: &Handle, schema: Option<SchemaRef>) -> Result<Self, Error> {
-        let mut file = Self { name: store.uri(key), writer: None, out: Out::new(store, key, handle) };
+    fn new(out: Out, name: String, schema: Option<SchemaRef>) -> Result<Self, Error> {
+        let mut file = Self { name, writer: None, out };
         if let Some(schema) = schema {
             file.writer = Some(begin(&file.name, schema)?);
         }
@@ -325,6 +341,11 @@ pub(crate) struct Out {
 impl Out {
     pub(crate) fn new(store: &Store, key: &str, handle: &Handle) -> Self {
         Self { writer: store.writer(key), handle: handle.clone() }
+    }
+
+    /// An object that isn't there yet.
+    fn once(store: &Store, key: &str, handle: &Handle) -> Self {
+        Self { writer: store.writer_new(key), handle: handle.clone() }
     }
 
     /// Sends what is buffered once it is more than `bytes_min`.

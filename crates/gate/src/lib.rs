@@ -1,5 +1,6 @@
 //! Judges models, inputs and runs before delivery: statistics measured in one pass, verdicts as pure functions of them.
 
+pub mod audit;
 pub mod compare;
 mod judge;
 pub mod measure;

@@ -9,6 +9,8 @@ pub enum Kind {
     Conflict,
     /// It is not allowed as things are.
     Refused,
+    /// A gate or an audit has not passed it.
+    NotPassed,
     /// What is there is not what was written.
     Damaged,
     /// The request can never succeed.
@@ -46,6 +48,10 @@ impl Error {
 
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self::new(Kind::Refused, message)
+    }
+
+    pub(crate) fn not_passed(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotPassed, message)
     }
 
     pub(crate) fn damaged(place: &str, problem: &str) -> Self {

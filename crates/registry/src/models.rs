@@ -236,7 +236,7 @@ impl Registry {
     /// Points a channel to a version that has passed the gate, or to any where that is forced.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where the gate has not passed it, or the channel is not at `expected`; [`Kind::Conflict`] where it was
+    /// [`Kind::NotPassed`] where the gate has not passed it; [`Kind::Refused`] where the channel is not at `expected`; [`Kind::Conflict`] where it was
     /// moved at the same moment; [`Kind::NotFound`].
     pub async fn promote(
         &self,
@@ -256,7 +256,9 @@ impl Registry {
                 None => Some("was not judged by the gate yet; `models gate` does that"),
             };
             if let Some(said) = said {
-                return Err(Error::refused(format!("`{name}@{version}` {said}; --force --reason TEXT overrules it")));
+                return Err(Error::not_passed(format!(
+                    "`{name}@{version}` {said}; --force --reason TEXT overrules it"
+                )));
             }
         }
         let may = |moves: Option<&Moves<u64>>| match (expected, moves.map(|moves| moves.current)) {

@@ -252,17 +252,18 @@ impl Runs {
     /// Publishes a run whose manifest has passed its audit.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where it was not closed, audited and passed, where it is published already, or where a newer leader has
-    /// published; [`Kind::Conflict`] where the pointer was moved at the same moment.
+    /// [`Kind::NotPassed`] where it has not passed an audit; [`Kind::Refused`] where it is open or published already, or where a
+    /// newer leader has published; [`Kind::Conflict`] where the pointer was moved at the same moment.
     pub async fn publish(&self, run: &Run, change: Change) -> Result<Moved<Published>, Error> {
         let name = &run.record.run;
         let refused = |why: &str| Error::refused(format!("run `{name}` {why}"));
         let still_open = || refused("is still open; `runs close` fixes what it consists of");
         let closed = run.closed().await?.ok_or_else(still_open)?;
         match run.audited().await?.filter(|audited| audited.manifest_sha256 == closed.sha256) {
-            None => return Err(refused("was not audited; `runs audit` does that")),
+            None => return Err(Error::not_passed(format!("run `{name}` was not audited; `runs audit` does that"))),
             Some(audited) if audited.judgement.verdict != Verdict::Pass => {
-                return Err(refused("has not passed its audit; `runs show` says why"));
+                let sentence = format!("run `{name}` has not passed its audit; `runs show` says why");
+                return Err(Error::not_passed(sentence));
             }
             Some(_) => {}
         }

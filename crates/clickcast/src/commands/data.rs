@@ -22,7 +22,11 @@ pub(super) struct Data {
 impl Data {
     pub(super) fn open(context: &Context, uri: &str) -> Result<Self, Failure> {
         let inputs = context.runtime.block_on(clickcast_dataset::discover(uri))?;
-        let rows_total = clickcast_dataset::rows_of(&inputs, context.runtime.handle())?;
+        let rows_total = match clickcast_dataset::rows_of(&inputs, context.runtime.handle()) {
+            Err(error) if error.is_transient() => return Err(error.into()),
+            // Whoever reads the file says what is wrong with it.
+            rows_total => rows_total.unwrap_or_default(),
+        };
         Ok(Self { uri: uri.to_owned(), inputs, rows_total })
     }
 

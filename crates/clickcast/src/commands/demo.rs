@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::data::{self, Data};
 use super::synth::{self, Destination};
-use super::{Context, models, pace, predict, train};
+use super::{Context, artifacts, pace, predict, train};
 use crate::arguments::{
     DemoArguments, FamilyArgument, PrecisionArgument, PredictArguments, TrainArguments, WeightsArgument,
 };
@@ -87,7 +87,7 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
             },
         )?;
         note(&format!("    {} rows in {:.1} s", trained["rows"], trained["seconds"].as_f64().unwrap_or(0.0)));
-        let model = models::load(context, &out)?;
+        let model = artifacts::load(context, &out, None)?.model;
         let (own, truth, features) = measure(context, &model, name, &path("next-day"))?;
         if measured.is_empty() {
             measured.push(truth);
@@ -105,6 +105,8 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
             out: path("predictions"),
             precision: PrecisionArgument::F32,
             keep: Vec::new(),
+            registry: None,
+            run: None,
         },
     )?;
     note("5/5 writing the report");

@@ -11,7 +11,7 @@ use clickcast_record::{Batch, Need, Schema};
 use serde_json::{Value, json};
 
 use super::data::Data;
-use super::{Context, models, pace};
+use super::{Context, artifacts, pace};
 use crate::arguments::EvaluateArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ pub(super) struct Measured {
 
 pub(super) fn run(context: &Context, arguments: &EvaluateArguments) -> Result<(), Failure> {
     let start = Instant::now();
-    let model = models::load(context, &arguments.model)?;
+    let model = artifacts::load(context, &arguments.model, arguments.registry.as_deref())?.model;
     let data = Data::open(context, &arguments.data)?;
     let measured = measure(context, &model, &data, arguments.label.as_deref(), arguments.by.as_deref())?;
     let metrics = measured.all.metrics();

@@ -2,7 +2,7 @@
 
 use clickcast_model::Model;
 
-use super::{Context, data, models, read_schema};
+use super::{Context, artifacts, data, read_schema};
 use crate::arguments::{ImportArguments, ImportSource};
 use crate::console;
 use crate::failure::Failure;
@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context, arguments: &ImportArguments) -> Result<(), 
     let bytes = data::read_object(context, &arguments.file)?;
     let model = Model::from_lightgbm(bytes, schema.as_ref())
         .map_err(|error| Failure::input(format!("`{}`: {error}", arguments.file)))?;
-    models::save(context, model.artifact(), &arguments.out)?;
+    artifacts::save(context, model.artifact(), &arguments.out)?;
     let manifest = model.artifact().manifest();
     console::result(
         &serde_json::json!({

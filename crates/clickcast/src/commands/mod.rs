@@ -1,5 +1,6 @@
 //! The commands: each wires the parts of the house and prints what came of it.
 
+mod artifacts;
 mod cross;
 mod data;
 mod demo;
@@ -8,6 +9,7 @@ mod import;
 mod models;
 mod outputs;
 mod predict;
+mod runs;
 mod schema;
 mod synth;
 mod train;
@@ -45,6 +47,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Evaluate(arguments) => evaluate::run(&context, &arguments),
         Command::Predict(arguments) => predict::run(&context, &arguments),
         Command::Cross(arguments) => cross::run(&context, &arguments),
+        Command::Models(arguments) => models::run(&context, &arguments.command),
+        Command::Runs(arguments) => runs::run(&context, &arguments.command),
     }
 }
 
@@ -85,4 +89,11 @@ fn peak_memory_bytes() -> Option<u64> {
 
 fn storage_failure(error: &clickcast_storage::Error) -> Failure {
     Failure::new(error, error.is_transient())
+}
+
+/// Who does it, for histories: the user and the machine, as the system tells.
+fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("unknown").trim())
 }

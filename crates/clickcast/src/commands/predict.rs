@@ -1,17 +1,18 @@
-//! `clickcast predict`: the main job from end to end, files in and files out.
+//! `clickcast predict`: the main job from end to end, files in and files out; or into a run, staged.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Instant;
 
-use clickcast_dataset::{CTR, Input, Precision, PredictionWriter, Step, footer};
-use clickcast_model::{Model, Scratch};
-use clickcast_record::{Batch, Need};
+use clickcast_dataset::{CTR, Precision, row_groups};
+use clickcast_job::{Piece, Scored, Scorer, ranges};
+use clickcast_model::Model;
+use clickcast_registry::{PinnedModel, Rejected, Run, RunName, RunRecord, RunSettings, Runs};
 use clickcast_storage::Store;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::data::{self, Data};
-use super::{Context, models, outputs, pace, peak_memory_bytes, storage_failure};
+use super::artifacts::Loaded;
+use super::data::Data;
+use super::{Context, artifacts, outputs, pace, peak_memory_bytes, storage_failure};
 use crate::arguments::{PrecisionArgument, PredictArguments};
 use crate::console;
 use crate::failure::Failure;
@@ -19,13 +20,20 @@ use crate::progress::Progress;
 
 pub(super) fn run(context: &Context, arguments: &PredictArguments) -> Result<(), Failure> {
     let outcome = predict(context, arguments)?;
-    console::result(&outcome, context.json)
+    console::result(&outcome, context.json)?;
+    match (outcome["errors"].as_u64(), &arguments.run) {
+        (Some(errors @ 1..), Some(run)) => Err(Failure::input(format!(
+            "{errors} inputs can't be scored; `{}/runs/{run}/errors` says why, and the run's audit will hold",
+            arguments.out.trim_end_matches('/')
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Scores all files that are not done yet; what to report comes back.
 pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result<Value, Failure> {
     let start = Instant::now();
-    let model = models::load(context, &arguments.model)?;
+    let loaded = artifacts::load(context, &arguments.model, arguments.registry.as_deref())?;
     let data = Data::open(context, &arguments.data)?;
     let out = Store::open(&arguments.out).map_err(|error| storage_failure(&error))?;
     outputs::refuse_to_write_into_the_input(&data, &arguments.out, &out)?;
@@ -33,24 +41,36 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
         PrecisionArgument::F32 => Precision::F32,
         PrecisionArgument::F64 => Precision::F64,
     };
-    let need = Need { carried: carried(&model, &arguments.keep)?, ..Need::default() };
-    let columns = format!("{};{precision:?}", need.carried.join(","));
-    let (todo, skipped) = split_done(context, &model, &data, &out, &columns)?;
+    let carried = carried(&loaded.model, &arguments.keep)?;
+    let run = arguments.run.as_ref().map(|name| begin(context, &out, name, &loaded, arguments)).transpose()?;
+    let scorer = Scorer {
+        model: &loaded.model,
+        carried,
+        precision,
+        run: arguments.run.as_ref().map(RunName::to_string),
+        out: &out,
+        threads: context.threads,
+        handle: context.runtime.handle(),
+    };
+    let (todo, skipped) = split_done(context, &scorer, &data, run.as_ref())?;
     let progress = Progress::new("predict", data.rows_total().filter(|_| skipped == 0), context.quiet);
-    let job = Job { context, model: &model, out: &out, precision, columns: &columns, progress: &progress };
-    let rows = job.score(&todo, &need)?;
+    let (scored, errors) = match &run {
+        None => (score(&scorer, &todo, &progress)?, 0),
+        Some(run) => score_staged(context, &scorer, &todo, run, &progress)?,
+    };
     drop(progress);
-    let (seconds, rows_per_second) = pace(start, rows);
+    let (seconds, rows_per_second) = pace(start, scored.rows);
     Ok(json!({
-        "rows": rows,
-        "files": todo.len(),
-        "skipped": skipped,
+        "rows": scored.rows,
+        "files": scored.written,
+        "skipped": skipped + scored.lost,
+        "errors": errors,
         "seconds": seconds,
         "rows_per_second": rows_per_second,
         "peak_memory_bytes": peak_memory_bytes(),
         "model": arguments.model,
-        "id": model.artifact().id(),
-        "run": Value::Null,
+        "id": loaded.model.artifact().id(),
+        "run": arguments.run,
         "out": arguments.out,
     }))
 }
@@ -71,82 +91,132 @@ fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, Failure> {
     Ok(columns)
 }
 
-/// The inputs without an output of this very model and version of the input; how many have one.
+/// Begins a run, or joins the one of this name.
+fn begin(
+    context: &Context,
+    out: &Store,
+    name: &RunName,
+    loaded: &Loaded,
+    arguments: &PredictArguments,
+) -> Result<Run, Failure> {
+    let (model_name, version) = loaded.registered.clone().unzip();
+    let precision = match arguments.precision {
+        PrecisionArgument::F32 => "f32",
+        PrecisionArgument::F64 => "f64",
+    };
+    let record = RunRecord {
+        run: name.clone(),
+        model: PinnedModel { name: model_name, version, artifact: loaded.model.artifact().id().to_owned() },
+        input: arguments.data.clone(),
+        settings: RunSettings { precision: precision.to_owned(), keep: arguments.keep.clone() },
+        created: Timestamp::now(),
+    };
+    Ok(context.runtime.block_on(Runs::new(out.clone()).begin(record))?)
+}
+
+/// The pieces without an output of this very model and version of the input; how many have one.
 fn split_done(
     context: &Context,
-    model: &Model,
+    scorer: &Scorer<'_>,
     data: &Data,
-    out: &Store,
-    columns: &str,
-) -> Result<(Vec<Input>, usize), Failure> {
+    run: Option<&Run>,
+) -> Result<(Vec<Piece>, usize), Failure> {
+    let pieces = match run {
+        None => data
+            .inputs
+            .iter()
+            .map(|input| Piece { input: input.clone(), output: input.output_key(), once: false })
+            .collect(),
+        Some(run) => pieces_of(context, data, run)?,
+    };
+    let all = pieces.len();
     let mut todo = Vec::new();
-    for input in &data.inputs {
-        if !outputs::is_done(context, out, &input.output_key(), &metadata(model, input, columns))? {
-            todo.push(input.clone());
+    for mut piece in pieces {
+        if !scorer.is_done(&piece)? {
+            // An output of an older version of the input is replaced.
+            piece.once &= context.runtime.block_on(scorer.out.head(&piece.output)).is_err();
+            todo.push(piece);
         }
     }
-    let skipped = data.inputs.len() - todo.len();
-    outputs::note_skipped(context, skipped, data.inputs.len());
+    if let Some(run) = run.filter(|_| !todo.is_empty())
+        && context.runtime.block_on(run.is_closed())?
+    {
+        let name = &run.record().run;
+        return Err(Failure::input(format!("run `{name}` is closed; what came later belongs to another run")));
+    }
+    let skipped = all - todo.len();
+    outputs::note_skipped(context, skipped, all);
     Ok((todo, skipped))
 }
 
-fn metadata(model: &Model, input: &Input, columns: &str) -> BTreeMap<String, String> {
-    let own = [
-        (footer::INPUT, input.object.key.as_str()),
-        (footer::INPUT_ETAG, &input.object.etag),
-        (footer::COLUMNS, columns),
-    ];
-    outputs::metadata(model, &own)
-}
-
-struct Job<'a> {
-    context: &'a Context,
-    model: &'a Model,
-    out: &'a Store,
-    precision: Precision,
-    columns: &'a str,
-    progress: &'a Progress,
-}
-
-impl Job<'_> {
-    /// Scores files and writes each under its output key; how many rows they had.
-    fn score(&self, inputs: &[Input], need: &Need) -> Result<u64, Failure> {
-        let handle = self.context.runtime.handle();
-        // Scratch memory outlives a batch: as many as threads are ever in use at once.
-        let scratches: Mutex<Vec<Scratch>> = Mutex::default();
-        let lock = || scratches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let map = |batch: Batch| {
-            let mut scratch = lock().pop().unwrap_or_default();
-            let mut scores = Vec::new();
-            let scored = self.model.score(&batch, &mut scratch, &mut scores);
-            lock().push(scratch);
-            scored.map(|()| (batch.carried, scores))
-        };
-        let (mut writer, mut rows) = (None, 0);
-        data::scan(self.context, inputs, self.model.schema(), need, map, |step| {
-            match step {
-                Step::Begin(index) => {
-                    let input = &inputs[index];
-                    let metadata = metadata(self.model, input, self.columns);
-                    let key = input.output_key();
-                    writer = Some(PredictionWriter::create(self.out, &key, handle, self.precision, metadata)?);
-                }
-                Step::Rows(scored) => {
-                    let (carried, scores) = scored.map_err(Failure::input)?;
-                    if let Some(writer) = &mut writer {
-                        writer.write(&carried, &scores)?;
-                    }
-                    rows += scores.len() as u64;
-                    self.progress.add(scores.len() as u64);
-                }
-                Step::End(_) => {
-                    if let Some(writer) = writer.take() {
-                        writer.finish()?;
-                    }
-                }
+/// A run's pieces: large inputs in ranges that follow from their row groups alone.
+fn pieces_of(context: &Context, data: &Data, run: &Run) -> Result<Vec<Piece>, Failure> {
+    let mut pieces = Vec::new();
+    for input in &data.inputs {
+        // A file that can't be opened is one piece, which then says so.
+        let groups = row_groups(input, context.runtime.handle()).ok().flatten();
+        match groups.and_then(|groups| ranges(&groups)) {
+            None => {
+                let output = run.output_key(&input.output_key(), None);
+                pieces.push(Piece { input: input.clone(), output, once: true });
             }
-            Ok(())
-        })?;
-        Ok(rows)
+            Some(ranges) => pieces.extend(ranges.into_iter().map(|range| Piece {
+                input: input.only(range),
+                output: run.output_key(&input.output_key(), Some(range)),
+                once: true,
+            })),
+        }
+    }
+    Ok(pieces)
+}
+
+fn score(scorer: &Scorer<'_>, pieces: &[Piece], progress: &Progress) -> Result<Scored, Failure> {
+    let scored = scorer.score(pieces, |rows| {
+        progress.add(rows);
+        true
+    });
+    scored.map_err(|error| Failure::new(&error, error.is_transient()))
+}
+
+/// As [`score`]; an input that can never be scored is noted in the run, and the others go on. How many such there were.
+fn score_staged(
+    context: &Context,
+    scorer: &Scorer<'_>,
+    mut pieces: &[Piece],
+    run: &Run,
+    progress: &Progress,
+) -> Result<(Scored, usize), Failure> {
+    let (mut all, mut errors) = (Scored::default(), 0);
+    let rejected = context.runtime.block_on(run.rejected())?;
+    loop {
+        let outcome = scorer.score(pieces, |rows| {
+            progress.add(rows);
+            true
+        });
+        let (scored, failed) = match outcome {
+            Ok(scored) => (scored, None),
+            Err(error) if error.is_transient() => return Err(Failure::new(&error, true)),
+            Err(error) => (error.scored, Some(error)),
+        };
+        all = Scored {
+            rows: all.rows + scored.rows,
+            written: all.written + scored.written,
+            lost: all.lost + scored.lost,
+        };
+        let done = failed.as_ref().map_or(pieces.len(), |error| error.piece);
+        for piece in &pieces[..done] {
+            let key = &piece.input.object.key;
+            if rejected.iter().any(|rejected| rejected.key == *key) {
+                context.runtime.block_on(run.absolve(key))?;
+            }
+        }
+        let Some(error) = failed else { return Ok((all, errors)) };
+        let object = &pieces[error.piece].input.object;
+        let reason = error.to_string();
+        console::note(&reason, context.quiet);
+        let rejected = Rejected { key: object.key.clone(), etag: object.etag.clone(), reason };
+        context.runtime.block_on(run.reject(&rejected))?;
+        errors += 1;
+        pieces = &pieces[error.piece + 1..];
     }
 }

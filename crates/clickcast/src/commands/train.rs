@@ -10,7 +10,7 @@ use clickcast_record::{Batch, Need, Schema};
 use serde_json::{Value, json};
 
 use super::data::Data;
-use super::{Context, evaluate, models, pace, read_schema};
+use super::{Context, artifacts, evaluate, pace, read_schema};
 use crate::arguments::{FamilyArgument, TrainArguments, WeightsArgument};
 use crate::console;
 use crate::failure::Failure;
@@ -55,7 +55,7 @@ pub(super) fn train(context: &Context, arguments: &TrainArguments) -> Result<Val
     let clickcast_learn::Trained { encoder, factors, calibration, training, profile } = trained;
     let model = Model::from_factors(schema, encoder, factors, calibration, training).map_err(Failure::input)?;
     let model = model.with_profile(&profile);
-    models::save(context, model.artifact(), &arguments.out)?;
+    artifacts::save(context, model.artifact(), &arguments.out)?;
     let measured = match (&valid, &model.artifact().manifest().training) {
         (Some(valid), _) => evaluate::measure(context, &model, valid, None, None)?.all.metrics(),
         (None, training) => training.as_ref().and_then(|training| training.held_out.clone()),

@@ -21,7 +21,7 @@ use self::job::{Done, Job, Output, pairs_of};
 use self::sides::{Sides, Table};
 use self::top::Choice;
 use super::data::Data;
-use super::{Context, models, outputs, pace, peak_memory_bytes, storage_failure};
+use super::{Context, artifacts, outputs, pace, peak_memory_bytes, storage_failure};
 use crate::arguments::{CrossArguments, PerArgument, PrecisionArgument};
 use crate::console;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, arguments: &CrossArguments) -> Result<(), F
 /// Scores the pairs of all files that are not done yet; what to report comes back.
 fn cross(context: &Context, arguments: &CrossArguments) -> Result<Value, Failure> {
     let start = Instant::now();
-    let model = models::load(context, &arguments.model)?;
+    let model = artifacts::load(context, &arguments.model, arguments.registry.as_deref())?.model;
     let (users, ads) = (Data::open(context, &arguments.users)?, Data::open(context, &arguments.ads)?);
     let out = Store::open(&arguments.out).map_err(|error| storage_failure(&error))?;
     let sides = Sides::new(

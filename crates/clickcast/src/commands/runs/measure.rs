@@ -1,0 +1,339 @@
+//! What a run consists of, and what its files say: read once, in order, in bounded memory.
+
+use std::collections::BTreeMap;
+
+use arrow_array::{Array, ArrayRef};
+use clickcast_dataset::{CTR, Input, Step, discover, footer, prediction_metadata, row_groups, sample, text_of};
+use clickcast_gate::Scores;
+use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunStatistics};
+use clickcast_record::{Column, Feature, Kind, Need, Numeric, Schema, Side};
+use clickcast_registry::{InputRecord, Manifest, OutputRecord, Run, Runs};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::super::{Context, data, storage_failure};
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// The scores of each input, kept with the run so that the next one can be compared with it.
+const SCORES: &str = "scores.json";
+
+/// What a run consists of now.
+pub(super) fn manifest(context: &Context, run: &Run, closed: Timestamp) -> Result<Manifest, Failure> {
+    let inputs = context.runtime.block_on(discover(&run.record().input))?;
+    let mut records = Vec::with_capacity(inputs.len());
+    for input in &inputs {
+        let groups = row_groups(input, context.runtime.handle()).unwrap_or_default();
+        records.push(InputRecord {
+            key: input.object.key.clone(),
+            etag: input.object.etag.clone(),
+            rows: groups.as_ref().map(|groups| groups.iter().sum()),
+            row_groups: groups.map(|groups| groups.len() as u64),
+        });
+    }
+    let errors = context.runtime.block_on(run.rejected())?;
+    let (run_name, model) = (run.record().run.clone(), run.record().model.clone());
+    Ok(Manifest { run: run_name, closed, model, inputs: records, outputs: outputs_hashed(context, run)?, errors })
+}
+
+/// The outputs that are there, by their footers; without their bytes' hashes.
+pub(super) fn outputs(context: &Context, run: &Run) -> Result<Vec<OutputRecord>, Failure> {
+    let mut records = Vec::new();
+    for object in context.runtime.block_on(run.outputs())? {
+        let key = run.key(&format!("ctr/{}", object.key));
+        let found = match prediction_metadata(run.store(), &key, context.runtime.handle()) {
+            Ok(found) => found.unwrap_or_default(),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            // What can't be read tells nothing of itself; the audit will say so.
+            Err(_) => BTreeMap::new(),
+        };
+        let text = |key: &str| found.get(key).cloned().unwrap_or_default();
+        let range = found.get(footer::ROW_GROUPS).and_then(|range| range.split_once('-'));
+        records.push(OutputRecord {
+            key: object.key,
+            input: text(footer::INPUT),
+            input_etag: text(footer::INPUT_ETAG),
+            row_groups: range.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?))),
+            artifact: text(footer::MODEL),
+            rows: text(footer::ROWS).parse().unwrap_or_default(),
+            bytes: object.size,
+            sha256: String::new(),
+        });
+    }
+    Ok(records)
+}
+
+fn outputs_hashed(context: &Context, run: &Run) -> Result<Vec<OutputRecord>, Failure> {
+    let mut records = outputs(context, run)?;
+    for record in &mut records {
+        record.sha256 = sha256(context, run, &record.key)?;
+    }
+    Ok(records)
+}
+
+/// Whether an input has all its outputs, of this version of it.
+pub(super) fn is_done(context: &Context, input: &Input, outputs: &[OutputRecord]) -> bool {
+    let own =
+        outputs.iter().filter(|output| output.input == input.object.key && output.input_etag == input.object.etag);
+    let (mut whole, mut groups) = (false, 0);
+    for output in own {
+        match output.row_groups {
+            None => whole = true,
+            Some((first, last)) => groups += last + 1 - first,
+        }
+    }
+    let all = || row_groups(input, context.runtime.handle()).ok().flatten().map(|groups| groups.len() as u64);
+    whole || groups > 0 && all() == Some(groups)
+}
+
+/// The hash of an output's bytes, read in parts.
+fn sha256(context: &Context, run: &Run, key: &str) -> Result<String, Failure> {
+    const PART_BYTES: u64 = 8 << 20;
+    let store = run.store();
+    let hash = async {
+        let object = store.head(&run.key(&format!("ctr/{key}"))).await?;
+        let mut hash = Sha256::new();
+        for first in (0..object.size).step_by(PART_BYTES as usize) {
+            hash.update(&store.get_range(&object, first..first + PART_BYTES).await?);
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    };
+    context.runtime.block_on(hash).map_err(|error: clickcast_storage::Error| storage_failure(&error))
+}
+
+/// What is to be judged of a closed run.
+pub(super) fn statistics(
+    context: &Context,
+    run: &Run,
+    manifest: &Manifest,
+    previous: Option<BTreeMap<String, Scores>>,
+) -> Result<RunStatistics, Failure> {
+    let rows = manifest.outputs.iter().map(|output| output.rows).sum();
+    let progress = Progress::new("audit", Some(rows), context.quiet);
+    let now = context.runtime.block_on(discover(&run.record().input)).unwrap_or_default();
+    let now: BTreeMap<&str, &Input> = now.iter().map(|input| (input.object.key.as_str(), input)).collect();
+    let files = context.runtime.block_on(discover(&run.store().uri(&run.key("ctr")))).unwrap_or_default();
+    let files: BTreeMap<&str, &Input> = files.iter().map(|file| (file.object.key.as_str(), file)).collect();
+    let mut statistics = RunStatistics {
+        artifact: run.record().model.artifact.clone(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        errors: manifest.errors.iter().map(|error| (error.key.clone(), error.reason.clone())).collect(),
+        strangers: files
+            .keys()
+            .filter(|key| manifest.outputs.iter().all(|output| output.key != **key))
+            .map(|key| (*key).to_owned())
+            .collect(),
+        previous,
+    };
+    for record in &manifest.inputs {
+        let input = now.get(record.key.as_str()).copied();
+        let own: Vec<&OutputRecord> = manifest.outputs.iter().filter(|output| output.input == record.key).collect();
+        let groups = input.and_then(|input| row_groups(input, context.runtime.handle()).ok().flatten());
+        let mut audited = Vec::new();
+        for output in &own {
+            audited.push(audited_output(context, run, output, files.get(output.key.as_str()).copied(), &progress)?);
+        }
+        let is_same = input.is_some_and(|input| input.object.etag == record.etag);
+        let rows = match input.filter(|_| is_same) {
+            Some(input) => match compare_ids(context, input, groups.as_deref(), &mut audited) {
+                Err(failure) if failure.is_transient() => return Err(failure),
+                Err(_) => None,
+                Ok(rows) => rows,
+            },
+            None => None,
+        };
+        statistics.outputs.extend(audited.into_iter().map(|read| read.output));
+        statistics.inputs.push(AuditedInput {
+            key: record.key.clone(),
+            etag: record.etag.clone(),
+            etag_now: input.map(|input| input.object.etag.clone()),
+            row_groups: groups,
+            rows,
+        });
+    }
+    for output in &manifest.outputs {
+        if manifest.inputs.iter().all(|input| input.key != output.input) {
+            let file = files.get(output.key.as_str()).copied();
+            statistics.outputs.push(audited_output(context, run, output, file, &progress)?.output);
+        }
+    }
+    Ok(statistics)
+}
+
+/// Rows of the inputs, where all of them tell.
+pub(super) fn rows_in(statistics: &RunStatistics) -> Option<u64> {
+    let rows = |input: &AuditedInput| match &input.row_groups {
+        Some(groups) => Some(groups.iter().sum()),
+        None => input.rows,
+    };
+    statistics.inputs.iter().map(rows).sum()
+}
+
+/// An output as it was read, and a hash of the carried columns, row by row.
+struct ReadOutput {
+    output: AuditedOutput,
+    columns: Vec<String>,
+    ids: Option<String>,
+}
+
+/// Reads an output; of one that can't be read, or isn't there, no rows are.
+fn audited_output(
+    context: &Context,
+    run: &Run,
+    record: &OutputRecord,
+    file: Option<&Input>,
+    progress: &Progress,
+) -> Result<ReadOutput, Failure> {
+    let mut output = AuditedOutput {
+        key: record.key.clone(),
+        input: record.input.clone(),
+        input_etag: record.input_etag.clone(),
+        row_groups: record.row_groups,
+        artifact: record.artifact.clone(),
+        rows: record.rows,
+        rows_read: 0,
+        is_unchanged: false,
+        ids_agree: None,
+        scores: Scores::default(),
+    };
+    let Some(file) = file else { return Ok(ReadOutput { output, columns: Vec::new(), ids: None }) };
+    output.is_unchanged = sha256(context, run, &record.key)? == record.sha256;
+    match read_rows(context, file, &mut output, progress) {
+        Ok((columns, ids)) => Ok(ReadOutput { output, columns, ids }),
+        Err(failure) if failure.is_transient() => Err(failure),
+        Err(_) => {
+            output.rows_read = 0;
+            Ok(ReadOutput { output, columns: Vec::new(), ids: None })
+        }
+    }
+}
+
+/// Reads an output's scores and rows; its carried columns and their hash come back.
+fn read_rows(
+    context: &Context,
+    file: &Input,
+    output: &mut AuditedOutput,
+    progress: &Progress,
+) -> Result<(Vec<String>, Option<String>), Failure> {
+    let head = sample(file, context.runtime.handle(), 0)?;
+    let names = head.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    let columns: Vec<String> = names.into_iter().filter(|name| name != CTR).collect();
+    let schema = one_feature(CTR, Kind::Numeric)?;
+    let need = Need { carried: columns.clone(), ..Need::default() };
+    let mut hash = Sha256::new();
+    let own = std::slice::from_ref(file);
+    data::scan(
+        context,
+        own,
+        &schema,
+        &need,
+        |batch| batch,
+        |step| {
+            let Step::Rows(batch) = step else { return Ok(()) };
+            match batch.features.first() {
+                Some(Column::Numeric(values)) => {
+                    (0..batch.rows).for_each(|row| output.scores.add(Numeric::get(values, row)));
+                }
+                _ => return Err(Failure::input(format!("`{}` has no numbers in `{CTR}`", file.name()))),
+            }
+            hash_rows(&mut hash, &batch.carried, 0..batch.rows)?;
+            output.rows_read += batch.rows as u64;
+            progress.add(batch.rows as u64);
+            Ok(())
+        },
+    )?;
+    let ids = (!columns.is_empty()).then(|| format!("{:x?}", hash.finalize()));
+    Ok((columns, ids))
+}
+
+/// Compares what outputs carry with their input's rows; how many rows it has, where that was read.
+fn compare_ids(
+    context: &Context,
+    input: &Input,
+    groups: Option<&[u64]>,
+    outputs: &mut [ReadOutput],
+) -> Result<Option<u64>, Failure> {
+    let Some(columns) = outputs.iter().find(|read| read.ids.is_some()).map(|read| read.columns.clone()) else {
+        return Ok(None);
+    };
+    // Each output's rows, and the hash of the input's.
+    let first_row = |group: u64| groups.unwrap_or_default().iter().take(group as usize).sum::<u64>();
+    let mut ranges: Vec<(u64, u64, Sha256)> = outputs
+        .iter()
+        .map(|read| match read.output.row_groups {
+            Some((first, last)) => (first_row(first), first_row(last + 1), Sha256::new()),
+            None => (0, u64::MAX, Sha256::new()),
+        })
+        .collect();
+    let schema = one_feature(&columns[0], Kind::Categorical)?;
+    let need = Need { carried: columns.clone(), ..Need::default() };
+    let mut rows = 0;
+    let own = std::slice::from_ref(input);
+    data::scan(
+        context,
+        own,
+        &schema,
+        &need,
+        |batch| batch,
+        |step| {
+            let Step::Rows(batch) = step else { return Ok(()) };
+            let end = rows + batch.rows as u64;
+            for (first, last, hash) in &mut ranges {
+                let (from, to) = ((*first).max(rows), (*last).min(end));
+                if from < to {
+                    hash_rows(hash, &batch.carried, (from - rows) as usize..(to - rows) as usize)?;
+                }
+            }
+            rows = end;
+            Ok(())
+        },
+    )?;
+    for (read, (_, _, hash)) in outputs.iter_mut().zip(ranges) {
+        let expected = format!("{:x?}", hash.finalize());
+        read.output.ids_agree = Some(read.ids.as_ref() == Some(&expected) && read.columns == columns);
+    }
+    Ok(Some(rows))
+}
+
+/// Takes rows of columns as text: each value by its length and its bytes, a missing one by a length that none has.
+fn hash_rows(hash: &mut Sha256, columns: &[(String, ArrayRef)], rows: std::ops::Range<usize>) -> Result<(), Failure> {
+    // Column after column would make a batch's boundaries part of the hash.
+    let texts = columns.iter().map(|(name, array)| text_of(name, array)).collect::<Result<Vec<_>, _>>()?;
+    for row in rows {
+        for text in &texts {
+            if text.is_null(row) {
+                hash.update(u32::MAX.to_le_bytes());
+            } else {
+                let value = text.value(row);
+                hash.update((value.len() as u32).to_le_bytes());
+                hash.update(value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one_feature(name: &str, kind: Kind) -> Result<Schema, Failure> {
+    Schema::new(vec![Feature { name: name.to_owned(), kind, side: Side::Context }]).map_err(Failure::input)
+}
+
+/// The scores of the run that readers see now; none where there is none, or it is this one.
+pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Option<BTreeMap<String, Scores>>, Failure> {
+    let Some(published) = context.runtime.block_on(runs.published())? else { return Ok(None) };
+    if published.current.run == run.record().run {
+        return Ok(None);
+    }
+    let before = context.runtime.block_on(runs.open(&published.current.run))?;
+    match context.runtime.block_on(before.store().get(&before.key(SCORES))) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(storage_failure(&error)),
+    }
+}
+
+/// Keeps the scores for the next run's audit.
+pub(super) fn write_scores(context: &Context, run: &Run, scores: &BTreeMap<String, Scores>) -> Result<(), Failure> {
+    let bytes = serde_json::to_vec(scores).map_err(Failure::input)?;
+    data::write_object(context, &run.store().uri(&run.key(SCORES)), bytes)
+}

@@ -1,0 +1,138 @@
+//! `clickcast runs`: a day's predictions from staged to published.
+
+mod measure;
+mod page;
+mod show;
+
+use clickcast_gate::Verdict;
+use clickcast_gate::audit::{audit, together};
+use clickcast_registry::{Change, Run, RunName, Runs};
+use clickcast_storage::Store;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Context, data, storage_failure, who};
+use crate::arguments::{OutArgument, PublishArguments, RollbackRunArguments, RunArguments, RunsCommand};
+use crate::console;
+use crate::failure::Failure;
+
+pub(super) fn run(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
+    match command {
+        RunsCommand::List(arguments) => show::list(context, arguments),
+        RunsCommand::Show(arguments) => show::show(context, arguments),
+        RunsCommand::Close(arguments) => console::result(&close(context, arguments)?, context.json),
+        RunsCommand::Audit(arguments) => {
+            let audited = audit_run(context, arguments)?;
+            console::result(&audited, context.json)?;
+            say_checks(context, &audited)?;
+            verdict(&audited, &arguments.run)
+        }
+        RunsCommand::Publish(arguments) => console::result(&publish(context, arguments)?, context.json),
+        RunsCommand::Rollback(arguments) => console::result(&roll_back(context, arguments)?, context.json),
+    }
+}
+
+fn open_runs(out: &OutArgument) -> Result<Runs, Failure> {
+    Ok(Runs::new(Store::open(&out.out).map_err(|error| storage_failure(&error))?))
+}
+
+fn open(context: &Context, arguments: &RunArguments) -> Result<(Runs, Run), Failure> {
+    let runs = open_runs(&arguments.out)?;
+    let run = context.runtime.block_on(runs.open(&arguments.run))?;
+    Ok((runs, run))
+}
+
+/// Fixes what a run consists of; what to report comes back.
+pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
+    let (_, run) = open(context, arguments)?;
+    let manifest = measure::manifest(context, &run, Timestamp::now())?;
+    context.runtime.block_on(run.close(&manifest))?;
+    let rows: u64 = manifest.outputs.iter().map(|output| output.rows).sum();
+    Ok(json!({
+        "run": arguments.run,
+        "inputs": manifest.inputs.len(),
+        "outputs": manifest.outputs.len(),
+        "errors": manifest.errors.len(),
+        "rows": rows,
+        "closed": manifest.closed,
+    }))
+}
+
+/// Measures and judges a closed run, and writes what came of it into the run; what to report comes back.
+pub(super) fn audit_run(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
+    let (runs, run) = open(context, arguments)?;
+    let manifest = context.runtime.block_on(run.manifest())?.ok_or_else(|| {
+        Failure::input(format!("run `{}` is still open; `runs close` fixes what it consists of", arguments.run))
+    })?;
+    let previous = measure::previous(context, &runs, &run)?;
+    let statistics = measure::statistics(context, &run, &manifest, previous)?;
+    let judgement = audit(&statistics);
+    let rows_out = statistics.outputs.iter().map(|output| output.rows_read).sum();
+    let rows_in = measure::rows_in(&statistics);
+    let by_input = statistics.by_input();
+    measure::write_scores(context, &run, &by_input)?;
+    let page = page::page(&run, &judgement, &statistics, &together(&by_input), rows_out);
+    data::write_object(context, &run.store().uri(&run.key("audit.html")), page)?;
+    let audited = run.record_audit(Timestamp::now(), rows_in, rows_out, judgement);
+    let audited = context.runtime.block_on(audited)?;
+    Ok(json!({
+        "verdict": audited.judgement.verdict,
+        "run": arguments.run,
+        "rows_in": audited.rows_in,
+        "rows_out": audited.rows_out,
+        "checks": audited.judgement.checks,
+        "report": run.store().uri(&run.key("audit.html")),
+    }))
+}
+
+/// The checks as a table, the worst first.
+fn say_checks(context: &Context, audited: &Value) -> Result<(), Failure> {
+    if context.json {
+        return Ok(());
+    }
+    let mut rows: Vec<(u8, Vec<String>)> = Vec::new();
+    for check in audited["checks"].as_array().into_iter().flatten() {
+        let verdict = check["verdict"].as_str().unwrap_or_default();
+        let rank = ["fail", "hold", "pass"].iter().position(|known| *known == verdict).unwrap_or(0) as u8;
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        rows.push((rank, vec![verdict.to_owned(), text("name"), text("reason")]));
+    }
+    rows.sort_by_key(|(rank, _)| *rank);
+    console::say(&format!("\n{}", console::table(None, rows.into_iter().map(|(_, row)| row).collect())))
+}
+
+fn verdict(audited: &Value, run: &RunName) -> Result<(), Failure> {
+    match audited["verdict"].as_str() {
+        Some("pass") => Ok(()),
+        said => {
+            let verdict = if said == Some("hold") { Verdict::Hold } else { Verdict::Fail };
+            let what = if verdict == Verdict::Hold { "is held by" } else { "fails" };
+            let report = audited["report"].as_str().unwrap_or_default();
+            Err(Failure::gate(format!("run `{run}` {what} its audit; `{report}` says why")))
+        }
+    }
+}
+
+/// Lets readers see a run; what to report comes back.
+pub(super) fn publish(context: &Context, arguments: &PublishArguments) -> Result<Value, Failure> {
+    let PublishArguments { run: run_arguments, reason, fence } = arguments;
+    let (runs, run) = open(context, run_arguments)?;
+    let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: *fence };
+    let moved = context.runtime.block_on(runs.publish(&run, change))?;
+    Ok(json!({"run": moved.to.run, "previous": moved.from.map(|from| from.run), "manifest": moved.to.manifest}))
+}
+
+fn roll_back(context: &Context, arguments: &RollbackRunArguments) -> Result<Value, Failure> {
+    let RollbackRunArguments { run, reason, fence, out } = arguments;
+    let runs = open_runs(out)?;
+    if let Some(expected) = run {
+        let published = context.runtime.block_on(runs.published())?.map(|moves| moves.current.run);
+        if published.as_ref() != Some(expected) {
+            let now = published.map_or_else(|| "none".to_owned(), |run| format!("`{run}`"));
+            return Err(Failure::input(format!("run `{expected}` is not the published one, which is {now}")));
+        }
+    }
+    let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: *fence };
+    let moved = context.runtime.block_on(runs.roll_back(change))?;
+    Ok(json!({"run": moved.to.run, "previous": moved.from.map(|from| from.run), "manifest": moved.to.manifest}))
+}

@@ -1,0 +1,136 @@
+//! `runs list` and `runs show`.
+
+use std::time::Duration;
+
+use clickcast_registry::{Audited, Run, State};
+use serde_json::{Value, json};
+
+use super::super::models::minute;
+use super::super::{Context, data::Data};
+use super::{open, open_runs};
+use crate::arguments::{OutArgument, ShowRunArguments};
+use crate::console;
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// How often a run that is watched is looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn list(context: &Context, arguments: &OutArgument) -> Result<(), Failure> {
+    let runs = open_runs(arguments)?;
+    let names = context.runtime.block_on(runs.names())?;
+    let mut listed = Vec::new();
+    for name in names {
+        let run = context.runtime.block_on(runs.open(&name))?;
+        let state = context.runtime.block_on(run.state())?;
+        listed.push((run, state));
+    }
+    if context.json {
+        let runs: Vec<Value> = listed
+            .iter()
+            .map(|(run, state)| {
+                let record = run.record();
+                json!({"run": record.run, "state": state, "created": record.created, "model": model(run)})
+            })
+            .collect();
+        return console::result(&json!({ "runs": runs }), true);
+    }
+    let rows = listed.iter().map(|(run, state)| {
+        let record = run.record();
+        vec![record.run.to_string(), word(*state), minute(record.created), model(run)]
+    });
+    console::say(&console::table(Some(vec!["run", "state", "begun", "model"]), rows.collect()))
+}
+
+pub(super) fn show(context: &Context, arguments: &ShowRunArguments) -> Result<(), Failure> {
+    let (_, run) = open(context, &arguments.run)?;
+    if arguments.watch {
+        watch(context, &run)?;
+    }
+    let state = context.runtime.block_on(run.state())?;
+    let audited = context.runtime.block_on(run.audited())?;
+    let progress = progress(context, &run, state)?;
+    let mut object = json!({
+        "run": run.record().run,
+        "state": state,
+        "model": model(&run),
+        "id": run.record().model.artifact,
+        "input": run.record().input,
+        "inputs": progress.inputs,
+        "done": progress.done,
+        "errors": progress.errors,
+        "rows": progress.rows,
+        "created": run.record().created,
+        "verdict": audited.as_ref().map(|audited| audited.judgement.verdict),
+    });
+    if context.json {
+        object["audit"] = json!(audited);
+        return console::result(&object, true);
+    }
+    console::result(&object, false)?;
+    audited.map_or(Ok(()), |audited| say_why(&audited))
+}
+
+fn say_why(audited: &Audited) -> Result<(), Failure> {
+    let against = audited.judgement.checks.iter().filter(|check| check.verdict != clickcast_gate::Verdict::Pass);
+    let rows: Vec<Vec<String>> =
+        against.map(|check| vec![format!("{:?}", check.verdict).to_lowercase(), check.reason.clone()]).collect();
+    if rows.is_empty() { Ok(()) } else { console::say(&format!("\n{}", console::table(None, rows))) }
+}
+
+/// How much of a run is done.
+struct Done {
+    inputs: usize,
+    done: usize,
+    errors: usize,
+    rows: u64,
+}
+
+fn progress(context: &Context, run: &Run, state: State) -> Result<Done, Failure> {
+    if state != State::Open
+        && let Some(manifest) = context.runtime.block_on(run.manifest())?
+    {
+        let mut done: Vec<&str> = manifest.outputs.iter().map(|output| output.input.as_str()).collect();
+        done.sort_unstable();
+        done.dedup();
+        let rows = manifest.outputs.iter().map(|output| output.rows).sum();
+        let errors = manifest.errors.len();
+        return Ok(Done { inputs: manifest.inputs.len(), done: done.len(), errors, rows });
+    }
+    let data = Data::open(context, &run.record().input)?;
+    let outputs = super::measure::outputs(context, run)?;
+    let errors = context.runtime.block_on(run.rejected())?.len();
+    let rows = outputs.iter().map(|output| output.rows).sum();
+    let done = data.inputs.iter().filter(|input| super::measure::is_done(context, input, &outputs)).count();
+    Ok(Done { inputs: data.inputs.len(), done, errors, rows })
+}
+
+/// One bar for the whole run, until every input is done or the run is closed.
+fn watch(context: &Context, run: &Run) -> Result<(), Failure> {
+    let data = Data::open(context, &run.record().input)?;
+    let bar = Progress::new("run", data.rows_total(), context.quiet);
+    let mut shown = 0;
+    loop {
+        let state = context.runtime.block_on(run.state())?;
+        let done = progress(context, run, state)?;
+        bar.add(done.rows.saturating_sub(shown));
+        shown = shown.max(done.rows);
+        if state != State::Open || done.done + done.errors >= done.inputs {
+            return Ok(());
+        }
+        std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// `NAME@VERSION` where the model is from a registry, else its hash.
+fn model(run: &Run) -> String {
+    let model = &run.record().model;
+    match (&model.name, model.version) {
+        (Some(name), Some(version)) => format!("{name}@{version}"),
+        _ => model.artifact.clone(),
+    }
+}
+
+fn word(state: State) -> String {
+    format!("{state:?}").to_lowercase()
+}

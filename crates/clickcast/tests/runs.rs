@@ -1,0 +1,204 @@
+//! A day's predictions: staged, closed, audited, published, rolled back; and what an audit finds.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use serde_json::Value;
+use support::World;
+
+/// Four days of impressions, and a model of the first, promoted by force: there is no gate's word yet.
+fn world() -> World {
+    let world = World::new();
+    world.json("synth --rows 40000 --days 4 --out days --schema features.toml");
+    world.json("train --data days/dt=2026-01-05 --schema features.toml --family lr --out model");
+    world.json("models register --name ctr --model model --registry registry");
+    world.json("models promote ctr@1 --channel champion --force --reason first --registry registry");
+    world
+}
+
+fn predict(world: &World, day: &str) {
+    let run = format!("--data days/dt={day} --out out --run dt={day}");
+    world.json(&format!("predict --model ctr@champion --registry registry {run}"));
+}
+
+#[test]
+fn a_run_is_published_only_after_a_passing_audit_and_rolled_back_in_one_write() {
+    let world = world();
+    for (day, previous) in [("2026-01-06", None), ("2026-01-07", Some("dt=2026-01-06"))] {
+        predict(&world, day);
+        assert_eq!(world.json(&format!("runs show dt={day} --out out"))["state"], "open");
+        assert_eq!(world.run(&format!("runs publish dt={day} --out out")).code, 2, "it is open");
+        assert_eq!(world.run(&format!("runs audit dt={day} --out out")).code, 2, "it is open");
+        world.json(&format!("runs close dt={day} --out out"));
+        assert_eq!(world.run(&format!("runs publish dt={day} --out out")).code, 3, "it was not audited");
+        let audited = world.json(&format!("runs audit dt={day} --out out"));
+        assert_eq!(audited["verdict"], "pass", "{audited}");
+        assert_eq!(audited["rows_in"], audited["rows_out"]);
+        assert_eq!(world.json(&format!("runs show dt={day} --out out"))["state"], "audited");
+        let published = world.json(&format!("runs publish dt={day} --out out"));
+        assert_eq!(published["previous"].as_str(), previous);
+    }
+    let back = world.json("runs rollback --reason wrong --out out");
+    assert_eq!(back["run"], "dt=2026-01-06");
+    assert_eq!(world.json("runs show dt=2026-01-07 --out out")["state"], "audited");
+    assert_eq!(world.run("runs rollback --out out").code, 2, "there is nothing before the first");
+    let page = std::fs::read_to_string(world.path("out/runs/dt=2026-01-07/audit.html")).unwrap();
+    assert!(page.contains("the run before"), "the page compares");
+}
+
+#[test]
+fn a_run_keeps_its_model_and_settings_and_what_came_after_its_end_is_refused() {
+    let world = world();
+    predict(&world, "2026-01-06");
+    let again = world.json(
+        "predict --model ctr@champion --registry registry --data days/dt=2026-01-06 --out out --run dt=2026-01-06",
+    );
+    assert_eq!((&again["rows"], &again["skipped"]), (&0.into(), &1.into()));
+    world.json("train --data days/dt=2026-01-06 --schema features.toml --family lr --out other");
+    for (arguments, part) in [
+        ("--model other --data days/dt=2026-01-06", "model"),
+        ("--model model --data days/dt=2026-01-06 --precision f64", "precision"),
+        ("--model model --data days/dt=2026-01-07", "input"),
+    ] {
+        let ended = world.run(&format!("predict {arguments} --out out --run dt=2026-01-06 --quiet"));
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    world.json("runs close dt=2026-01-06 --out out");
+    world.json("runs close dt=2026-01-06 --out out");
+    std::fs::copy(world.path("days/dt=2026-01-07/impressions.parquet"), world.path("days/dt=2026-01-06/late.parquet"))
+        .unwrap();
+    let late = world.run("predict --model model --data days/dt=2026-01-06 --out out --run dt=2026-01-06 --quiet");
+    assert!(late.code == 2 && late.stderr.contains("is closed"), "{}", late.stderr);
+    let closed = world.run("runs close dt=2026-01-06 --out out");
+    assert!(closed.code == 2 && closed.stderr.contains("closed already"), "{}", closed.stderr);
+}
+
+#[test]
+fn an_input_that_can_never_be_scored_is_noted_and_holds_the_audit() {
+    let world = world();
+    world.write("days/dt=2026-01-06/broken.parquet", "PAR1 no file");
+    let ended = world.run(
+        "predict --model ctr@champion --registry registry --data days/dt=2026-01-06 --out out --run r --json --quiet",
+    );
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    let outcome: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&outcome["rows"], &outcome["errors"]), (&10_000.into(), &1.into()), "the others are scored");
+    assert!(world.path("out/runs/r/errors/broken.parquet.json").exists());
+    world.json("runs close r --out out");
+    let audit = world.run("runs audit r --out out --json --quiet");
+    assert_eq!(audit.code, 3);
+    assert!(audit.stdout.contains("\"verdict\":\"hold\""), "{}", audit.stdout);
+    assert_eq!(world.run("runs publish r --out out").code, 3);
+    // Once it is mended, another run is whole.
+    std::fs::remove_file(world.path("days/dt=2026-01-06/broken.parquet")).unwrap();
+    world.json("predict --model ctr@champion --registry registry --data days/dt=2026-01-06 --out out --run r2");
+    world.json("runs close r2 --out out");
+    assert_eq!(world.json("runs audit r2 --out out")["verdict"], "pass");
+}
+
+/// Something that goes wrong with a run, before or after it is closed, and the check that finds it.
+struct Sabotage {
+    found_by: &'static str,
+    before_close: bool,
+    act: fn(&World),
+}
+
+const INPUT: &str = "in/part.csv";
+const OUTPUT: &str = "out/runs/r/ctr/part.csv.parquet";
+
+#[test]
+fn an_audit_finds_whatever_went_wrong_with_the_files() {
+    let before = |found_by, act| Sabotage { found_by, before_close: true, act };
+    let after = |found_by, act| Sabotage { found_by, before_close: false, act };
+    let table = [
+        before("coverage", |world| std::fs::remove_file(world.path(OUTPUT)).unwrap()),
+        before("coverage", |world| copy(world, OUTPUT, "out/runs/r/ctr/twice.parquet")),
+        // Predictions of the same rows in another order, of fewer, of more, or by another model.
+        before("ids", |world| forge(world, "model", |lines| lines[1..].reverse())),
+        before("rows", |world| forge(world, "model", |lines| lines.truncate(lines.len() / 2))),
+        before("rows", |world| forge(world, "model", |lines| lines.extend_from_within(1..))),
+        before("model", |world| forge(world, "yesterday", |_| {})),
+        after("checksums", |world| spoil(world, OUTPUT)),
+        after("inputs_unchanged", |world| spoil(world, INPUT)),
+        after("inputs_unchanged", |world| std::fs::remove_file(world.path(INPUT)).unwrap()),
+        after("strangers", |world| copy(world, OUTPUT, "out/runs/r/ctr/late.parquet")),
+    ];
+    let world = World::new();
+    world.json("synth --rows 3000 --days 1 --out in/part.csv --schema features.toml");
+    world.json("synth --rows 3000 --days 1 --seed 2 --out yesterday.csv");
+    world.json("train --data in --schema features.toml --family lr --out model");
+    world.json("train --data yesterday.csv --schema features.toml --family lr --out yesterday");
+    let input = std::fs::read(world.path(INPUT)).unwrap();
+    for Sabotage { found_by, before_close, act } in table {
+        world.write(INPUT, &input);
+        world.json("predict --model model --data in --out out --run r");
+        if before_close {
+            act(&world);
+        }
+        world.json("runs close r --out out");
+        if !before_close {
+            act(&world);
+        }
+        let ended = world.run("runs audit r --out out --json --quiet");
+        assert_eq!(ended.code, 3, "{found_by}: {}{}", ended.stdout, ended.stderr);
+        let audited: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let checks = audited["checks"].as_array().unwrap();
+        let is_found = checks.iter().any(|check| check["name"] == found_by && check["verdict"] != "pass");
+        assert!(is_found, "{found_by}: {audited}");
+        assert_eq!(world.run("runs publish r --out out").code, 3);
+        std::fs::remove_dir_all(world.path("out")).unwrap();
+    }
+}
+
+fn copy(world: &World, from: &str, to: &str) {
+    std::fs::copy(world.path(from), world.path(to)).unwrap();
+}
+
+/// Changes a byte in the middle.
+fn spoil(world: &World, file: &str) {
+    let mut bytes = std::fs::read(world.path(file)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    world.write(file, bytes);
+}
+
+/// Puts predictions of other lines, or by another model, in the place of the output: its footer tells of the true input.
+fn forge(world: &World, model: &str, change: fn(&mut Vec<&str>)) {
+    let path = world.path(INPUT);
+    let kept = std::fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = kept.lines().collect();
+    change(&mut lines);
+    let forged = lines.join("\n") + "\n";
+    world.write("forged-in/part.csv", forged);
+    world.json(&format!("predict --model {model} --data forged-in --out out --run forged"));
+    let bytes = std::fs::read(world.path("out/runs/forged/ctr/part.csv.parquet")).unwrap();
+    world.write(OUTPUT, retold(world, bytes));
+    std::fs::remove_dir_all(world.path("out/runs/forged")).unwrap();
+}
+
+/// The bytes of a file of predictions with the true input's ETag in the footer, in the place of the forged one's.
+fn retold(world: &World, mut bytes: Vec<u8>) -> Vec<u8> {
+    let etag_of = |bytes: &[u8]| {
+        let at = find(bytes, b"clickcast.input_etag").unwrap() + b"clickcast.input_etag".len();
+        // Then a field of the footer's protocol: its type, its length, its bytes.
+        let length = usize::from(bytes[at + 1]);
+        at + 2..at + 2 + length
+    };
+    let truth = std::fs::read(world.path(OUTPUT)).unwrap();
+    let (from, to) = (etag_of(&truth), etag_of(&bytes));
+    let length = bytes.len();
+    let (old, new) = (to.len() as i64, from.len() as i64);
+    bytes[to.start - 1] = from.len() as u8;
+    bytes.splice(to, truth[from].iter().copied());
+    // The footer's length stands before the last four bytes.
+    let footer = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap());
+    let at = bytes.len() - 8;
+    bytes[at..at + 4].copy_from_slice(&((i64::from(footer) + new - old) as u32).to_le_bytes());
+    assert_eq!(bytes.len() as i64, length as i64 + new - old);
+    bytes
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}

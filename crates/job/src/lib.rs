@@ -1,0 +1,7 @@
+//! Scores partitions exactly once in effect: what is scored follows from the input alone, and the output is the commit.
+
+mod ranges;
+mod score;
+
+pub use ranges::{RANGE_ROWS, ranges};
+pub use score::{Error, Piece, Scored, Scorer};

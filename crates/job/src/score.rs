@@ -1,0 +1,195 @@
+//! Scores pieces of inputs, and writes each to a file of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use clickcast_dataset::{Input, Precision, PredictionWriter, Scan, Step, footer, prediction_metadata, scan};
+use clickcast_model::{Model, Scratch};
+use clickcast_record::{Batch, Need};
+use clickcast_storage::Store;
+use tokio::runtime::Handle;
+
+/// Batches in flight for each thread: one worked on, and some to even out parts of unequal cost. A batch of 32,768 rows and
+/// 40 columns takes up to 10 MiB.
+const BATCHES_PER_THREAD: usize = 6;
+
+/// An input, or some of its row groups, and the file that its predictions go to.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// What is read; see [`Input::row_groups`] for some of it.
+    pub input: Input,
+    /// The output's key.
+    pub output: String,
+    /// Whether an output that is there already is left alone, by a put that succeeds once.
+    pub once: bool,
+}
+
+/// A model, and how it scores.
+#[derive(Debug)]
+pub struct Scorer<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Columns carried to the predictions.
+    pub carried: Vec<String>,
+    /// Numbers of the predictions.
+    pub precision: Precision,
+    /// The run, for the footers.
+    pub run: Option<String>,
+    /// Where predictions go.
+    pub out: &'a Store,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Does input and output.
+    pub handle: &'a Handle,
+}
+
+/// What came of some pieces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scored {
+    /// Rows scored.
+    pub rows: u64,
+    /// Pieces written.
+    pub written: usize,
+    /// Pieces that somebody else wrote in the meantime.
+    pub lost: usize,
+}
+
+/// A piece that could not be scored.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct Error {
+    /// Its number among those given; the ones before it are done.
+    pub piece: usize,
+    /// What came of those before it.
+    pub scored: Scored,
+    source: Box<Source>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Source {
+    #[error(transparent)]
+    Dataset(#[from] clickcast_dataset::Error),
+    #[error(transparent)]
+    Model(#[from] clickcast_model::Error),
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Error {
+    /// Whether repeating it may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match &*self.source {
+            Source::Dataset(error) => error.is_transient(),
+            Source::Model(_) => false,
+            Source::Stopped => true,
+        }
+    }
+
+    /// Whether it was told to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(*self.source, Source::Stopped)
+    }
+}
+
+impl Scorer<'_> {
+    /// What an output's footer says of how it came to be, and by which a later look knows it.
+    #[must_use]
+    pub fn metadata(&self, piece: &Piece) -> BTreeMap<String, String> {
+        let object = &piece.input.object;
+        let columns = format!("{};{:?}", self.carried.join(","), self.precision);
+        let mut pairs = vec![
+            (footer::MODEL, self.model.artifact().id().to_owned()),
+            (footer::INPUT, object.key.clone()),
+            (footer::INPUT_ETAG, object.etag.clone()),
+            (footer::COLUMNS, columns),
+        ];
+        pairs.extend(piece.input.row_groups().map(|(first, last)| (footer::ROW_GROUPS, format!("{first}-{last}"))));
+        pairs.extend(self.run.iter().map(|run| (footer::RUN, run.clone())));
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// Whether a piece's output is there, of this model and this version of the input.
+    ///
+    /// # Errors
+    /// Where the store can't be read for a reason that may pass.
+    pub fn is_done(&self, piece: &Piece) -> Result<bool, clickcast_dataset::Error> {
+        let wanted = self.metadata(piece);
+        match prediction_metadata(self.out, &piece.output, self.handle) {
+            Ok(Some(found)) => Ok(wanted.iter().all(|(key, value)| found.get(key) == Some(value))),
+            Ok(None) => Ok(false),
+            Err(error) if error.is_transient() => Err(error),
+            // What can't be read isn't done: it is written anew.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Scores pieces, in order; `go_on` gets the rows of each batch that is written, and says whether to.
+    ///
+    /// # Errors
+    /// With the number of the piece that failed, or at which it was stopped; nothing of it is under its output's name.
+    pub fn score(&self, pieces: &[Piece], mut go_on: impl FnMut(u64) -> bool) -> Result<Scored, Error> {
+        // Scratch memory outlives a batch: as many as threads are ever in use at once.
+        let scratches: Mutex<Vec<Scratch>> = Mutex::default();
+        let lock = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        let map = |batch: Batch| {
+            let mut scratch = lock().pop().unwrap_or_default();
+            let mut scores = Vec::new();
+            let scored = self.model.score(&batch, &mut scratch, &mut scores);
+            lock().push(scratch);
+            scored.map(|()| (batch.carried, scores))
+        };
+        let inputs: Vec<Input> = pieces.iter().map(|piece| piece.input.clone()).collect();
+        let need = Need { carried: self.carried.clone(), ..Need::default() };
+        let scan_of = Scan {
+            inputs: &inputs,
+            schema: self.model.schema(),
+            need: &need,
+            threads: self.threads,
+            batches_max: self.threads * BATCHES_PER_THREAD,
+            handle: self.handle,
+        };
+        let (mut writer, mut ended, mut scored) = (None, 0, Scored::default());
+        let done = scan(scan_of, map, |step| {
+            match step {
+                Step::Begin(index) => writer = Some(self.begin(&pieces[index])?),
+                Step::Rows(batch) => {
+                    let (carried, scores) = batch?;
+                    if let Some(writer) = &mut writer {
+                        writer.write(&carried, &scores)?;
+                    }
+                    scored.rows += scores.len() as u64;
+                    if !go_on(scores.len() as u64) {
+                        return Err(Source::Stopped);
+                    }
+                }
+                Step::End(index) => {
+                    if let Some(writer) = writer.take() {
+                        self.end(writer, &pieces[index], &mut scored)?;
+                    }
+                    ended += 1;
+                }
+            }
+            Ok(())
+        });
+        done.map(|()| scored).map_err(|source| Error { piece: ended, scored, source: Box::new(source) })
+    }
+
+    fn begin(&self, piece: &Piece) -> Result<PredictionWriter, Source> {
+        let create = if piece.once { PredictionWriter::create_new } else { PredictionWriter::create };
+        Ok(create(self.out, &piece.output, self.handle, self.precision, self.metadata(piece))?)
+    }
+
+    fn end(&self, writer: PredictionWriter, piece: &Piece, scored: &mut Scored) -> Result<(), Source> {
+        match writer.finish() {
+            Ok(_) => scored.written += 1,
+            // Somebody else was faster, or this process's first answer was lost: the bytes are the same.
+            Err(error) => match self.is_done(piece) {
+                Ok(true) if piece.once => scored.lost += 1,
+                _ => return Err(error.into()),
+            },
+        }
+        Ok(())
+    }
+}
