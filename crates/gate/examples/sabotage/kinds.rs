@@ -165,10 +165,11 @@ fn borrow(
     borrowed
 }
 
-/// The circumstances of an earlier row.
+/// The circumstances of an earlier row; where there are no sides, half of the columns.
 fn stale(table: &Table, strength: f64, chance: &mut Chance) -> Table {
-    let mut columns = side(table, Side::Context);
-    columns.truncate(table.columns.len() - 1);
+    let circumstances = side(table, Side::Context);
+    let all = table.columns.len();
+    let columns = if circumstances.len() < all { circumstances } else { (all / 2..all).collect() };
     borrow(table, &columns, strength, chance, |place, chance| place.saturating_sub(1 + chance.below(2_000)))
 }
 

@@ -71,26 +71,17 @@ pub(crate) const AUC_LOSS: Limits = limits(0.01, 0.03);
 /// The logarithm of predicted over clicked, beyond three deviations of chance: 0.12 costs less than 0.2 %.
 pub(crate) const CALIBRATION: Limits = limits(0.12, 0.5);
 /// What a correction by the values of one feature would win, beyond what it would win for the champion.
-pub(crate) const CALIBRATION_BY_VALUE: Limits = limits(0.005, 0.05);
+pub(crate) const CALIBRATION_BY_VALUE: Limits = limits(0.008, 0.05);
 /// The same without a champion, beyond chance: then it holds what has drifted since the last day learned too.
 pub(crate) const CALIBRATION_BY_VALUE_ALONE: Limits = limits(0.025, 0.1);
-/// The logarithm of the mean score over the champion's, on the same rows; more where clicks are few, see [`by_clicks`].
-pub(crate) const SCORE_LEVEL: Limits = limits(0.12, 0.5);
-pub(crate) const SCORE_LEVEL_SPREAD: f64 = 5.0;
-/// Population stability of the candidate's scores against the champion's on the same rows (Siddiqi 2006: 0.1 and 0.25);
-/// more where clicks are few, for a level that is off by 0.3 is a PSI of 0.15.
-pub(crate) const SCORE_DRIFT: Limits = limits(0.1, 0.4);
-pub(crate) const SCORE_DRIFT_SPREAD: f64 = 6.0;
+/// The logarithm of the mean score over the champion's, on the same rows, beyond what it was on labelled rows.
+pub(crate) const SCORE_LEVEL: Limits = limits(0.15, 0.5);
+/// Population stability of the candidate's scores against the champion's on the same rows, beyond that on labelled rows
+/// (Siddiqi 2006: 0.1 and 0.25).
+pub(crate) const SCORE_DRIFT: Limits = limits(0.1, 0.25);
 /// The same against its own scores of the labelled day.
 pub(crate) const SCORE_SHIFT: Limits = limits(0.15, 0.5);
 /// What the candidate would lose if the champion's scores were true.
 pub(crate) const DIVERGENCE: Limits = limits(0.05, 0.2);
 /// Spearman's correlation with the champion's scores within a slice.
-pub(crate) const RANK_CORRELATION: Limits = limits(0.5, 0.2);
-
-/// Limits that are wider by `spread` over the root of a day's clicks: two models' levels are fitted on about a day each, and
-/// an honest one is off by what chance makes of so many clicks.
-pub(crate) fn by_clicks(limits: Limits, spread: f64, clicks: f64) -> Limits {
-    let more = spread / clicks.max(1.0).sqrt();
-    Limits { hold: limits.hold + more, fail: limits.fail + more }
-}
+pub(crate) const RANK_CORRELATION: Limits = limits(0.4, 0.2);

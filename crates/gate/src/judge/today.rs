@@ -26,6 +26,8 @@ pub struct Drift {
     pub missing: f64,
     /// What the feature moves the score by, in shares of the entropy.
     pub influence: f64,
+    /// Whether it never varied on the days known: nothing can have been learned from it.
+    pub constant: bool,
 }
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
@@ -33,7 +35,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let labelled = &evidence.labelled.profile;
     let learned: Vec<&Profile> =
         [evidence.champion_profile(), evidence.candidate.profile].into_iter().flatten().collect();
-    checks.extend(drift("labelled", evidence.labelled, &learned));
+    checks.extend(drift("labelled", evidence.labelled, evidence.labelled, &learned));
     // Only what the champion learned from is known to be joined right.
     checks.extend(
         evidence
@@ -48,7 +50,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
         return checks;
     };
     let known: Vec<&Profile> = [Some(labelled), evidence.candidate.profile].into_iter().flatten().collect();
-    checks.extend(drift("today", today, &known));
+    checks.extend(drift("today", today, evidence.labelled, &known));
     checks.push(joint("today_joint", &today.profile, &known, DETERMINES_DROP));
     checks.push(unseen(evidence.labelled, today));
     checks
@@ -81,9 +83,17 @@ pub fn drifts(observed: &Observed, known: &[&Profile]) -> Vec<Drift> {
             largest: (largest.largest, largest.bin),
             missing: (missing(&all) - most - chance).max(0.0),
             influence: influence(observed, index),
+            constant: same_bin(&days),
         })
     };
     observed.profile.features.iter().enumerate().filter_map(one).collect()
+}
+
+/// Whether all known rows are in one bin.
+fn same_bin(days: &Known) -> bool {
+    let mut bins = days.counts().flat_map(|counts| counts.keys());
+    let first = bins.next();
+    bins.all(|bin| Some(bin) == first)
 }
 
 /// What a feature moves the candidate's score by, in shares of the entropy: the spread of the mean log-odds over its values.
@@ -97,10 +107,15 @@ fn influence(observed: &Observed, feature: usize) -> f64 {
     0.5 * rate * (1.0 - rate) * variance / entropy(rate)
 }
 
-fn drift(what: &str, observed: &Observed, known: &[&Profile]) -> Vec<Check> {
+/// `labelled` tells what features move, too: one that is stuck today moves nothing today.
+fn drift(what: &str, observed: &Observed, labelled: &Observed, known: &[&Profile]) -> Vec<Check> {
     let drifts = drifts(observed, known);
     let name = |drift: &Drift| observed.profile.features[drift.feature].name.clone();
-    let heard = drifts.iter().filter(|drift| drift.influence >= INFLUENCE_MIN);
+    // What the model doesn't listen to does no harm; but a feature whose values are all new is not heard because they are.
+    let heard = drifts.iter().filter(|drift| {
+        let influence = drift.influence.max(influence(labelled, drift.feature));
+        influence >= INFLUENCE_MIN || (drift.excess >= OTHER_DAY_DIVERGENCE.fail && !drift.constant)
+    });
     let mut checks = Vec::new();
     let mut graded = |check: &str, finding: Option<(f64, &Drift)>, limits: Limits, say: &dyn Fn(&Drift) -> String| {
         checks.push(match finding {
