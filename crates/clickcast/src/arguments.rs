@@ -1,12 +1,16 @@
 //! The command line: a contract that scripts rely on.
 
+mod queue;
 mod registry;
+mod worker;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use queue::*;
 pub(crate) use registry::*;
+pub(crate) use worker::WorkerArguments;
 
 /// Predicts click-through rates in bulk: learns from impression logs, or takes a LightGBM model as
 /// it is, and scores feature files on disk or in an object store.
@@ -78,6 +82,13 @@ pub(crate) enum Command {
     Models(ModelsArguments),
     /// Close, audit and publish a day's predictions
     Runs(RunsArguments),
+    /// Score what a queue asks for, until stopped
+    #[command(
+        after_help = "Example:\n  clickcast worker --queue sqlite:///tmp/day.db --registry registry/ --model ctr@champion --out predictions/"
+    )]
+    Worker(WorkerArguments),
+    /// Send messages to a queue, and see what became of them
+    Queue(QueueArguments),
 }
 
 /// Arguments of `demo`.

@@ -51,6 +51,18 @@ pub enum Precision {
     F64,
 }
 
+/// What a file may take the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Whatever is there.
+    Any,
+    /// Nothing: of several writers at once, one succeeds.
+    Free,
+    /// The version with this ETag. Its successor is held in memory until it is whole: no store takes such a condition at the
+    /// end of an upload by parts.
+    Of(String),
+}
+
 /// Writes one file of predictions: the carried columns, then `ctr`.
 pub struct PredictionWriter {
     file: ParquetWriter,
@@ -75,18 +87,20 @@ impl PredictionWriter {
         Ok(Self { file, precision, metadata, rows: 0 })
     }
 
-    /// As [`PredictionWriter::create`], for a file that isn't there yet: of several at once, one can be finished.
+    /// As [`PredictionWriter::create`], in the place of what `place` says: where something else is there by the end, the
+    /// file can't be finished.
     ///
     /// # Errors
     /// As [`PredictionWriter::create`].
-    pub fn create_new(
+    pub fn create_at(
+        place: &Place,
         store: &Store,
         key: &str,
         handle: &Handle,
         precision: Precision,
         metadata: BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        let file = ParquetWriter::new(Out::once(store, key, handle), store.uri(key), None)?;
+        let file = ParquetWriter::new(Out::at(place, store, key, handle), store.uri(key), None)?;
         Ok(Self { file, precision, metadata, rows: 0 })
     }
 
@@ -334,30 +348,56 @@ fn begin(file: &str, schema: SchemaRef) -> Result<ArrowWriter<Vec<u8>>, Error> {
 
 /// Bytes on their way to a store.
 pub(crate) struct Out {
-    writer: Writer,
+    form: OutForm,
     handle: Handle,
+}
+
+enum OutForm {
+    Streamed(Writer),
+    /// All of it, to take the place of the version with this ETag.
+    Held {
+        bytes: Vec<u8>,
+        store: Store,
+        key: String,
+        etag: String,
+    },
 }
 
 impl Out {
     pub(crate) fn new(store: &Store, key: &str, handle: &Handle) -> Self {
-        Self { writer: store.writer(key), handle: handle.clone() }
+        Self::at(&Place::Any, store, key, handle)
     }
 
-    /// An object that isn't there yet.
-    fn once(store: &Store, key: &str, handle: &Handle) -> Self {
-        Self { writer: store.writer_new(key), handle: handle.clone() }
+    fn at(place: &Place, store: &Store, key: &str, handle: &Handle) -> Self {
+        let form = match place {
+            Place::Any => OutForm::Streamed(store.writer(key)),
+            Place::Free => OutForm::Streamed(store.writer_new(key)),
+            Place::Of(etag) => {
+                OutForm::Held { bytes: Vec::new(), store: store.clone(), key: key.to_owned(), etag: etag.clone() }
+            }
+        };
+        Self { form, handle: handle.clone() }
     }
 
     /// Sends what is buffered once it is more than `bytes_min`.
     pub(crate) fn send(&mut self, buffer: &mut Vec<u8>, bytes_min: usize) -> Result<(), Error> {
         if buffer.len() > bytes_min {
-            let bytes = std::mem::take(buffer);
-            self.handle.block_on(self.writer.write(bytes.into()))?;
+            match &mut self.form {
+                OutForm::Streamed(writer) => self.handle.block_on(writer.write(std::mem::take(buffer).into()))?,
+                OutForm::Held { bytes, .. } => bytes.append(buffer),
+            }
         }
         Ok(())
     }
 
     pub(crate) fn finish(self) -> Result<u64, Error> {
-        Ok(self.handle.block_on(self.writer.finish())?)
+        match self.form {
+            OutForm::Streamed(writer) => Ok(self.handle.block_on(writer.finish())?),
+            OutForm::Held { bytes, store, key, etag } => {
+                let length = bytes.len() as u64;
+                self.handle.block_on(store.update(&key, bytes.into(), &etag))?;
+                Ok(length)
+            }
+        }
     }
 }

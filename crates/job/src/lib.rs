@@ -4,6 +4,7 @@ pub mod message;
 pub mod protocol;
 mod ranges;
 mod score;
+pub mod worker;
 
 pub use ranges::{RANGE_ROWS, ranges};
-pub use score::{Error, Piece, Scored, Scorer, Told};
+pub use score::{Error, Piece, Scored, Scorer, Told, carried};

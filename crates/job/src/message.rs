@@ -17,6 +17,9 @@ pub const SUCCESS: &str = "_SUCCESS";
 pub struct Task {
     /// The object's URI, such as `s3://bucket/in/dt=2026-11-24/part-7.parquet`.
     pub object: String,
+    /// The URI of the folder or prefix of the run's inputs, where it is not the one that the object is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Only these row groups, first and last, of this very version of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
@@ -39,7 +42,7 @@ impl Task {
     /// The task of scoring a whole object, in the run that its folder names.
     #[must_use]
     pub fn new(object: impl Into<String>) -> Self {
-        Self { object: object.into(), range: None, run: None }
+        Self { object: object.into(), folder: None, range: None, run: None }
     }
 
     /// The message that says it.
@@ -48,19 +51,24 @@ impl Task {
         serde_json::json!({"clickcast": self}).to_string()
     }
 
-    /// The URI of the object's folder, and the object's name there.
+    /// The URI of the folder of the run's inputs, and the object's key there.
     #[must_use]
-    pub fn folder_and_name(&self) -> (&str, &str) {
+    pub fn folder_and_key(&self) -> (&str, &str) {
+        let key_below = |folder: &str| self.object.strip_prefix(folder)?.strip_prefix('/');
+        let named = self.folder.as_deref().map(|folder| folder.trim_end_matches('/'));
+        if let Some((folder, key)) = named.and_then(|folder| Some((folder, key_below(folder)?))) {
+            return (folder, key);
+        }
         self.object.rsplit_once('/').unwrap_or((".", &self.object))
     }
 
     /// Whether it is the end of a folder, not an input.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.folder_and_name().1 == SUCCESS
+        self.object.rsplit('/').next() == Some(SUCCESS)
     }
 
-    /// The run: the one it names, or the input's folder. Of Hive folders in a row, all: the hours of two days have the same names.
+    /// The run: the one it names, or the inputs' folder. Of Hive folders in a row, all: the hours of two days have the same names.
     ///
     /// # Errors
     /// In one sentence, where the folder's name makes no run's name.
@@ -68,7 +76,7 @@ impl Task {
         if let Some(run) = &self.run {
             return Ok(run.clone());
         }
-        let (folder, _) = self.folder_and_name();
+        let (folder, _) = self.folder_and_key();
         let path = folder.split_once("://").map_or(folder, |(_, path)| path);
         let folders: Vec<&str> = path.split('/').filter(|folder| !folder.is_empty()).collect();
         let hive = folders.iter().rev().take_while(|folder| folder.contains('=')).count();
@@ -264,6 +272,9 @@ mod tests {
         ] {
             assert_eq!(Task::new(object).run().unwrap().as_str(), run, "{object}");
         }
+        let deep = Task { folder: Some("in/today/".to_owned()), ..Task::new("in/today/deep/part.csv") };
+        assert_eq!(deep.folder_and_key(), ("in/today", "deep/part.csv"));
+        assert_eq!(deep.run().unwrap().as_str(), "today");
         assert!(Task::new("s3://b/a b/part.csv").run().unwrap_err().contains("no folder"));
         assert!(Task::new("part.csv").run().is_err());
     }

@@ -11,8 +11,10 @@ use std::time::Duration;
 pub enum Action {
     /// Look at the input, its run and its outputs.
     Look,
-    /// Send work items for the ranges of a large input.
-    Split,
+    /// Send what the message asks for as messages of their own: the ranges of a large input, or itself anew.
+    HandOn,
+    /// Fix what the run consists of.
+    Close,
     /// Score it to its output, by a put that succeeds once.
     Score,
     /// Look whether the output is there, whole, of this input and model.
@@ -40,10 +42,14 @@ pub enum Event {
     Done,
     /// Its output is missing, or of an older version of the input.
     Missing,
-    /// It is of several ranges, some of which are missing.
-    Large,
-    /// Its work items are in the queue.
-    Sent,
+    /// It asks for several things, such as the missing ranges of a large input.
+    Several,
+    /// What it asks for is in the queue.
+    HandedOn,
+    /// It ends a run, all inputs of which have their outputs.
+    Ready,
+    /// It ends a run that is not so far; the message was received so many times.
+    Unready(u32),
     /// The output was put, or somebody else's is there.
     Scored,
     /// What was verified is not there.
@@ -60,31 +66,39 @@ pub enum Event {
     Failed(u32),
     /// Another worker may have the message by now.
     LeaseLost,
-    /// This worker is to end.
-    Drained,
+    /// This worker is to end; the message was received so many times.
+    Drained(u32),
 }
 
-/// What to do after an event.
+/// Receptions after which a message that is not at fault is sent anew: queues take one that was received some more times for
+/// one that kills its workers, and bury it.
+const RECEIVES_MAX: u32 = 4;
+
+/// What to do after an event; `jitter` is from 0 to 1.
 #[must_use]
 pub fn next(event: &Event, jitter: f64) -> Action {
     match event {
         Event::Received => Action::Look,
         Event::Missing => Action::Score,
-        Event::Large => Action::Split,
+        Event::Several => Action::HandOn,
+        Event::Ready => Action::Close,
         Event::Scored => Action::Verify,
-        Event::Done | Event::Sent => Action::Acknowledge,
+        Event::Done | Event::HandedOn => Action::Acknowledge,
         Event::Bad(reason) => Action::Reject(reason.clone()),
         // The run knows of it before the queue forgets it.
         Event::Rejected(reason) | Event::Refused(reason) => Action::Bury(reason.clone()),
+        Event::Failed(RECEIVES_MAX..) | Event::Unready(RECEIVES_MAX..) | Event::Drained(RECEIVES_MAX..) => {
+            Action::HandOn
+        }
+        Event::Failed(receives) | Event::Unready(receives) => Action::Leave(backoff(*receives, jitter)),
         Event::Vanished => Action::Leave(backoff(1, jitter)),
-        Event::Failed(receives) => Action::Leave(backoff(*receives, jitter)),
-        Event::Drained => Action::Release,
+        Event::Drained(_) => Action::Release,
         Event::Settled | Event::LeaseLost => Action::Forget,
     }
 }
 
 /// The first wait after a failure that may pass.
-const BACKOFF_MIN_S: f64 = 1.0;
+const BACKOFF_MIN_S: f64 = 2.0;
 /// The longest: an outage's end is then noticed within minutes.
 const BACKOFF_MAX_S: f64 = 120.0;
 
@@ -120,8 +134,11 @@ mod tests {
             Event::Received,
             Event::Done,
             Event::Missing,
-            Event::Large,
-            Event::Sent,
+            Event::Several,
+            Event::HandedOn,
+            Event::Ready,
+            Event::Unready(1),
+            Event::Unready(9),
             Event::Scored,
             Event::Vanished,
             Event::Rejected(reason()),
@@ -129,11 +146,13 @@ mod tests {
             Event::Refused(reason()),
             Event::Bad(reason()),
             Event::Failed(3),
+            Event::Failed(9),
             Event::LeaseLost,
-            Event::Drained,
+            Event::Drained(1),
+            Event::Drained(9),
         ];
         for event in events {
-            let expected = matches!(event, Event::Done | Event::Sent);
+            let expected = matches!(event, Event::Done | Event::HandedOn);
             assert_eq!(next(&event, 0.0) == Action::Acknowledge, expected, "{event:?}");
             let expected = matches!(event, Event::Rejected(_) | Event::Refused(_));
             assert_eq!(matches!(next(&event, 0.0), Action::Bury(_)), expected, "{event:?}");
@@ -143,14 +162,14 @@ mod tests {
     #[test]
     fn failures_are_left_for_longer_each_time_within_bounds() {
         for (receives, jitter, seconds) in [
-            (0, 1.0, 1.0),
-            (1, 0.0, 0.5),
-            (1, 1.0, 1.0),
-            (2, 1.0, 2.0),
-            (5, 0.5, 12.0),
+            (0, 1.0, 2.0),
+            (1, 0.0, 1.0),
+            (1, 1.0, 2.0),
+            (2, 1.0, 4.0),
+            (5, 0.5, 24.0),
             (8, 1.0, 120.0),
             (u32::MAX, 1.0, 120.0),
-            (3, 7.0, 4.0),
+            (3, 7.0, 8.0),
         ] {
             assert_eq!(backoff(receives, jitter).as_secs_f64(), seconds, "{receives} {jitter}");
         }

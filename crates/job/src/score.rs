@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use clickcast_dataset::{Input, Precision, PredictionWriter, Scan, Step, footer, prediction_metadata, scan};
+use clickcast_dataset::{
+    CTR, Input, Place, Precision, PredictionWriter, Scan, Step, footer, prediction_metadata, scan,
+};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -20,8 +22,8 @@ pub struct Piece {
     pub input: Input,
     /// The output's key.
     pub output: String,
-    /// Whether an output that is there already is left alone, by a put that succeeds once.
-    pub once: bool,
+    /// What the output may take the place of.
+    pub place: Place,
 }
 
 /// A model, and how it scores.
@@ -52,6 +54,23 @@ pub struct Scored {
     pub written: usize,
     /// Pieces that somebody else wrote in the meantime.
     pub lost: usize,
+}
+
+/// The columns of a model's predictions beside `ctr`: the schema's ids, then those asked for, each once.
+///
+/// # Errors
+/// In one sentence, where one of them is called as the predictions are.
+pub fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, String> {
+    let mut columns: Vec<String> = Vec::new();
+    for column in model.schema().ids().iter().chain(keep) {
+        if !columns.contains(column) {
+            columns.push(column.clone());
+        }
+    }
+    if columns.iter().any(|column| column == CTR) {
+        return Err(format!("`{CTR}` is the column of the predictions; no other can be kept beside it"));
+    }
+    Ok(columns)
 }
 
 /// How far it is.
@@ -93,6 +112,13 @@ impl Error {
             Source::Model(_) => false,
             Source::Stopped => true,
         }
+    }
+
+    /// Whether the input itself is at fault, so that it can never be scored.
+    #[must_use]
+    pub fn is_of_input(&self) -> bool {
+        use clickcast_dataset::Error as E;
+        matches!(&*self.source, Source::Model(_) | Source::Dataset(E::File { .. } | E::Record { .. }))
     }
 
     /// Whether it was told to stop.
@@ -189,8 +215,8 @@ impl Scorer<'_> {
     }
 
     fn begin(&self, piece: &Piece) -> Result<PredictionWriter, Source> {
-        let create = if piece.once { PredictionWriter::create_new } else { PredictionWriter::create };
-        Ok(create(self.out, &piece.output, self.handle, self.precision, self.metadata(piece))?)
+        let create = PredictionWriter::create_at;
+        Ok(create(&piece.place, self.out, &piece.output, self.handle, self.precision, self.metadata(piece))?)
     }
 
     fn end(&self, writer: PredictionWriter, piece: &Piece, scored: &mut Scored) -> Result<(), Source> {
@@ -198,7 +224,7 @@ impl Scorer<'_> {
             Ok(_) => scored.written += 1,
             // Somebody else was faster, or this process's first answer was lost: the bytes are the same.
             Err(error) => match self.is_done(piece) {
-                Ok(true) if piece.once => scored.lost += 1,
+                Ok(true) if piece.place != Place::Any => scored.lost += 1,
                 _ => return Err(error.into()),
             },
         }

@@ -133,7 +133,7 @@ impl World {
         if event == Event::Settled || action == Action::Forget || self.fault(3) {
             return Ok(());
         }
-        held.event = if self.fault(1) { Event::Drained } else { event };
+        held.event = if self.fault(1) { Event::Drained(held.receives) } else { event };
         self.workers[worker] = Some(held);
         Ok(())
     }
@@ -156,17 +156,22 @@ impl World {
         Ok(match action {
             Action::Look if Self::is_poisoned(task.input) && is_split => Event::Bad("poison".to_owned()),
             Action::Look if is_split && self.is_done(task) => Event::Done,
-            Action::Look if is_split => Event::Large,
+            Action::Look if is_split => Event::Several,
             Action::Look if self.is_done(task) => Event::Done,
             Action::Look => Event::Missing,
-            Action::Split => {
+            Action::Close => return Err("no run was to be closed".to_owned()),
+            Action::HandOn if held.event != Event::Several => {
+                self.send(task);
+                Event::HandedOn
+            }
+            Action::HandOn => {
                 for range in 0..RANGES {
                     self.send(Task { input: task.input, range: Some(range) });
                     if self.fault(5) {
                         return Ok(Event::Failed(held.receives));
                     }
                 }
-                Event::Sent
+                Event::HandedOn
             }
             Action::Score if Self::is_poisoned(task.input) => Event::Bad("poison".to_owned()),
             Action::Score => {
@@ -217,13 +222,15 @@ impl World {
         }
     }
 
-    /// Whether, without this message, its task is done or will be.
+    /// Whether, without this message, its task is done, will be, or is known to be impossible.
     fn is_safe_to_forget(&self, held: &Held) -> bool {
         let is_queued = |task: Task| self.queue.iter().any(|(id, message)| *id != held.message && message.task == task);
-        let is_safe = |task: Task| self.is_done(task) || is_queued(task);
+        let is_settled = |task: Task| self.is_done(task) || self.dead.contains(&task.input);
+        let is_safe = |task: Task| is_settled(task) || is_queued(task);
         match held.task.range {
             None if Self::is_large(held.task.input) => {
-                (0..RANGES).all(|range| is_safe(Task { range: Some(range), ..held.task }))
+                let of_range = |range| is_safe(Task { range: Some(range), ..held.task });
+                is_queued(held.task) || (0..RANGES).all(of_range)
             }
             _ => is_safe(held.task),
         }
@@ -305,7 +312,7 @@ fn the_checker_finds_an_acknowledgement_before_the_commit() {
 #[test]
 fn the_checker_finds_a_split_that_is_acknowledged_before_its_items_are_sent() {
     let broken: Decide = |event, jitter| match event {
-        Event::Large => Action::Acknowledge,
+        Event::Several => Action::Acknowledge,
         other => protocol::next(other, jitter),
     };
     assert!(failures(0..20, broken).0 > 0);

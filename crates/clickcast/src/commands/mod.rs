@@ -9,10 +9,12 @@ mod import;
 mod models;
 mod outputs;
 mod predict;
+mod queue;
 mod runs;
 mod schema;
 mod synth;
 mod train;
+mod worker;
 
 use std::path::Path;
 use std::time::Instant;
@@ -49,6 +51,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Cross(arguments) => cross::run(&context, &arguments),
         Command::Models(arguments) => models::run(&context, &arguments.command),
         Command::Runs(arguments) => runs::run(&context, &arguments.command),
+        Command::Queue(arguments) => queue::run(&context, &arguments.command),
+        Command::Worker(arguments) => worker::run(&context, &arguments),
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use clickcast_dataset::{CTR, Precision, row_groups};
-use clickcast_job::{Piece, Scored, Scorer, Told, ranges};
-use clickcast_model::Model;
+use clickcast_dataset::{Place, Precision, row_groups};
+use clickcast_job::{Piece, Scored, Scorer, Told, carried, ranges};
 use clickcast_registry::{PinnedModel, Rejected, Run, RunName, RunRecord, RunSettings, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
@@ -41,7 +40,7 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
         PrecisionArgument::F32 => Precision::F32,
         PrecisionArgument::F64 => Precision::F64,
     };
-    let carried = carried(&loaded.model, &arguments.keep)?;
+    let carried = carried(&loaded.model, &arguments.keep).map_err(Failure::input)?;
     let run = arguments.run.as_ref().map(|name| begin(context, &out, name, &loaded, arguments)).transpose()?;
     let scorer = Scorer {
         model: &loaded.model,
@@ -73,22 +72,6 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
         "run": arguments.run,
         "out": arguments.out,
     }))
-}
-
-/// The schema's ids, then the columns asked for, each once.
-fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, Failure> {
-    let mut columns: Vec<String> = Vec::new();
-    for column in model.schema().ids().iter().chain(keep) {
-        if !columns.contains(column) {
-            columns.push(column.clone());
-        }
-    }
-    if columns.iter().any(|column| column == CTR) {
-        return Err(Failure::input(format!(
-            "`{CTR}` is the column of the predictions; no other can be kept beside it"
-        )));
-    }
-    Ok(columns)
 }
 
 /// Begins a run, or joins the one of this name.
@@ -125,7 +108,7 @@ fn split_done(
         None => data
             .inputs
             .iter()
-            .map(|input| Piece { input: input.clone(), output: input.output_key(), once: false })
+            .map(|input| Piece { input: input.clone(), output: input.output_key(), place: Place::Any })
             .collect(),
         Some(run) => pieces_of(context, data, run)?,
     };
@@ -134,7 +117,9 @@ fn split_done(
     for mut piece in pieces {
         if !scorer.is_done(&piece)? {
             // An output of an older version of the input is replaced.
-            piece.once &= context.runtime.block_on(scorer.out.head(&piece.output)).is_err();
+            if let (Place::Free, Ok(older)) = (&piece.place, context.runtime.block_on(scorer.out.head(&piece.output))) {
+                piece.place = Place::Of(older.etag);
+            }
             todo.push(piece);
         }
     }
@@ -158,12 +143,12 @@ fn pieces_of(context: &Context, data: &Data, run: &Run) -> Result<Vec<Piece>, Fa
         match groups.and_then(|groups| ranges(&groups)) {
             None => {
                 let output = run.output_key(&input.output_key(), None);
-                pieces.push(Piece { input: input.clone(), output, once: true });
+                pieces.push(Piece { input: input.clone(), output, place: Place::Free });
             }
             Some(ranges) => pieces.extend(ranges.into_iter().map(|range| Piece {
                 input: input.only(range),
                 output: run.output_key(&input.output_key(), Some(range)),
-                once: true,
+                place: Place::Free,
             })),
         }
     }

@@ -6,7 +6,7 @@ mod show;
 
 use clickcast_gate::Verdict;
 use clickcast_gate::audit::{audit, together};
-use clickcast_registry::{Change, Run, RunName, Runs};
+use clickcast_registry::{Change, Manifest, Run, RunName, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -42,10 +42,15 @@ fn open(context: &Context, arguments: &RunArguments) -> Result<(Runs, Run), Fail
     Ok((runs, run))
 }
 
+/// What a run consists of now.
+pub(super) fn manifest(context: &Context, run: &Run) -> Result<Manifest, Failure> {
+    measure::manifest(context, run, Timestamp::now())
+}
+
 /// Fixes what a run consists of; what to report comes back.
 pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
     let (_, run) = open(context, arguments)?;
-    let manifest = measure::manifest(context, &run, Timestamp::now())?;
+    let manifest = manifest(context, &run)?;
     context.runtime.block_on(run.close(&manifest))?;
     let rows: u64 = manifest.outputs.iter().map(|output| output.rows).sum();
     Ok(json!({

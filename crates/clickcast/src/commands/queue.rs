@@ -1,0 +1,87 @@
+//! `clickcast queue`: what a person does with a queue.
+
+use clickcast_dataset::discover;
+use clickcast_job::message::{SUCCESS, Task};
+use clickcast_storage::queue::{Dead, Queue};
+use serde_json::{Value, json};
+
+use super::{Context, storage_failure};
+use crate::arguments::{DeadArguments, QueueArgument, QueueCommand, SendArguments};
+use crate::console;
+use crate::failure::Failure;
+
+/// Messages sent at once: what a queue takes in one go, many times over.
+const SENT_AT_ONCE: usize = 1000;
+
+pub(super) fn run(context: &Context, command: &QueueCommand) -> Result<(), Failure> {
+    match command {
+        QueueCommand::Send(arguments) => console::result(&send(context, arguments)?, context.json),
+        QueueCommand::Stats(arguments) => console::result(&stats(context, arguments)?, context.json),
+        QueueCommand::Dead(arguments) => dead(context, arguments),
+        QueueCommand::Redrive(arguments) => {
+            let queue = open(context, arguments)?;
+            let redriven = context.runtime.block_on(queue.redrive()).map_err(|error| storage_failure(&error))?;
+            console::result(&json!({"redriven": redriven}), context.json)
+        }
+    }
+}
+
+fn open(context: &Context, argument: &QueueArgument) -> Result<Queue, Failure> {
+    context.runtime.block_on(Queue::open(&argument.queue)).map_err(|error| storage_failure(&error))
+}
+
+/// Sends a message for each file; what to report comes back.
+pub(super) fn send(context: &Context, arguments: &SendArguments) -> Result<Value, Failure> {
+    let queue = open(context, &arguments.queue)?;
+    let inputs = context.runtime.block_on(discover(&arguments.data))?;
+    let Some(first) = inputs.first() else {
+        return Err(Failure::input(format!("`{}` has no files", arguments.data)));
+    };
+    // Workers run in other folders than this one.
+    let folder = absolute(&first.store.uri(""))?;
+    let task = |key: &str| Task {
+        folder: Some(folder.clone()),
+        run: arguments.run.clone(),
+        ..Task::new(format!("{folder}/{key}"))
+    };
+    let mut tasks: Vec<Task> = inputs.iter().map(|input| task(&input.object.key)).collect();
+    let run = tasks[0].run().map_err(|problem| Failure::input(format!("{problem}; give --run NAME")))?;
+    tasks.extend(arguments.close.then(|| task(SUCCESS)));
+    let bodies: Vec<String> = tasks.iter().map(Task::body).collect();
+    for some in bodies.chunks(SENT_AT_ONCE) {
+        context.runtime.block_on(queue.send(some)).map_err(|error| storage_failure(&error))?;
+    }
+    Ok(json!({"sent": bodies.len(), "files": inputs.len(), "run": run, "queue": arguments.queue.queue}))
+}
+
+/// A folder's URI, from the root on where it is a path.
+fn absolute(uri: &str) -> Result<String, Failure> {
+    let uri = uri.trim_end_matches('/');
+    if uri.contains("://") {
+        return Ok(uri.to_owned());
+    }
+    let path = std::path::absolute(uri).map_err(|error| Failure::input(format!("`{uri}`: {error}")))?;
+    Ok(path.to_string_lossy().trim_end_matches('/').to_owned())
+}
+
+fn stats(context: &Context, argument: &QueueArgument) -> Result<Value, Failure> {
+    let depth = context.runtime.block_on(open(context, argument)?.depth()).map_err(|error| storage_failure(&error))?;
+    Ok(json!({
+        "visible": depth.visible,
+        "in_flight": depth.in_flight,
+        "delayed": depth.delayed,
+        "dead": depth.dead,
+        "oldest_age_seconds": depth.oldest_age.map(|age| age.as_secs_f64()),
+    }))
+}
+
+fn dead(context: &Context, arguments: &DeadArguments) -> Result<(), Failure> {
+    let queue = open(context, &arguments.queue)?;
+    let dead = context.runtime.block_on(queue.dead(arguments.limit)).map_err(|error| storage_failure(&error))?;
+    if context.json {
+        let list = |dead: &Dead| json!({"body": dead.body, "reason": dead.reason, "received": dead.receive_count});
+        return console::say(&json!({"dead": dead.iter().map(list).collect::<Vec<_>>()}).to_string());
+    }
+    let row = |dead: Dead| vec![dead.reason.unwrap_or_else(|| "unknown".to_owned()), dead.body];
+    console::say(&console::table(Some(vec!["reason", "message"]), dead.into_iter().map(row).collect()))
+}

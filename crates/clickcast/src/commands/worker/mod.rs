@@ -1,0 +1,116 @@
+//! `clickcast worker`: scores what a queue asks for, until it is stopped.
+
+mod signals;
+mod watch;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clickcast_job::worker::{Counters, Drain, ModelCache, Problem, Setup, Worker};
+use clickcast_registry::{Run, RunSettings};
+use clickcast_storage::Store;
+use clickcast_storage::queue::Queue;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Context, artifacts, pace, peak_memory_bytes, runs, storage_failure};
+use crate::arguments::{PrecisionArgument, WorkerArguments};
+use crate::console;
+use crate::failure::Failure;
+
+pub(super) fn run(context: &Context, arguments: &WorkerArguments) -> Result<(), Failure> {
+    let outcome = work(context, arguments)?;
+    console::result(&outcome, context.json)
+}
+
+/// Works until stopped; what to report comes back.
+pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Value, Failure> {
+    let start = Instant::now();
+    // Before anything else: a signal that comes early is obeyed, too.
+    let drain = Arc::<Drain>::default();
+    signals::listen(context, &drain)?;
+    let queue = context.runtime.block_on(Queue::open(&arguments.queue)).map_err(|error| storage_failure(&error))?;
+    let manifest = |run: &Run| {
+        let manifest = runs::manifest(context, run);
+        manifest.map_err(|failure| Problem {
+            sentence: failure.to_string(),
+            is_transient: failure.is_transient(),
+            is_refusal: false,
+        })
+    };
+    let log = |text: &str| say(text, context.quiet);
+    let threads_and_handle = (context.threads, context.runtime.handle().clone());
+    let setup = setup(arguments)?;
+    let worker = Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, &log);
+    let model = worker.check_model()?;
+    let counters = worker.counters();
+    if let Some(address) = arguments.listen {
+        let watched =
+            watch::Watched { counters: counters.clone(), drain: drain.clone(), queue, model: model.clone(), start };
+        let address = watch::serve(context, address, watched)?;
+        log(&format!("watch at http://{address}/metrics"));
+    }
+    log(&format!("scoring by `{model}` what `{}` asks for", arguments.queue));
+    worker.work(&drain, arguments.until_idle)?;
+    Ok(report(&counters, start, &model))
+}
+
+fn setup(arguments: &WorkerArguments) -> Result<Setup, Failure> {
+    let precision = match arguments.precision {
+        PrecisionArgument::F32 => "f32",
+        PrecisionArgument::F64 => "f64",
+    };
+    let folder = arguments.cache.clone().or_else(user_cache);
+    Ok(Setup {
+        out: Store::open(&arguments.out).map_err(|error| storage_failure(&error))?,
+        registry: artifacts::open_registry(&arguments.registry)?,
+        reference: arguments.model.clone(),
+        settings: RunSettings { precision: precision.to_owned(), keep: arguments.keep.clone() },
+        cache: folder.map(|folder| ModelCache::new(folder, arguments.cache_bytes)),
+    })
+}
+
+/// Where this user's programs keep what they can do without.
+fn user_cache() -> Option<PathBuf> {
+    let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+    Some(folder.join("clickcast/models"))
+}
+
+fn report(counters: &Counters, start: Instant, model: &str) -> Value {
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (seconds, rows_per_second) = pace(start, of(&counters.rows));
+    json!({
+        "rows": of(&counters.rows),
+        "written": of(&counters.written),
+        "found_done": of(&counters.found_done),
+        "handed_on": of(&counters.handed_on),
+        "buried": of(&counters.buried),
+        "left": of(&counters.left),
+        "released": of(&counters.released),
+        "lost": of(&counters.lost),
+        "closed": of(&counters.closed),
+        "seconds": seconds,
+        "rows_per_second": rows_per_second,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "model": model,
+    })
+}
+
+/// Says something on stderr: a line for eyes, or, where nobody looks, one JSON object.
+fn say(text: &str, quiet: bool) {
+    if std::io::stderr().is_terminal() {
+        console::note(text, quiet);
+    } else {
+        console::note(&json!({"time": Timestamp::now().to_string(), "message": text}).to_string(), quiet);
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        if problem.is_transient { Self::transient(problem) } else { Self::input(problem) }
+    }
+}

@@ -1,0 +1,240 @@
+//! Workers on a queue in an SQLite file: whatever becomes of them, a day's predictions are those of one undisturbed process.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::World;
+
+const QUEUE: &str = "sqlite://queue.db";
+const WORKER: &str =
+    "worker --queue sqlite://queue.db --registry registry --model ctr@champion --out out --cache cache --threads 1";
+
+/// A model that is promoted by force, and a day of so many small files with so many rows.
+fn world(files: usize, rows: usize) -> World {
+    let world = World::new();
+    world.json("synth --rows 20000 --days 1 --out learn.csv --schema features.toml");
+    world.json("train --data learn.csv --schema features.toml --family lr --out model");
+    world.json("models register --name ctr --model model --registry registry");
+    world.json("models promote ctr@1 --channel champion --force --reason first --registry registry");
+    world.json(&format!("synth --rows {} --days 1 --seed 2 --out day.csv", files * rows));
+    let day = std::fs::read_to_string(world.path("day.csv")).unwrap();
+    let (header, lines) = day.split_once('\n').unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    for (file, lines) in lines.chunks(rows).enumerate() {
+        world.write(&format!("in/dt=1/{file:04}.csv"), format!("{header}\n{}\n", lines.join("\n")));
+    }
+    world
+}
+
+/// What one undisturbed process makes of the same run.
+fn expected(world: &World) -> Vec<(String, Vec<u8>)> {
+    let in_one = world.path("in/dt=1").display().to_string();
+    let line = format!("predict --model ctr@champion --registry registry --data {in_one} --run dt=1 --out undisturbed");
+    let ended = world.run(&format!("{line} --quiet"));
+    assert!([0, 2].contains(&ended.code), "{}", ended.stderr);
+    world.files("undisturbed/runs/dt=1/ctr")
+}
+
+fn assert_same(found: &[(String, Vec<u8>)], expected: &[(String, Vec<u8>)]) {
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found == expected, "`{}` has other bytes", found.0);
+    }
+}
+
+fn start(world: &World, arguments: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
+    command.args(WORKER.split_whitespace()).args(arguments.split_whitespace()).current_dir(world.path(""));
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
+}
+
+#[test]
+fn a_worker_scores_a_day_closes_its_run_and_buries_what_is_broken() {
+    let world = world(12, 50);
+    world.write("in/dt=1/broken.parquet", "PAR1 no file");
+    let sent = world.json(&format!("queue send --queue {QUEUE} --data in/dt=1 --close"));
+    assert_eq!((&sent["sent"], &sent["run"]), (&14.into(), &"dt=1".into()));
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!((&done["written"], &done["buried"], &done["closed"]), (&12.into(), &1.into(), &1.into()), "{done}");
+    assert_eq!(done["rows"], 600);
+    assert_same(&world.files("out/runs/dt=1/ctr"), &expected(&world));
+    assert_eq!(world.json("runs show dt=1 --out out")["state"], "closed");
+    assert!(world.path("out/runs/dt=1/errors/broken.parquet.json").exists());
+    let dead = world.json(&format!("queue dead --queue {QUEUE}"));
+    assert_eq!(dead["dead"].as_array().unwrap().len(), 1, "{dead}");
+    assert!(dead["dead"][0]["reason"].as_str().unwrap().contains("broken.parquet"), "{dead}");
+    // Whatever comes again finds all done; what is new comes too late.
+    world.write("in/dt=1/late.csv", std::fs::read(world.path("in/dt=1/0001.csv")).unwrap());
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let again = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!((&again["written"], &again["found_done"]), (&0.into(), &12.into()), "{again}");
+    assert_eq!(
+        world.json(&format!("queue stats --queue {QUEUE}"))["dead"],
+        3,
+        "the broken one, again, and the late one"
+    );
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_gives_its_messages_back_at_once() {
+    let world = world(200, 20);
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let mut worker = start(&world, "");
+    while world.files("out/runs/dt=1/ctr").len() < 5 {
+        std::thread::yield_now();
+    }
+    signal(&worker, "TERM");
+    assert!(worker.wait().unwrap().success());
+    let left = world.json(&format!("queue stats --queue {QUEUE}"));
+    assert_eq!(left["in_flight"], 0, "{left}");
+    world.json(&format!("{WORKER} --until-idle"));
+    assert_same(&world.files("out/runs/dt=1/ctr"), &expected(&world));
+}
+
+#[test]
+fn an_overwritten_input_replaces_its_output_while_the_run_is_open() {
+    let world = world(2, 30);
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    world.json(&format!("{WORKER} --until-idle"));
+    let second = std::fs::read(world.path("in/dt=1/0001.csv")).unwrap();
+    world.write("in/dt=1/0000.csv", second);
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let again = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!((&again["written"], &again["found_done"]), (&1.into(), &1.into()), "{again}");
+    assert_same(&world.files("out/runs/dt=1/ctr"), &expected(&world));
+}
+
+#[test]
+fn a_promotion_midway_changes_no_run_that_has_begun() {
+    let world = world(4, 30);
+    let rest: Vec<Vec<u8>> =
+        (1..4).map(|file| std::fs::read(world.path(&format!("in/dt=1/{file:04}.csv"))).unwrap()).collect();
+    (1..4).for_each(|file| std::fs::remove_file(world.path(&format!("in/dt=1/{file:04}.csv"))).unwrap());
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    world.json(&format!("{WORKER} --until-idle"));
+    world.json("train --data day.csv --schema features.toml --family lr --out other");
+    world.json("models register --name ctr --model other --registry registry");
+    world.json("models promote ctr@2 --channel champion --force --reason second --registry registry");
+    for (file, bytes) in (1..4).zip(rest) {
+        world.write(&format!("in/dt=1/{file:04}.csv"), bytes);
+    }
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1 --close"));
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!((&done["written"], &done["model"]), (&3.into(), &"ctr@2".into()));
+    let shown = world.json("runs show dt=1 --out out");
+    assert_eq!(shown["state"], "closed");
+    let line = format!(
+        "predict --model ctr@1 --registry registry --data {} --out undisturbed",
+        world.path("in/dt=1").display()
+    );
+    world.json(&format!("{line} --run dt=1"));
+    assert_same(&world.files("out/runs/dt=1/ctr"), &world.files("undisturbed/runs/dt=1/ctr"));
+}
+
+#[test]
+fn what_a_worker_does_can_be_watched() {
+    let world = world(3, 20);
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let mut worker = start(&world, "--listen 127.0.0.1:0");
+    let mut said = String::new();
+    let mut stderr = worker.stderr.take().unwrap();
+    let mut byte = [0];
+    while !said.contains("/metrics") {
+        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{said}");
+        said.push(char::from(byte[0]));
+    }
+    let address = said.rsplit("http://").next().unwrap().split('/').next().unwrap().to_owned();
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    while !get("/metrics").contains("clickcast_partitions_total{outcome=\"written\"} 3") {
+        std::thread::yield_now();
+    }
+    let metrics = get("/metrics");
+    for part in [
+        "clickcast_rows_total 60",
+        "clickcast_worker_info{model=\"ctr@1\"",
+        "clickcast_queue_messages{state=\"dead\"} 0",
+    ] {
+        assert!(metrics.contains(part), "{part}: {metrics}");
+    }
+    assert!(get("/healthz").starts_with("HTTP/1.1 200") && get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(get("/else").starts_with("HTTP/1.1 404"));
+    signal(&worker, "TERM");
+    assert!(worker.wait().unwrap().success());
+}
+
+/// Numbers that look random and follow from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_files_are_dead() {
+    let seed = setting("CLICKCAST_TORTURE_SEED", u64::from(std::process::id()));
+    let files = setting("CLICKCAST_TORTURE_FILES", 1_000) as usize;
+    println!("CLICKCAST_TORTURE_SEED={seed} CLICKCAST_TORTURE_FILES={files}");
+    let mut dice = Dice(seed);
+    let world = world(files, 10);
+    for poisoned in 0..5 {
+        world.write(&format!("in/dt=1/poisoned-{poisoned}.parquet"), format!("PAR1 {poisoned}"));
+    }
+    let send = format!("queue send --queue {QUEUE} --data in/dt=1");
+    // Every message twice: the second finds the work done, or does it.
+    world.json(&send);
+    world.json(&send);
+    let mut workers: Vec<Child> = (0..3).map(|_| start(&world, "")).collect();
+    let mut kills = 0;
+    while world.files("out/runs/dt=1/ctr").len() < files {
+        // The pace of the disturbance, not a wait for anything.
+        std::thread::sleep(Duration::from_millis(100 + dice.roll(500)));
+        let victim = dice.roll(workers.len() as u64) as usize;
+        let mut dead = std::mem::replace(&mut workers[victim], start(&world, ""));
+        let with = if dice.roll(2) == 0 { "KILL" } else { "TERM" };
+        signal(&dead, with);
+        let ended = dead.wait().unwrap();
+        assert!(with == "KILL" || ended.success(), "SIGTERM ends a worker well");
+        kills += 1;
+    }
+    for worker in &mut workers {
+        signal(worker, "TERM");
+        assert!(worker.wait().unwrap().success());
+    }
+    println!("{kills} workers ended");
+    world.json(&format!("{WORKER} --until-idle"));
+    assert_same(&world.files("out/runs/dt=1/ctr"), &expected(&world));
+    let dead = world.json(&format!("queue dead --queue {QUEUE}"));
+    let dead: BTreeSet<String> = dead["dead"].as_array().unwrap().iter().map(object).collect();
+    let poisoned = (0..5).map(|poisoned| format!("poisoned-{poisoned}.parquet")).collect();
+    assert_eq!(dead, poisoned);
+}
+
+/// The name of the object that a dead letter was about.
+fn object(dead: &Value) -> String {
+    let body: Value = serde_json::from_str(dead["body"].as_str().unwrap()).unwrap();
+    body["clickcast"]["object"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+}

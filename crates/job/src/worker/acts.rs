@@ -1,0 +1,323 @@
+//! What a worker does with one message: each action of the protocol, and what came of it.
+
+use std::sync::Arc;
+
+use clickcast_dataset::{Error as DatasetError, Input, Place, discover_in, row_groups};
+use clickcast_registry::Rejected;
+use clickcast_storage::queue::Message;
+use clickcast_storage::{Error as StorageError, Kind};
+
+use super::Worker;
+use super::book::{OpenRun, lock};
+use super::closing::{is_present, unfinished};
+use super::counters::Counters;
+use super::problem::Problem;
+use crate::message::{Range, Task, parse};
+use crate::protocol::{self, Action, Event};
+use crate::{Piece, Scorer, ranges};
+
+/// A message, and how far it is.
+pub(super) struct Held {
+    pub(super) message: Message,
+    pub(super) event: Event,
+    /// What it is handed on as.
+    bodies: Vec<String>,
+    pub(super) open: Option<Arc<OpenRun>>,
+    pub(super) piece: Option<Piece>,
+}
+
+impl Held {
+    pub(super) fn new(message: Message) -> Self {
+        let bodies = vec![message.body.clone()];
+        Self { message, event: Event::Received, bodies, open: None, piece: None }
+    }
+
+    /// What is worked on, for messages to people.
+    fn name(&self) -> String {
+        self.piece.as_ref().map_or_else(|| "a message".to_owned(), |piece| format!("`{}`", piece.input.name()))
+    }
+}
+
+impl Worker<'_> {
+    /// Acts on a message until it is to be scored, which comes back as true, or is settled.
+    pub(super) fn advance(&self, held: &mut Held) -> bool {
+        loop {
+            let can_be_lost = !matches!(held.event, Event::Settled | Event::LeaseLost);
+            if can_be_lost && self.leases.is_lost(&held.message.receipt) {
+                held.event = Event::LeaseLost;
+            }
+            if held.event == Event::LeaseLost {
+                Counters::count(&self.counters.lost);
+            }
+            match protocol::next(&held.event, self.jitter()) {
+                Action::Score => return true,
+                Action::Forget => {
+                    self.leases.drop(&held.message.receipt);
+                    return false;
+                }
+                action => {
+                    if matches!(action, Action::Leave(_) | Action::Release) {
+                        // From here on the queue's own time runs; to extend it would undo this.
+                        self.leases.drop(&held.message.receipt);
+                    }
+                    let event = self.act(held, &action);
+                    held.event = event.unwrap_or_else(|problem| self.failed(held, &action, &problem));
+                }
+            }
+        }
+    }
+
+    /// What can't be done for a reason that is not the message's leaves it in the queue.
+    fn failed(&self, held: &Held, action: &Action, problem: &Problem) -> Event {
+        if problem.is_refusal {
+            return Event::Refused(problem.sentence.clone());
+        }
+        (self.note)(&format!("{}: {problem}", held.name()));
+        match action {
+            // The queue itself lets it come back.
+            Action::Leave(_) | Action::Release => Event::Settled,
+            Action::HandOn if held.event != Event::Several => Event::Settled,
+            _ => Event::Failed(held.message.receive_count),
+        }
+    }
+
+    fn act(&self, held: &mut Held, action: &Action) -> Result<Event, Problem> {
+        let (queue, counters) = (&self.queue, &self.counters);
+        let receipt = held.message.receipt.clone();
+        match action {
+            Action::Look => self.look(held),
+            Action::HandOn => {
+                self.handle.block_on(queue.send(&held.bodies))?;
+                Counters::count(&counters.handed_on);
+                Ok(Event::HandedOn)
+            }
+            Action::Close => self.close(held),
+            Action::Verify => self.verify(held),
+            Action::Reject(reason) => self.reject(held, reason),
+            Action::Acknowledge => settled(self.handle.block_on(queue.acknowledge(&receipt))),
+            Action::Bury(reason) => {
+                (self.note)(&format!("{} goes to the dead letters: {reason}", held.name()));
+                let buried = settled(self.handle.block_on(queue.bury(&held.message, reason)))?;
+                Counters::count(&counters.buried);
+                Ok(buried)
+            }
+            Action::Leave(wait) => {
+                Counters::count(&counters.left);
+                settled(self.handle.block_on(queue.extend(&receipt, *wait)))
+            }
+            Action::Release => {
+                Counters::count(&counters.released);
+                settled(self.handle.block_on(queue.release(&receipt)))
+            }
+            Action::Score | Action::Forget => Ok(held.event.clone()),
+        }
+    }
+
+    fn look(&self, held: &mut Held) -> Result<Event, Problem> {
+        let tasks = match parse(&held.message.body) {
+            Ok(tasks) => tasks,
+            Err(reason) => return Ok(Event::Refused(reason)),
+        };
+        let [task] = tasks.as_slice() else {
+            held.bodies = tasks.iter().map(Task::body).collect();
+            return Ok(if tasks.is_empty() { Event::Done } else { Event::Several });
+        };
+        let name = match self.run.clone().map_or_else(|| task.run(), Ok) {
+            Ok(name) => name,
+            Err(reason) => return Ok(Event::Refused(reason)),
+        };
+        let (folder, key) = task.folder_and_key();
+        let open = self.handle.block_on(self.book.open(&self.setup, &name, folder))?;
+        held.open = Some(open.clone());
+        if let Err(reason) = open.check_folder(folder) {
+            return Ok(Event::Refused(reason));
+        }
+        if task.is_success() {
+            return self.look_at_end(held, &open);
+        }
+        let object = match self.handle.block_on(open.inputs.head(key)) {
+            Ok(object) => object,
+            Err(error) if error.is_not_found() => {
+                return Ok(Event::Refused(format!("`{}` is gone", task.object)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let version = object.etag.clone();
+        let input = match Input::new(open.inputs.clone(), object) {
+            Ok(input) => input,
+            Err(error) => return self.bad_before_it_was_opened(&open, key, &version, &error),
+        };
+        self.look_at_input(held, &open, task, input)
+    }
+
+    fn look_at_input(&self, held: &mut Held, open: &OpenRun, task: &Task, input: Input) -> Result<Event, Problem> {
+        let output = input.output_key();
+        let whole = Piece { output: open.run.output_key(&output, None), input, place: Place::Free };
+        let of_range = |row_groups| Piece {
+            input: whole.input.only(row_groups),
+            output: open.run.output_key(&output, Some(row_groups)),
+            place: Place::Free,
+        };
+        let etag = &whole.input.object.etag;
+        held.piece = Some(whole.clone());
+        let scorer = self.scorer(open);
+        let piece = match &task.range {
+            Some(range) if range.etag != *etag => {
+                // It was overwritten since: what is there now is cut anew.
+                held.bodies = vec![Task { range: None, ..task.clone() }.body()];
+                return Ok(Event::Several);
+            }
+            Some(range) => of_range(range.row_groups),
+            None => {
+                let groups = match row_groups(&whole.input, &self.handle) {
+                    Ok(groups) => groups.unwrap_or_default(),
+                    Err(error @ (DatasetError::File { .. } | DatasetError::Record { .. })) => {
+                        return Ok(Event::Bad(Problem::from(error).sentence));
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                let Some(ranges) = ranges(&groups) else { return self.look_at_output(held, open, &scorer, whole) };
+                let mut bodies = Vec::new();
+                for row_groups in ranges {
+                    if !scorer.is_done(&of_range(row_groups))? {
+                        let range = Some(Range { row_groups, etag: etag.clone() });
+                        bodies.push(Task { range, ..task.clone() }.body());
+                    }
+                }
+                if bodies.is_empty() {
+                    return Ok(Event::Done);
+                }
+                // All of them or, after a failure, the message as it came: never some.
+                held.bodies = bodies;
+                return Ok(Event::Several);
+            }
+        };
+        self.look_at_output(held, open, &scorer, piece)
+    }
+
+    fn look_at_output(
+        &self,
+        held: &mut Held,
+        open: &OpenRun,
+        scorer: &Scorer<'_>,
+        mut piece: Piece,
+    ) -> Result<Event, Problem> {
+        let event = if scorer.is_done(&piece)? {
+            Counters::count(&self.counters.found_done);
+            Event::Done
+        } else if self.handle.block_on(open.run.is_closed())? {
+            let (name, run) = (piece.input.name(), &open.run.record().run);
+            Event::Refused(format!("`{name}` came after run `{run}` was closed; send it with another run's name"))
+        } else {
+            // The output of an older version of the input gives way.
+            piece.place = match self.handle.block_on(open.run.store().head(&piece.output)) {
+                Err(error) if error.is_not_found() => Place::Free,
+                older => Place::Of(older?.etag),
+            };
+            Event::Missing
+        };
+        held.piece = Some(piece);
+        Ok(event)
+    }
+
+    /// An input whose very name or size says that it can't be scored.
+    fn bad_before_it_was_opened(
+        &self,
+        open: &OpenRun,
+        key: &str,
+        etag: &str,
+        error: &DatasetError,
+    ) -> Result<Event, Problem> {
+        let reason = Problem::new(error, false).sentence;
+        self.note_rejected(open, key, etag, &reason)?;
+        Ok(Event::Rejected(reason))
+    }
+
+    fn reject(&self, held: &Held, reason: &str) -> Result<Event, Problem> {
+        if let (Some(open), Some(piece)) = (&held.open, &held.piece) {
+            let object = &piece.input.object;
+            self.note_rejected(open, &object.key, &object.etag, reason)?;
+        }
+        Ok(Event::Rejected(reason.to_owned()))
+    }
+
+    fn note_rejected(&self, open: &OpenRun, key: &str, etag: &str, reason: &str) -> Result<(), Problem> {
+        let rejected = Rejected { key: key.to_owned(), etag: etag.to_owned(), reason: reason.to_owned() };
+        self.handle.block_on(open.run.reject(&rejected))?;
+        lock(&open.rejected).insert(key.to_owned());
+        Ok(())
+    }
+
+    fn verify(&self, held: &Held) -> Result<Event, Problem> {
+        let (Some(open), Some(piece)) = (&held.open, &held.piece) else { return Ok(Event::Vanished) };
+        if !self.scorer(open).is_done(piece)? {
+            return Ok(Event::Vanished);
+        }
+        let key = &piece.input.object.key;
+        if lock(&open.rejected).remove(key) {
+            self.handle.block_on(open.run.absolve(key))?;
+        }
+        Counters::count(&self.counters.written);
+        Ok(Event::Done)
+    }
+
+    /// A folder's end: its run may be closed when every input is scored, or known to be bad.
+    fn look_at_end(&self, held: &Held, open: &OpenRun) -> Result<Event, Problem> {
+        if self.handle.block_on(open.run.is_closed())? {
+            return Ok(Event::Done);
+        }
+        let found = self.handle.block_on(async {
+            let (outputs, rejected) = (open.run.outputs().await?, open.run.rejected().await?);
+            Ok::<_, Problem>((discover_in(&open.inputs).await, outputs, rejected))
+        })?;
+        let (inputs, outputs, rejected) = found;
+        let inputs = match inputs {
+            Ok(inputs) => inputs,
+            // An empty file is met by its own message.
+            Err(DatasetError::File { .. }) => return Ok(Event::Unready(held.message.receive_count)),
+            Err(error) => return Err(error.into()),
+        };
+        let outputs: Vec<&str> = outputs.iter().map(|object| object.key.as_str()).collect();
+        let is_settled = |input: &Input| {
+            let object = &input.object;
+            let is_bad = rejected.iter().any(|bad| bad.key == object.key && bad.etag == object.etag);
+            is_bad || is_present(&input.output_key(), &outputs)
+        };
+        let Some(missing) = inputs.iter().find(|input| !is_settled(input)) else { return Ok(Event::Ready) };
+        (self.note)(&format!("run `{}` waits for `{}`", open.run.record().run, missing.name()));
+        Ok(Event::Unready(held.message.receive_count))
+    }
+
+    fn close(&self, held: &Held) -> Result<Event, Problem> {
+        let Some(open) = &held.open else { return Ok(Event::Vanished) };
+        let manifest = (self.manifest)(&open.run)?;
+        if let Some(missing) = unfinished(&manifest) {
+            (self.note)(&format!("run `{}` is not closed yet: {missing}", manifest.run));
+            return Ok(Event::Unready(held.message.receive_count));
+        }
+        self.handle.block_on(open.run.close(&manifest))?;
+        Counters::count(&self.counters.closed);
+        Ok(Event::Done)
+    }
+
+    pub(super) fn scorer<'a>(&'a self, open: &'a OpenRun) -> Scorer<'a> {
+        Scorer {
+            model: &open.model,
+            carried: open.carried.clone(),
+            precision: open.precision,
+            run: Some(open.run.record().run.to_string()),
+            out: open.run.store(),
+            threads: self.threads,
+            handle: &self.handle,
+        }
+    }
+}
+
+/// The queue's answer to the end of a message.
+fn settled(answer: Result<(), StorageError>) -> Result<Event, Problem> {
+    match answer {
+        Ok(()) => Ok(Event::Settled),
+        Err(error) if error.kind() == Kind::Conflict => Ok(Event::LeaseLost),
+        Err(error) => Err(error.into()),
+    }
+}

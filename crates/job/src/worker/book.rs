@@ -1,0 +1,159 @@
+//! The runs that a worker works for, each with the model that it is pinned to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clickcast_dataset::Precision;
+use clickcast_model::Model;
+use clickcast_registry::{
+    Kind, PinnedModel, Reference, Registry, Rejected, Run, RunName, RunRecord, RunSettings, Runs, Selector,
+};
+use clickcast_storage::Store;
+use jiff::Timestamp;
+
+use super::cache::ModelCache;
+use super::problem::Problem;
+use crate::score::carried;
+
+/// What runs are begun with, and where they and their models are.
+pub struct Setup {
+    /// Where runs are staged.
+    pub out: Store,
+    /// Where models are registered.
+    pub registry: Registry,
+    /// The model of runs that begin here.
+    pub reference: Reference,
+    /// Settings of runs that begin here.
+    pub settings: RunSettings,
+    /// Models kept on disk.
+    pub cache: Option<ModelCache>,
+}
+
+/// A run with what scores it.
+pub(super) struct OpenRun {
+    pub(super) run: Run,
+    /// The folder or prefix of its inputs.
+    pub(super) inputs: Store,
+    pub(super) model: Arc<Model>,
+    pub(super) carried: Vec<String>,
+    pub(super) precision: Precision,
+    /// Inputs that the run knows it can't score, as far as this worker has heard.
+    pub(super) rejected: Mutex<BTreeSet<String>>,
+}
+
+impl OpenRun {
+    /// Whether inputs in this folder are the run's.
+    ///
+    /// # Errors
+    /// In one sentence, where they are another's.
+    pub(super) fn check_folder(&self, folder: &str) -> Result<(), String> {
+        if Store::open(folder).is_ok_and(|store| store.uri("") == self.inputs.uri("")) {
+            return Ok(());
+        }
+        let RunRecord { run, input, .. } = self.run.record();
+        Err(format!("run `{run}` has the input `{input}`, not `{folder}`; send it with another run's name"))
+    }
+}
+
+/// Runs kept open: the last few days'.
+const RUNS_MAX: usize = 16;
+
+/// The runs met so far.
+#[derive(Default)]
+pub(super) struct Book {
+    runs: Mutex<BTreeMap<RunName, Arc<OpenRun>>>,
+    /// The models of those runs, by hash.
+    models: Mutex<BTreeMap<String, Arc<Model>>>,
+}
+
+impl Book {
+    /// The run of this name with inputs in this folder, begun where it isn't there.
+    pub(super) async fn open(&self, setup: &Setup, name: &RunName, folder: &str) -> Result<Arc<OpenRun>, Problem> {
+        let known = lock(&self.runs).get(name).cloned();
+        let open = match known {
+            Some(open) => open,
+            None => {
+                let open = Arc::new(self.open_anew(setup, name, folder).await?);
+                let mut runs = lock(&self.runs);
+                if runs.len() >= RUNS_MAX {
+                    runs.pop_first();
+                    lock(&self.models).retain(|_, model| Arc::strong_count(model) > 1);
+                }
+                runs.insert(name.clone(), open.clone());
+                open
+            }
+        };
+        Ok(open)
+    }
+
+    async fn open_anew(&self, setup: &Setup, name: &RunName, folder: &str) -> Result<OpenRun, Problem> {
+        let runs = Runs::new(setup.out.clone());
+        let run = match runs.open(name).await {
+            Err(error) if error.kind() == Kind::NotFound => {
+                let version = setup.registry.resolve(&setup.reference).await?;
+                let model = PinnedModel {
+                    name: Some(version.name),
+                    version: Some(version.version),
+                    artifact: version.artifact,
+                };
+                let record = RunRecord {
+                    run: name.clone(),
+                    model,
+                    input: folder.to_owned(),
+                    settings: setup.settings.clone(),
+                    created: Timestamp::now(),
+                };
+                // Whoever was faster has decided.
+                runs.begin_or_join(record).await?
+            }
+            other => other?,
+        };
+        let model = self.model(setup, &run.record().model).await?;
+        let settings = &run.record().settings;
+        let carried = carried(&model, &settings.keep).map_err(Problem::refusal)?;
+        let precision = if settings.precision == "f64" { Precision::F64 } else { Precision::F32 };
+        let rejected = run.rejected().await?.into_iter().map(|rejected: Rejected| rejected.key).collect();
+        let inputs = Store::open(&run.record().input)?;
+        Ok(OpenRun { run, inputs, model, carried, precision, rejected: Mutex::new(rejected) })
+    }
+
+    /// The model that a run is pinned to.
+    pub(super) async fn model(&self, setup: &Setup, pinned: &PinnedModel) -> Result<Arc<Model>, Problem> {
+        let known = lock(&self.models).get(&pinned.artifact).cloned();
+        if let Some(model) = known {
+            return Ok(model);
+        }
+        let kept = match &setup.cache {
+            Some(cache) => cache.get(&pinned.artifact).await,
+            None => None,
+        };
+        let artifact = match (kept, &pinned.name, pinned.version) {
+            (Some(artifact), _, _) => artifact,
+            (None, Some(name), Some(version)) => {
+                let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
+                let record = setup.registry.resolve(&reference).await?;
+                let artifact = setup.registry.load(&record).await?;
+                if let Some(cache) = &setup.cache {
+                    cache.put(&artifact).await;
+                }
+                artifact
+            }
+            _ => {
+                let sentence = "the run was begun with a model of no registry; end it by `predict --run`".to_owned();
+                return Err(Problem::refusal(sentence));
+            }
+        };
+        if artifact.id() != pinned.artifact {
+            let sentence = format!("the registry has another model than the run's, `{}`", pinned.artifact);
+            return Err(Problem::refusal(sentence));
+        }
+        let model = Model::from_artifact(artifact).map_err(|error| Problem::new(&error, false))?;
+        let model = Arc::new(model);
+        lock(&self.models).insert(pinned.artifact.clone(), model.clone());
+        Ok(model)
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,257 @@
+//! The worker: takes messages from a queue, scores what they ask for, and acknowledges what is done.
+//!
+//! Three threads hand messages on to each other, so that receiving, scoring and settling overlap: one receives and looks, one
+//! scores, one verifies and acknowledges. What each does with a message is decided by [`crate::protocol`].
+
+mod acts;
+mod book;
+mod cache;
+mod closing;
+mod counters;
+mod drain;
+mod leases;
+mod problem;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clickcast_registry::{Manifest, PinnedModel, Run, RunName};
+use clickcast_storage::queue::{Message, Queue};
+use tokio::runtime::Handle;
+
+use acts::Held;
+pub use book::Setup;
+use book::{Book, lock};
+pub use cache::ModelCache;
+pub use closing::unfinished;
+pub use counters::Counters;
+pub use drain::Drain;
+use leases::Leases;
+pub use problem::Problem;
+
+use crate::protocol::{self, Event, messages_to_take};
+use crate::score::Told;
+use crate::{Piece, Scored, Scorer};
+
+/// How long one question to an empty queue waits: a worker that is to end waits no longer.
+const RECEIVE_WAIT: Duration = Duration::from_secs(1);
+
+/// A worker; [`Worker::work`] is its life.
+pub struct Worker<'a> {
+    queue: Queue,
+    setup: Setup,
+    /// The run of all messages that name none, in the place of their folders'.
+    run: Option<RunName>,
+    threads: usize,
+    handle: Handle,
+    counters: Arc<Counters>,
+    leases: Leases,
+    book: Book,
+    /// Seconds that a message took of late.
+    seconds_each: Mutex<Option<f64>>,
+    /// What a run consists of now.
+    manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
+    /// Says something to a person.
+    note: &'a (dyn Fn(&str) + Sync),
+}
+
+impl<'a> Worker<'a> {
+    /// A worker for a queue.
+    #[must_use]
+    pub fn new(
+        queue: Queue,
+        setup: Setup,
+        run: Option<RunName>,
+        (threads, handle): (usize, Handle),
+        manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
+        note: &'a (dyn Fn(&str) + Sync),
+    ) -> Self {
+        let counters = Arc::<Counters>::default();
+        let leases = Leases::new(queue.clone(), counters.clone());
+        let (book, seconds_each) = (Book::default(), Mutex::default());
+        Self { queue, setup, run, threads, handle, counters, leases, book, seconds_each, manifest, note }
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Loads the model of runs that begin now: a worker that can't is of no use. Its name and version.
+    ///
+    /// # Errors
+    /// Where there is no such model, or it can't be read.
+    pub fn check_model(&self) -> Result<String, Problem> {
+        self.handle.block_on(async {
+            let version = self.setup.registry.resolve(&self.setup.reference).await?;
+            let said = format!("{}@{}", version.name, version.version);
+            let (name, artifact) = (Some(version.name), version.artifact);
+            let pinned = PinnedModel { name, version: Some(version.version), artifact };
+            self.book.model(&self.setup, &pinned).await.map(|_| said)
+        })
+    }
+
+    /// Works until it is asked to end, or, with `until_idle`, until nothing is left in the queue.
+    ///
+    /// # Errors
+    /// Where the queue can't be used at all.
+    pub fn work(&self, drain: &Drain, until_idle: bool) -> Result<(), Problem> {
+        let keeper = self.handle.spawn(self.leases.clone().keep());
+        let worked = std::thread::scope(|scope| {
+            // Each stage has one batch in its hands, and none lies between them.
+            let (looked_at, to_score) = sync_channel(0);
+            let (scored, to_settle) = sync_channel(0);
+            let fetching = scope.spawn(move || self.fetch(drain, until_idle, &looked_at));
+            scope.spawn(move || self.settle(&to_settle));
+            self.score(drain, to_score, &scored);
+            drop(scored);
+            fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        keeper.abort();
+        worked
+    }
+
+    /// The first stage: receives messages, and looks at them.
+    fn fetch(&self, drain: &Drain, until_idle: bool, looked_at: &SyncSender<Vec<Held>>) -> Result<(), Problem> {
+        let mut failures = 0;
+        while !drain.is_asked() {
+            let (count, asked) = (messages_to_take(*lock(&self.seconds_each)), Instant::now());
+            let messages = match self.handle.block_on(self.queue.receive(count, RECEIVE_WAIT)) {
+                Ok(messages) => messages,
+                Err(error) if error.is_transient() => {
+                    failures += 1;
+                    (self.note)(&Problem::from(error).sentence);
+                    let end = Instant::now() + protocol::backoff(failures, self.jitter());
+                    while Instant::now() < end && !drain.is_asked() {
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            failures = 0;
+            if messages.is_empty() {
+                if until_idle && self.is_idle()? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let to_score = self.look_at_all(messages, asked, drain);
+            if !to_score.is_empty() && looked_at.send(to_score).is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left to do, nor may come back from another worker.
+    fn is_idle(&self) -> Result<bool, Problem> {
+        match self.handle.block_on(self.queue.depth()) {
+            Ok(depth) => Ok(depth.visible + depth.in_flight + depth.delayed == 0),
+            Err(error) if error.is_transient() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Those of the messages that are to be scored; the others are settled.
+    fn look_at_all(&self, messages: Vec<Message>, asked: Instant, drain: &Drain) -> Vec<Held> {
+        messages.iter().for_each(|message| self.leases.hold(&message.receipt, asked));
+        let mut all: Vec<Held> = messages.into_iter().map(Held::new).collect();
+        if drain.is_asked() {
+            all.iter_mut().for_each(|held| held.event = Event::Drained(held.message.receive_count));
+        }
+        self.advance_all(all)
+    }
+
+    /// Acts on messages side by side: most of it is waiting for stores. Those to be scored come back.
+    fn advance_all(&self, mut all: Vec<Held>) -> Vec<Held> {
+        let are_to_score: Vec<bool> = match all.as_mut_slice() {
+            [only] => vec![self.advance(only)],
+            many => std::thread::scope(|scope| {
+                let acting: Vec<_> = many.iter_mut().map(|held| scope.spawn(move || self.advance(held))).collect();
+                let joined = acting.into_iter().map(std::thread::ScopedJoinHandle::join);
+                joined.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            }),
+        };
+        all.into_iter().zip(are_to_score).filter_map(|(held, is_to_score)| is_to_score.then_some(held)).collect()
+    }
+
+    /// The second stage: scores, each run's messages together.
+    fn score(&self, drain: &Drain, to_score: Receiver<Vec<Held>>, scored: &SyncSender<Vec<Held>>) {
+        for mut batch in to_score {
+            let (start, count) = (Instant::now(), batch.len());
+            batch.sort_by_key(|held| held.open.as_ref().map(|open| Arc::as_ptr(open) as usize));
+            let same_run = |a: &Held, b: &Held| match (&a.open, &b.open) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                _ => false,
+            };
+            batch.chunk_by_mut(same_run).for_each(|chunk| self.score_run(drain, chunk));
+            *lock(&self.seconds_each) = Some(start.elapsed().as_secs_f64() / count as f64);
+            if scored.send(batch).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Scores messages of one run; each then has an event that says what came of it.
+    fn score_run(&self, drain: &Drain, batch: &mut [Held]) {
+        let Some(open) = batch.first().and_then(|held| held.open.clone()) else { return };
+        let scorer = self.scorer(&open);
+        let mut next = 0;
+        while next < batch.len() {
+            let rest = &mut batch[next..];
+            if drain.is_asked() {
+                rest.iter_mut().for_each(|held| held.event = Event::Drained(held.message.receive_count));
+                return;
+            }
+            next += self.score_some(drain, &scorer, rest);
+        }
+    }
+
+    /// Scores messages until one of them can't be; how many now have an event.
+    fn score_some(&self, drain: &Drain, scorer: &Scorer<'_>, batch: &mut [Held]) -> usize {
+        let pieces: Vec<Piece> = batch.iter().filter_map(|held| held.piece.clone()).collect();
+        let mut now = 0;
+        let outcome = scorer.score(&pieces, |told| match told {
+            Told::Rows(rows) => {
+                self.counters.beat(rows);
+                !drain.is_overdue() && !self.leases.is_lost(&batch[now].message.receipt)
+            }
+            Told::Ended(piece) => {
+                now = piece + 1;
+                !drain.is_asked()
+            }
+        });
+        let (ended, error) = match outcome {
+            Ok(Scored { .. }) => (batch.len(), None),
+            Err(error) => (error.piece, Some(error)),
+        };
+        batch[..ended].iter_mut().for_each(|held| held.event = Event::Scored);
+        let Some((held, error)) = batch.get_mut(ended).zip(error) else { return ended };
+        let receives = held.message.receive_count;
+        held.event = if error.is_stopped() && self.leases.is_lost(&held.message.receipt) {
+            Event::LeaseLost
+        } else if error.is_stopped() {
+            Event::Drained(receives)
+        } else if error.is_of_input() {
+            Event::Bad(Problem::new(&error, false).sentence)
+        } else {
+            (self.note)(&Problem::new(&error, error.is_transient()).sentence);
+            Event::Failed(receives)
+        };
+        ended + 1
+    }
+
+    /// The third stage: verifies, acknowledges, buries.
+    fn settle(&self, to_settle: &Receiver<Vec<Held>>) {
+        to_settle.iter().for_each(|batch| drop(self.advance_all(batch)));
+    }
+
+    /// From 0 to 1, of no sequence.
+    fn jitter(&self) -> f64 {
+        RandomState::new().hash_one(0) as f64 / u64::MAX as f64
+    }
+}
