@@ -6,7 +6,7 @@ mod show;
 
 use clickcast_gate::Verdict;
 use clickcast_gate::audit::{audit, together};
-use clickcast_registry::{Change, Run, RunName, Runs};
+use clickcast_registry::{Change, Fence, Run, RunName, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -117,7 +117,8 @@ fn verdict(audited: &Value, run: &RunName) -> Result<(), Failure> {
 pub(super) fn publish(context: &Context, arguments: &PublishArguments) -> Result<Value, Failure> {
     let PublishArguments { run: run_arguments, reason, fence } = arguments;
     let (runs, run) = open(context, run_arguments)?;
-    let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: *fence };
+    let change =
+        Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: fence.map(Fence) };
     let moved = context.runtime.block_on(runs.publish(&run, change))?;
     Ok(json!({"run": moved.to.run, "previous": moved.from.map(|from| from.run), "manifest": moved.to.manifest}))
 }
@@ -132,7 +133,8 @@ fn roll_back(context: &Context, arguments: &RollbackRunArguments) -> Result<Valu
             return Err(Failure::input(format!("run `{expected}` is not the published one, which is {now}")));
         }
     }
-    let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: *fence };
+    let change =
+        Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: fence.map(Fence) };
     let moved = context.runtime.block_on(runs.roll_back(change))?;
     Ok(json!({"run": moved.to.run, "previous": moved.from.map(|from| from.run), "manifest": moved.to.manifest}))
 }
