@@ -78,7 +78,7 @@ pub fn judgement(verdict: Verdict) -> Judgement {
 }
 
 pub fn gated(verdict: Verdict) -> Gated {
-    Gated { at: at(3), champion: None, judgement: judgement(verdict) }
+    Gated { at: at(3), champion: None, judgement: judgement(verdict), scores: None }
 }
 
 fn pinned() -> PinnedModel {

@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Context, data, storage_failure, who};
-use crate::arguments::{OutArgument, PublishArguments, RollbackRunArguments, RunArguments, RunsCommand};
+use crate::arguments::{
+    AuditArguments, OutArgument, PublishArguments, RollbackRunArguments, RunArguments, RunsCommand,
+};
 use crate::console;
 use crate::failure::Failure;
 
@@ -25,7 +27,7 @@ pub(super) fn run(context: &Context, command: &RunsCommand) -> Result<(), Failur
             let audited = audit_run(context, arguments)?;
             console::result(&audited, context.json)?;
             say_checks(context, &audited)?;
-            verdict(&audited, &arguments.run)
+            verdict(&audited, &arguments.run.run)
         }
         RunsCommand::Publish(arguments) => console::result(&publish(context, arguments)?, context.json),
         RunsCommand::Rollback(arguments) => console::result(&roll_back(context, arguments)?, context.json),
@@ -59,13 +61,15 @@ pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value
 }
 
 /// Measures and judges a closed run, and writes what came of it into the run; what to report comes back.
-pub(super) fn audit_run(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
+pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result<Value, Failure> {
+    let AuditArguments { run: arguments, registry } = arguments;
     let (runs, run) = open(context, arguments)?;
     let manifest = context.runtime.block_on(run.manifest())?.ok_or_else(|| {
         Failure::input(format!("run `{}` is still open; `runs close` fixes what it consists of", arguments.run))
     })?;
     let previous = measure::previous(context, &runs, &run)?;
-    let statistics = measure::statistics(context, &run, &manifest, previous)?;
+    let judged = measure::judged(context, &run, registry.as_deref())?;
+    let statistics = measure::statistics(context, &run, &manifest, previous, judged)?;
     let judgement = audit(&statistics);
     let rows_out = statistics.outputs.iter().map(|output| output.rows_read).sum();
     let rows_in = measure::rows_in(&statistics);
