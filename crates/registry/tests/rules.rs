@@ -211,3 +211,20 @@ fn who_was_replaced_as_leader_can_not_publish() {
         runs.publish(&tuesday, under(Some(8))).await.unwrap();
     });
 }
+
+#[test]
+fn a_channel_that_is_moved_while_it_is_read_is_read_anew() {
+    let (store, registry) = run(registry());
+    run(registry.promote(&name(), 1, &champion(), None, change())).unwrap();
+    let met = std::sync::atomic::AtomicBool::new(false);
+    let moved = store.with_faults(move |_, request| {
+        // It has been looked at, and is moved before its bytes are read.
+        if request == 1 && !met.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            let registry = registry.clone();
+            let promote = move || run(registry.promote(&name(), 2, &champion(), Some(1), change())).unwrap();
+            std::thread::spawn(promote).join().unwrap();
+        }
+        None
+    });
+    assert_eq!(run(Registry::new(moved).channel(&name(), &champion())).unwrap().unwrap().current, 2);
+}
