@@ -72,8 +72,13 @@ pub(crate) fn gate(context: &Context, arguments: &GateArguments) -> Result<Value
         Ok(candidate) => judged(context, &candidate, champion.as_ref(), &data, today.as_ref())?,
         Err(why) => (Judgement::of(vec![failed("loads", why)]), None),
     };
-    let gated =
-        Gated { at: Timestamp::now(), champion: champion_version.as_ref().map(|record| record.version), judgement };
+    let newest = measured.as_ref().map(|measured| measured.today.as_ref().unwrap_or(&measured.labelled));
+    let gated = Gated {
+        at: Timestamp::now(),
+        champion: champion_version.as_ref().map(|record| record.version),
+        judgement,
+        scores: newest.map(|observed| observed.candidate.clone()),
+    };
     if let Some(version) = version {
         context.runtime.block_on(registry.record_gate(&arguments.name, version, &gated))?;
     }
