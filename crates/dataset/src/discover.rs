@@ -52,6 +52,21 @@ impl Input {
         self.row_groups
     }
 
+    /// Whether an object's name is that of a data file.
+    #[must_use]
+    pub fn is_data(key: &str) -> bool {
+        format_of(key).is_some()
+    }
+
+    /// The file that an object is.
+    ///
+    /// # Errors
+    /// [`Error::File`] where its ending tells no format, or it is empty.
+    pub fn new(store: Store, object: Object) -> Result<Self, Error> {
+        let name = store.uri(&object.key);
+        input(store, object, &name)
+    }
+
     /// The key of this file's output below an output folder: the same key, ending in `.parquet`.
     #[must_use]
     pub fn output_key(&self) -> String {

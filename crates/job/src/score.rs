@@ -54,6 +54,15 @@ pub struct Scored {
     pub lost: usize,
 }
 
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// So many more rows are on their way out.
+    Rows(u64),
+    /// The piece of this number is written, or somebody else's is there.
+    Ended(usize),
+}
+
 /// A piece that could not be scored.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
@@ -125,11 +134,11 @@ impl Scorer<'_> {
         }
     }
 
-    /// Scores pieces, in order; `go_on` gets the rows of each batch that is written, and says whether to.
+    /// Scores pieces, in order; `go_on` is told how far it is, and says whether to.
     ///
     /// # Errors
     /// With the number of the piece that failed, or at which it was stopped; nothing of it is under its output's name.
-    pub fn score(&self, pieces: &[Piece], mut go_on: impl FnMut(u64) -> bool) -> Result<Scored, Error> {
+    pub fn score(&self, pieces: &[Piece], mut go_on: impl FnMut(Told) -> bool) -> Result<Scored, Error> {
         // Scratch memory outlives a batch: as many as threads are ever in use at once.
         let scratches: Mutex<Vec<Scratch>> = Mutex::default();
         let lock = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,7 +169,7 @@ impl Scorer<'_> {
                         writer.write(&carried, &scores)?;
                     }
                     scored.rows += scores.len() as u64;
-                    if !go_on(scores.len() as u64) {
+                    if !go_on(Told::Rows(scores.len() as u64)) {
                         return Err(Source::Stopped);
                     }
                 }
@@ -169,6 +178,9 @@ impl Scorer<'_> {
                         self.end(writer, &pieces[index], &mut scored)?;
                     }
                     ended += 1;
+                    if !go_on(Told::Ended(index)) {
+                        return Err(Source::Stopped);
+                    }
                 }
             }
             Ok(())

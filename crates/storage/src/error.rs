@@ -85,6 +85,15 @@ impl Error {
         Self { kind: Kind::Conflict, operation, object: object.to_owned(), source }
     }
 
+    pub(crate) fn queue(
+        operation: &'static str,
+        queue: &str,
+        kind: Kind,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind, operation, object: queue.to_owned(), source: source.into() }
+    }
+
     pub(crate) fn incomplete(operation: &'static str, object: &str, kind: Kind) -> Self {
         let source = "an earlier part of it could not be written; begin it anew".into();
         Self { kind, operation, object: object.to_owned(), source }

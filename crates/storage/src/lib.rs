@@ -1,12 +1,13 @@
 //! Where things are: a URI becomes a store of objects.
 //!
 //! A [`Store`] is an object store and a prefix in it: a local folder, or a prefix of an S3, Google or
-//! Azure bucket. Whatever is written appears under its name whole or not at all.
+//! Azure bucket. Whatever is written appears under its name whole or not at all. A [`queue::Queue`] hands out work.
 
 mod error;
 mod faults;
 mod local;
 mod place;
+pub mod queue;
 mod writer;
 
 pub use error::{Error, Kind};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clickcast_dataset::{CTR, Precision, row_groups};
-use clickcast_job::{Piece, Scored, Scorer, ranges};
+use clickcast_job::{Piece, Scored, Scorer, Told, ranges};
 use clickcast_model::Model;
 use clickcast_registry::{PinnedModel, Rejected, Run, RunName, RunRecord, RunSettings, Runs};
 use clickcast_storage::Store;
@@ -171,11 +171,16 @@ fn pieces_of(context: &Context, data: &Data, run: &Run) -> Result<Vec<Piece>, Fa
 }
 
 fn score(scorer: &Scorer<'_>, pieces: &[Piece], progress: &Progress) -> Result<Scored, Failure> {
-    let scored = scorer.score(pieces, |rows| {
-        progress.add(rows);
-        true
-    });
+    let scored = scorer.score(pieces, |told| shown(told, progress));
     scored.map_err(|error| Failure::new(&error, error.is_transient()))
+}
+
+/// Shows how far it is; nothing stops it.
+fn shown(told: Told, progress: &Progress) -> bool {
+    if let Told::Rows(rows) = told {
+        progress.add(rows);
+    }
+    true
 }
 
 /// As [`score`]; an input that can never be scored is noted in the run, and the others go on. How many such there were.
@@ -189,10 +194,7 @@ fn score_staged(
     let (mut all, mut errors) = (Scored::default(), 0);
     let rejected = context.runtime.block_on(run.rejected())?;
     loop {
-        let outcome = scorer.score(pieces, |rows| {
-            progress.add(rows);
-            true
-        });
+        let outcome = scorer.score(pieces, |told| shown(told, progress));
         let (scored, failed) = match outcome {
             Ok(scored) => (scored, None),
             Err(error) if error.is_transient() => return Err(Failure::new(&error, true)),

@@ -1,0 +1,167 @@
+//! What a worker does with a message, decided purely: the worker acts on it, and so does a simulation of many workers.
+//!
+//! The one rule that nothing may break: a message is acknowledged only when what it asks for is under its final name, was
+//! looked at there, or was handed on to the queue. Whatever dies before that leaves the message to be delivered again, and
+//! whoever gets it then finds the work done or does it, with the same bytes.
+
+use std::time::Duration;
+
+/// What is to be done next with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Look at the input, its run and its outputs.
+    Look,
+    /// Send work items for the ranges of a large input.
+    Split,
+    /// Score it to its output, by a put that succeeds once.
+    Score,
+    /// Look whether the output is there, whole, of this input and model.
+    Verify,
+    /// Note in the run that the input can never be scored.
+    Reject(String),
+    /// Take the message from the queue: it is done.
+    Acknowledge,
+    /// Move the message to the dead letters.
+    Bury(String),
+    /// Leave the message, to be delivered again after a while.
+    Leave(Duration),
+    /// Make the message visible at once, for another worker.
+    Release,
+    /// Nothing more: the message is settled, or somebody else's.
+    Forget,
+}
+
+/// What came of the last action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The message was received.
+    Received,
+    /// Its output is there already.
+    Done,
+    /// Its output is missing, or of an older version of the input.
+    Missing,
+    /// It is of several ranges, some of which are missing.
+    Large,
+    /// Its work items are in the queue.
+    Sent,
+    /// The output was put, or somebody else's is there.
+    Scored,
+    /// What was verified is not there.
+    Vanished,
+    /// The failure was noted in the run.
+    Rejected(String),
+    /// The message is no longer in the queue.
+    Settled,
+    /// The message can't be understood, or its run takes nothing more: no input of an open run is to blame.
+    Refused(String),
+    /// The input can never be scored.
+    Bad(String),
+    /// It failed for a reason that may pass; the message was received so many times.
+    Failed(u32),
+    /// Another worker may have the message by now.
+    LeaseLost,
+    /// This worker is to end.
+    Drained,
+}
+
+/// What to do after an event.
+#[must_use]
+pub fn next(event: &Event, jitter: f64) -> Action {
+    match event {
+        Event::Received => Action::Look,
+        Event::Missing => Action::Score,
+        Event::Large => Action::Split,
+        Event::Scored => Action::Verify,
+        Event::Done | Event::Sent => Action::Acknowledge,
+        Event::Bad(reason) => Action::Reject(reason.clone()),
+        // The run knows of it before the queue forgets it.
+        Event::Rejected(reason) | Event::Refused(reason) => Action::Bury(reason.clone()),
+        Event::Vanished => Action::Leave(backoff(1, jitter)),
+        Event::Failed(receives) => Action::Leave(backoff(*receives, jitter)),
+        Event::Drained => Action::Release,
+        Event::Settled | Event::LeaseLost => Action::Forget,
+    }
+}
+
+/// The first wait after a failure that may pass.
+const BACKOFF_MIN_S: f64 = 1.0;
+/// The longest: an outage's end is then noticed within minutes.
+const BACKOFF_MAX_S: f64 = 120.0;
+
+/// How long a message that failed is left, when it was received so many times: twice as long each time, and between half of
+/// that and all of it by `jitter` (from 0 to 1), so that workers that failed together don't come back together.
+#[must_use]
+pub fn backoff(receives: u32, jitter: f64) -> Duration {
+    let doubled = BACKOFF_MIN_S * 2_f64.powi(receives.saturating_sub(1).min(30) as i32);
+    Duration::from_secs_f64(doubled.min(BACKOFF_MAX_S) * (0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+}
+
+/// Messages that a worker holds at most: what the cloud's queues give at once.
+pub const MESSAGES_MAX: usize = 10;
+/// The work that a worker takes at a time: less, and the queue's answers are waited for; more, and others are idle at the end
+/// of a day while this one still has some.
+const TAKEN_S: f64 = 2.0;
+
+/// How many messages to take at a time, when one took `seconds_each` of late; one where that isn't known yet.
+#[must_use]
+pub fn messages_to_take(seconds_each: Option<f64>) -> usize {
+    let fit = seconds_each.map_or(1.0, |seconds| TAKEN_S / seconds.max(1e-6));
+    (fit as usize).clamp(1, MESSAGES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_acknowledged_that_was_not_seen_done_or_handed_on() {
+        let reason = || "why".to_owned();
+        let events = [
+            Event::Received,
+            Event::Done,
+            Event::Missing,
+            Event::Large,
+            Event::Sent,
+            Event::Scored,
+            Event::Vanished,
+            Event::Rejected(reason()),
+            Event::Settled,
+            Event::Refused(reason()),
+            Event::Bad(reason()),
+            Event::Failed(3),
+            Event::LeaseLost,
+            Event::Drained,
+        ];
+        for event in events {
+            let expected = matches!(event, Event::Done | Event::Sent);
+            assert_eq!(next(&event, 0.0) == Action::Acknowledge, expected, "{event:?}");
+            let expected = matches!(event, Event::Rejected(_) | Event::Refused(_));
+            assert_eq!(matches!(next(&event, 0.0), Action::Bury(_)), expected, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn failures_are_left_for_longer_each_time_within_bounds() {
+        for (receives, jitter, seconds) in [
+            (0, 1.0, 1.0),
+            (1, 0.0, 0.5),
+            (1, 1.0, 1.0),
+            (2, 1.0, 2.0),
+            (5, 0.5, 12.0),
+            (8, 1.0, 120.0),
+            (u32::MAX, 1.0, 120.0),
+            (3, 7.0, 4.0),
+        ] {
+            assert_eq!(backoff(receives, jitter).as_secs_f64(), seconds, "{receives} {jitter}");
+        }
+    }
+
+    #[test]
+    fn small_messages_are_taken_by_the_ten_and_large_ones_one_by_one() {
+        for (seconds_each, expected) in
+            [(None, 1), (Some(0.0), 10), (Some(0.1), 10), (Some(0.5), 4), (Some(1.9), 1), (Some(60.0), 1)]
+        {
+            assert_eq!(messages_to_take(seconds_each), expected, "{seconds_each:?}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! A queue in an SQLite file, which any number of processes of one machine share.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+
+use super::{Clock, Dead, Depth, Message, Port, RECEIVES_MAX, Receipt, VISIBILITY};
+use crate::local::blocking;
+use crate::{Error, Kind};
+
+/// A transaction takes a millisecond or a few; who waits longer than this for others' waits for a hanging process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a waiting receiver looks.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+
+const TABLES: &str = "
+    PRAGMA journal_mode = WAL;
+    -- What was sent survives a power failure.
+    PRAGMA synchronous = FULL;
+    CREATE TABLE IF NOT EXISTS messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL,
+        sent_ms INTEGER NOT NULL,
+        visible_ms INTEGER NOT NULL,
+        receives INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (visible_ms, id);
+    CREATE TABLE IF NOT EXISTS dead (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        receives INTEGER NOT NULL
+    );";
+
+pub(super) struct Sqlite {
+    connection: Arc<Mutex<Connection>>,
+    uri: String,
+    clock: Clock,
+}
+
+impl Sqlite {
+    pub(super) async fn open(uri: &str, path: &str, clock: Clock) -> Result<Self, Error> {
+        let path = PathBuf::from(path);
+        let connection = blocking(move || Ok(connect(&path))).await;
+        let connection = connection.map_err(|error| Error::io("open", uri, error))?;
+        let connection = connection.map_err(|error| failed("open", uri, error))?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), uri: uri.to_owned(), clock })
+    }
+
+    /// Runs one transaction where threads may wait.
+    async fn transact<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (connection, now_ms) = (self.connection.clone(), milliseconds((self.clock)()));
+        let done = blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            // One that reads first and writes then could find that another wrote in between.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+            Ok(transaction.and_then(|transaction| {
+                let done = work(&transaction, now_ms)?;
+                transaction.commit().map(|()| done)
+            }))
+        });
+        let done = done.await.map_err(|error| Error::io(operation, &self.uri, error))?;
+        done.map_err(|error| failed(operation, &self.uri, error))
+    }
+
+    /// Changes the one message that this receipt still holds.
+    async fn change(
+        &self,
+        operation: &'static str,
+        receipt: &Receipt,
+        work: impl FnOnce(&Transaction<'_>, i64, i64, i64) -> rusqlite::Result<usize> + Send + 'static,
+    ) -> Result<(), Error> {
+        let held = receipt.0.split_once('.').and_then(|(id, count)| Some((id.parse().ok()?, count.parse().ok()?)));
+        let Some((id, receives)) = held else {
+            return Err(Error::invalid(operation, &self.uri, "the receipt is of another queue"));
+        };
+        match self.transact(operation, move |transaction, now_ms| work(transaction, id, receives, now_ms)).await? {
+            0 => Err(Error::conflict(operation, &self.uri)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    if let Some(folder) = path.parent() {
+        // What is wrong with it is said of the file.
+        let _ = std::fs::create_dir_all(folder);
+    }
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.execute_batch(TABLES)?;
+    Ok(connection)
+}
+
+#[async_trait]
+impl Port for Sqlite {
+    async fn send(&self, bodies: &[String]) -> Result<(), Error> {
+        let bodies = bodies.to_vec();
+        let send = move |transaction: &Transaction<'_>, now_ms| {
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO messages (body, sent_ms, visible_ms) VALUES (?1, ?2, ?2)")?;
+            bodies.iter().try_for_each(|body| insert.execute(params![body, now_ms]).map(drop))
+        };
+        self.transact("send to", send).await
+    }
+
+    async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
+        let waited = std::time::Instant::now();
+        loop {
+            let messages =
+                self.transact("receive from", move |transaction, now_ms| take(transaction, count_max, now_ms));
+            let messages = messages.await?;
+            if !messages.is_empty() || waited.elapsed() >= wait {
+                return Ok(messages);
+            }
+            tokio::time::sleep(POLL_EVERY.min(wait)).await;
+        }
+    }
+
+    async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
+        let visible_in_ms = i64::try_from(visible_in.as_millis()).unwrap_or(i64::MAX / 2);
+        let extend = move |transaction: &Transaction<'_>, id, receives, now_ms: i64| {
+            transaction.execute(
+                "UPDATE messages SET visible_ms = ?3 WHERE id = ?1 AND receives = ?2",
+                params![id, receives, now_ms + visible_in_ms],
+            )
+        };
+        self.change("extend a message of", receipt, extend).await
+    }
+
+    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), Error> {
+        let delete = |transaction: &Transaction<'_>, id: i64, receives: i64, _| {
+            transaction.execute("DELETE FROM messages WHERE id = ?1 AND receives = ?2", params![id, receives])
+        };
+        self.change("acknowledge a message of", receipt, delete).await
+    }
+
+    async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
+        let reason = reason.to_owned();
+        let bury = move |transaction: &Transaction<'_>, id: i64, receives: i64, _| {
+            transaction.execute(
+                "INSERT INTO dead (body, reason, receives)
+                 SELECT body, ?3, receives FROM messages WHERE id = ?1 AND receives = ?2",
+                params![id, receives, reason],
+            )?;
+            transaction.execute("DELETE FROM messages WHERE id = ?1 AND receives = ?2", params![id, receives])
+        };
+        self.change("bury a message of", &message.receipt, bury).await
+    }
+
+    async fn depth(&self) -> Result<Depth, Error> {
+        let depth = |transaction: &Transaction<'_>, now_ms: i64| {
+            let count = |query: &str| {
+                let count = transaction.query_row(query, params![now_ms], |row| row.get::<_, i64>(0));
+                count.map(|count| count.max(0) as u64)
+            };
+            let oldest: Option<i64> =
+                transaction.query_row("SELECT min(sent_ms) FROM messages", [], |row| row.get(0))?;
+            Ok(Depth {
+                visible: count("SELECT count(*) FROM messages WHERE visible_ms <= ?1")?,
+                in_flight: count("SELECT count(*) FROM messages WHERE visible_ms > ?1")?,
+                delayed: 0,
+                dead: count("SELECT count(*) FROM dead WHERE ?1 IS NOT NULL")?,
+                oldest_age: oldest.map(|sent_ms| Duration::from_millis((now_ms - sent_ms).max(0) as u64)),
+            })
+        };
+        self.transact("look at", depth).await
+    }
+
+    async fn dead(&self, count_max: usize) -> Result<Vec<Dead>, Error> {
+        let dead = move |transaction: &Transaction<'_>, _| {
+            let mut select =
+                transaction.prepare_cached("SELECT body, reason, receives FROM dead ORDER BY id LIMIT ?1")?;
+            let dead = |row: &rusqlite::Row<'_>| {
+                Ok(Dead { body: row.get(0)?, reason: row.get(1)?, receive_count: row.get(2)? })
+            };
+            select.query_map(params![count_max as i64], dead)?.collect()
+        };
+        self.transact("look at", dead).await
+    }
+
+    async fn redrive(&self) -> Result<u64, Error> {
+        let redrive = |transaction: &Transaction<'_>, now_ms: i64| {
+            let count = transaction.execute(
+                "INSERT INTO messages (body, sent_ms, visible_ms) SELECT body, ?1, ?1 FROM dead ORDER BY id",
+                params![now_ms],
+            )?;
+            transaction.execute("DELETE FROM dead", [])?;
+            Ok(count as u64)
+        };
+        self.transact("redrive", redrive).await
+    }
+
+    fn visibility(&self) -> Duration {
+        VISIBILITY
+    }
+}
+
+/// Takes the oldest visible messages; those received too often die instead.
+fn take(transaction: &Transaction<'_>, count_max: usize, now_ms: i64) -> rusqlite::Result<Vec<Message>> {
+    transaction.execute(
+        "INSERT INTO dead (body, reason, receives)
+         SELECT body, 'received ' || receives || ' times and never done', receives
+         FROM messages WHERE visible_ms <= ?1 AND receives >= ?2 ORDER BY id",
+        params![now_ms, RECEIVES_MAX],
+    )?;
+    transaction
+        .execute("DELETE FROM messages WHERE visible_ms <= ?1 AND receives >= ?2", params![now_ms, RECEIVES_MAX])?;
+    let mut select = transaction.prepare_cached(
+        "SELECT id, body, receives, sent_ms FROM messages WHERE visible_ms <= ?1 ORDER BY id LIMIT ?2",
+    )?;
+    let found = select.query_map(params![now_ms, count_max as i64], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?, row.get::<_, i64>(3)?))
+    })?;
+    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    let visible_ms = now_ms + VISIBILITY.as_millis() as i64;
+    let mut update =
+        transaction.prepare_cached("UPDATE messages SET visible_ms = ?2, receives = receives + 1 WHERE id = ?1")?;
+    let mut messages = Vec::with_capacity(found.len());
+    for (id, body, receives, sent_ms) in found {
+        update.execute(params![id, visible_ms])?;
+        messages.push(Message {
+            body,
+            // Whoever receives it next raises the count: then this receipt holds nothing any more.
+            receipt: Receipt(format!("{id}.{}", receives + 1)),
+            receive_count: receives + 1,
+            sent_at: Some(UNIX_EPOCH + Duration::from_millis(sent_ms.max(0) as u64)),
+        });
+    }
+    Ok(messages)
+}
+
+fn milliseconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+fn failed(operation: &'static str, uri: &str, error: rusqlite::Error) -> Error {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Kind::Full,
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => Kind::Denied,
+        Some(ErrorCode::CannotOpen | ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Kind::Invalid,
+        _ => Kind::Unavailable,
+    };
+    Error::queue(operation, uri, kind, error)
+}

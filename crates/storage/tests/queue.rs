@@ -1,0 +1,218 @@
+//! What every queue does, asked of each kind there is.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use clickcast_storage::Kind;
+use clickcast_storage::queue::{Message, Queue, RECEIVES_MAX, Step, Trouble, VISIBILITY};
+
+const NOW: Duration = Duration::ZERO;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A queue in a new file, and its clock.
+struct World {
+    queue: Queue,
+    seconds: Arc<AtomicU64>,
+    uri: String,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = format!("sqlite://{}", folder.path().join("queue.db").display());
+        let seconds = Arc::new(AtomicU64::new(1_700_000_000));
+        let queue = Self::open(&uri, &seconds).await;
+        Self { queue, seconds, uri, folder }
+    }
+
+    async fn open(uri: &str, seconds: &Arc<AtomicU64>) -> Queue {
+        let seconds = seconds.clone();
+        let clock = Arc::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::SeqCst)));
+        Queue::open_with(uri, clock).await.unwrap()
+    }
+
+    fn pass(&self, time: Duration) {
+        self.seconds.fetch_add(time.as_secs(), Ordering::SeqCst);
+    }
+
+    async fn send(&self, bodies: &[&str]) {
+        self.queue.send(&bodies.iter().map(|body| (*body).to_owned()).collect::<Vec<_>>()).await.unwrap();
+    }
+
+    async fn receive(&self, count_max: usize) -> Vec<Message> {
+        self.queue.receive(count_max, NOW).await.unwrap()
+    }
+}
+
+fn bodies(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.body.as_str()).collect()
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
+}
+
+#[test]
+fn a_message_is_somebodys_until_it_is_acknowledged_or_comes_back() {
+    run(async {
+        let world = World::sqlite().await;
+        assert!(world.receive(10).await.is_empty());
+        world.send(&["a", "b", "c"]).await;
+        let first = world.receive(2).await;
+        assert_eq!(bodies(&first), ["a", "b"]);
+        assert_eq!(first[0].receive_count, 1);
+        let depth = world.queue.depth().await.unwrap();
+        assert_eq!((depth.visible, depth.in_flight, depth.dead), (1, 2, 0));
+        world.queue.acknowledge(&first[0].receipt).await.unwrap();
+        assert_eq!(bodies(&world.receive(10).await), ["c"]);
+        world.pass(VISIBILITY + SECOND);
+        let again = world.receive(10).await;
+        assert_eq!(bodies(&again), ["b", "c"]);
+        assert_eq!(again[0].receive_count, 2);
+        assert_eq!(world.queue.depth().await.unwrap().oldest_age, Some(VISIBILITY + SECOND));
+    });
+}
+
+#[test]
+fn who_has_lost_a_message_can_do_nothing_with_it() {
+    run(async {
+        let world = World::sqlite().await;
+        world.send(&["a"]).await;
+        let lost = world.receive(1).await.remove(0);
+        world.pass(VISIBILITY + SECOND);
+        let held = world.receive(1).await.remove(0);
+        for outcome in [
+            world.queue.acknowledge(&lost.receipt).await,
+            world.queue.extend(&lost.receipt, VISIBILITY).await,
+            world.queue.release(&lost.receipt).await,
+            world.queue.bury(&lost, "poison").await,
+        ] {
+            assert_eq!(outcome.unwrap_err().kind(), Kind::Conflict);
+        }
+        world.queue.acknowledge(&held.receipt).await.unwrap();
+        assert_eq!(world.queue.acknowledge(&held.receipt).await.unwrap_err().kind(), Kind::Conflict);
+    });
+}
+
+#[test]
+fn a_lease_is_extended_and_given_back_at_once() {
+    run(async {
+        let world = World::sqlite().await;
+        world.send(&["a"]).await;
+        let held = world.receive(1).await.remove(0);
+        world.pass(VISIBILITY - SECOND);
+        world.queue.extend(&held.receipt, VISIBILITY).await.unwrap();
+        world.pass(VISIBILITY - SECOND);
+        assert!(world.receive(1).await.is_empty());
+        world.queue.release(&held.receipt).await.unwrap();
+        assert_eq!(bodies(&world.receive(1).await), ["a"]);
+    });
+}
+
+#[test]
+fn what_is_received_too_often_or_buried_is_dead_until_it_is_sent_again() {
+    run(async {
+        let world = World::sqlite().await;
+        world.send(&["poison", "never done"]).await;
+        let poison = world.receive(1).await.remove(0);
+        world.queue.bury(&poison, "no column `age`").await.unwrap();
+        for count in 1..=RECEIVES_MAX {
+            assert_eq!(world.receive(1).await[0].receive_count, count);
+            world.pass(VISIBILITY + SECOND);
+        }
+        assert!(world.receive(10).await.is_empty());
+        let dead = world.queue.dead(10).await.unwrap();
+        let reasons: Vec<_> = dead.iter().map(|dead| (dead.body.as_str(), dead.reason.clone().unwrap())).collect();
+        assert_eq!(reasons[0], ("poison", "no column `age`".to_owned()));
+        assert_eq!(reasons[1], ("never done", format!("received {RECEIVES_MAX} times and never done")));
+        assert_eq!(world.queue.dead(1).await.unwrap().len(), 1);
+        assert_eq!(world.queue.redrive().await.unwrap(), 2);
+        assert_eq!(bodies(&world.receive(10).await), ["poison", "never done"]);
+        assert_eq!(world.queue.depth().await.unwrap().dead, 0);
+    });
+}
+
+#[test]
+fn many_receivers_of_one_queue_never_hold_the_same_message() {
+    run(async {
+        let world = World::sqlite().await;
+        let sent: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        world.queue.send(&sent).await.unwrap();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let receivers: Vec<_> = (0..4)
+            .map(|_| {
+                let (uri, seconds, received) = (world.uri.clone(), world.seconds.clone(), received.clone());
+                tokio::spawn(async move {
+                    // A connection of its own, as another process has.
+                    let queue = World::open(&uri, &seconds).await;
+                    loop {
+                        let messages = queue.receive(7, NOW).await.unwrap();
+                        if messages.is_empty() {
+                            return;
+                        }
+                        for message in messages {
+                            queue.acknowledge(&message.receipt).await.unwrap();
+                            received.lock().unwrap().push(message.body);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for receiver in receivers {
+            receiver.await.unwrap();
+        }
+        let mut received = received.lock().unwrap().clone();
+        received.sort_by_key(|body| body.parse::<u32>().unwrap());
+        assert_eq!(received, sent);
+    });
+}
+
+#[test]
+fn what_was_sent_outlives_the_process_and_a_waiting_receiver_finds_it() {
+    run(async {
+        let World { queue, seconds, uri, folder } = World::sqlite().await;
+        let waiting = {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.receive(1, Duration::from_secs(60)).await })
+        };
+        let other = World::open(&uri, &seconds).await;
+        other.send(&["a".to_owned(), "b".to_owned()]).await.unwrap();
+        assert_eq!(bodies(&waiting.await.unwrap().unwrap()), ["a"]);
+        drop((queue, other));
+        let later = World::open(&uri, &seconds).await;
+        assert_eq!(bodies(&later.receive(10, NOW).await.unwrap()), ["b"]);
+        drop(folder);
+    });
+}
+
+#[test]
+fn a_lost_answer_and_a_doubled_message_are_what_a_worker_must_expect() {
+    run(async {
+        let world = World::sqlite().await;
+        world.send(&["a", "b"]).await;
+        let troubled = world.queue.clone().with_faults(|step, number| match (step, number) {
+            (Step::Receive, 0) => Some(Trouble::Refused),
+            (Step::Receive, _) => Some(Trouble::Doubled),
+            (Step::Acknowledge, _) => Some(Trouble::LostAnswer),
+            _ => None,
+        });
+        assert!(troubled.receive(10, NOW).await.unwrap_err().is_transient());
+        let messages = troubled.receive(10, NOW).await.unwrap();
+        assert_eq!(bodies(&messages), ["b", "b", "a", "a"]);
+        assert!(troubled.acknowledge(&messages[0].receipt).await.unwrap_err().is_transient());
+        assert_eq!(world.queue.acknowledge(&messages[1].receipt).await.unwrap_err().kind(), Kind::Conflict);
+    });
+}
+
+#[test]
+fn what_is_no_queue_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "not a database, but long enough to be taken for one".repeat(100)).unwrap();
+    for uri in ["/some/path", "redis://x", &format!("sqlite://{}", file.path().display())] {
+        let error = run(Queue::open(uri)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid, "{uri}: {error:?}");
+    }
+}
