@@ -8,6 +8,7 @@ use clickcast_model::calibration::Calibration;
 use clickcast_model::encode::Encoder;
 use clickcast_model::factors::{Factors, Family, WeightType};
 use clickcast_model::metrics::Accumulator;
+use clickcast_model::profile::{self, Collector};
 use clickcast_record::{Batch, Schema};
 
 use crate::Error;
@@ -85,6 +86,8 @@ pub struct Trained {
     pub calibration: Calibration,
     /// For the artifact.
     pub training: Training,
+    /// What the rows looked like, for whoever judges the model.
+    pub profile: profile::Profile,
 }
 
 /// The rows of a large source, encoded.
@@ -133,10 +136,11 @@ pub fn train<E: From<Error> + Send>(
     settings: &Settings,
 ) -> Result<Trained, E> {
     let mut profile = Profile::new(schema.features(), settings.seed);
+    let mut collector = Collector::new(schema.features());
     let (mut kept, mut bytes) = (Some(Vec::new()), 0);
     source.begin(Phase::Profile);
     source.pass(&mut |batch| {
-        profile.add(&batch)?;
+        rayon::join(|| profile.add(&batch), || collector.add(&batch)).0?;
         bytes += batch.bytes() as u64;
         match &mut kept {
             Some(batches) if bytes <= KEPT_BYTES_MAX => batches.push(batch),
@@ -162,7 +166,8 @@ pub fn train<E: From<Error> + Send>(
             return Err(Error::NoValidRows { rows }.into());
         }
     }
-    let trainer = Trainer { schema, settings, profile: &profile, valid: &valid_batches };
+    let described = collector.profile();
+    let trainer = Trainer { schema, settings, profile: &profile, described: &described, valid: &valid_batches };
     match kept {
         Some(batches) if profile.rows <= rows_few_max(settings.family) => Ok(trainer.few(&batches)?),
         read => trainer.many(source, read),
@@ -190,6 +195,7 @@ struct Trainer<'a> {
     schema: &'a Schema,
     settings: &'a Settings,
     profile: &'a Profile,
+    described: &'a profile::Profile,
     valid: &'a [Batch],
 }
 
@@ -485,7 +491,7 @@ impl Trainer<'_> {
             held_out: measured.metrics(),
             notes,
         };
-        Ok(Trained { encoder, factors, calibration, training })
+        Ok(Trained { encoder, factors, calibration, training, profile: self.described.clone() })
     }
 }
 

@@ -89,6 +89,13 @@ impl Artifact {
         Self { manifest, payloads }
     }
 
+    /// The same artifact with one more payload.
+    #[must_use]
+    pub(crate) fn with_payload(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.payloads.insert(name.to_owned(), bytes);
+        Self::new(self.manifest, self.payloads)
+    }
+
     /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {

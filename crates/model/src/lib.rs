@@ -8,6 +8,7 @@ pub mod factors;
 mod forest;
 pub mod metrics;
 mod model;
+pub mod profile;
 pub mod tensor;
 pub mod trees;
 mod weights;

@@ -11,6 +11,7 @@ use crate::calibration::Calibration;
 use crate::encode::{Encoded, Encoder};
 use crate::factors::{Factors, Family};
 use crate::forest::{Forest, ForestScratch};
+use crate::profile::{PROFILE, Profile};
 use crate::tensor;
 use crate::trees::{Ensemble, FeatureKind};
 
@@ -81,6 +82,26 @@ impl Model {
         let predictor = Predictor::Trees(Box::new(Forest::new(ensemble)));
         let payloads = BTreeMap::from([(LIGHTGBM.to_owned(), text)]);
         Ok(Self { artifact: Artifact::new(manifest, payloads), predictor })
+    }
+
+    /// The same model with the profile of what it learned from, which its artifact then holds.
+    #[must_use]
+    pub fn with_profile(self, profile: &Profile) -> Self {
+        // A profile is numbers, strings and lists: nothing in it can fail to print.
+        let bytes = serde_json::to_vec(profile).unwrap_or_default();
+        Self { artifact: self.artifact.with_payload(PROFILE, bytes), predictor: self.predictor }
+    }
+
+    /// The profile of what it learned from; none in models that were imported, or made before profiles were.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it can't be read.
+    pub fn profile(&self) -> Result<Option<Profile>, Error> {
+        if !self.artifact.manifest().payloads.contains_key(PROFILE) {
+            return Ok(None);
+        }
+        let profile = serde_json::from_slice(self.artifact.payload(PROFILE)?);
+        profile.map(Some).map_err(|error| Error::Damaged(format!("{PROFILE} can't be read: {error}")))
     }
 
     /// A model from its verified artifact.

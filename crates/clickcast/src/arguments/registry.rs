@@ -25,6 +25,11 @@ pub(crate) enum ModelsCommand {
     /// Show a version: what it is, who points to it, what the gate said
     #[command(after_help = "Example:\n  clickcast models show ctr@champion --registry registry/")]
     Show(ShowArguments),
+    /// Judge a model before it is promoted, against the champion; exit code 3 where it does not pass
+    #[command(
+        after_help = "Example:\n  clickcast models gate --name ctr --candidate ctr@3 --data yesterday.parquet --today today/ --registry registry/ --report gate.html"
+    )]
+    Gate(GateArguments),
     /// Point a channel to a version that has passed the gate
     #[command(after_help = "Example:\n  clickcast models promote ctr@3 --channel champion --registry registry/")]
     Promote(PromoteArguments),
@@ -72,6 +77,28 @@ pub(crate) struct ShowArguments {
     /// Which version
     #[arg(value_name = "NAME@VERSION|NAME@CHANNEL", value_parser = Reference::from_str)]
     pub(crate) model: Reference,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgument,
+}
+
+/// Arguments of `models gate`.
+#[derive(Debug, Args)]
+pub(crate) struct GateArguments {
+    /// The model's name; its channel `champion` is what the candidate is compared with
+    #[arg(long, value_name = "NAME", value_parser = Name::from_str)]
+    pub(crate) name: Name,
+    /// Folder or prefix of the model to judge, or NAME@VERSION or NAME@CHANNEL
+    #[arg(long, value_name = "MODEL|NAME@VERSION")]
+    pub(crate) candidate: String,
+    /// The newest labelled impressions; the candidate must not have learned from them
+    #[arg(long, value_name = "URI")]
+    pub(crate) data: String,
+    /// A sample of the rows that will be scored, without labels
+    #[arg(long, value_name = "URI")]
+    pub(crate) today: Option<String>,
+    /// Also write a page for people here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<String>,
     #[command(flatten)]
     pub(crate) registry: RegistryArgument,
 }

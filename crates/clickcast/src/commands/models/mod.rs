@@ -1,5 +1,8 @@
 //! `clickcast models`: versions of models, and channels that point to them.
 
+mod gate;
+mod page;
+
 use clickcast_model::Model;
 use clickcast_registry::{Change, Listed, Moved, Moves, Reference, Selector};
 use jiff::Timestamp;
@@ -17,6 +20,7 @@ pub(super) fn run(context: &Context, command: &ModelsCommand) -> Result<(), Fail
         ModelsCommand::Register(arguments) => console::result(&register(context, arguments)?, context.json),
         ModelsCommand::List(arguments) => list(context, arguments),
         ModelsCommand::Show(arguments) => show(context, arguments),
+        ModelsCommand::Gate(arguments) => gate::run(context, arguments),
         ModelsCommand::Promote(arguments) => console::result(&promote(context, arguments)?, context.json),
         ModelsCommand::Rollback(arguments) => console::result(&roll_back(context, arguments)?, context.json),
     }

@@ -1,0 +1,265 @@
+//! `clickcast models gate`: judges a model before it is promoted.
+
+use std::str::FromStr;
+use std::time::Instant;
+
+use clickcast_dataset::Step;
+use clickcast_gate::measure::{Measuring, Observed, Scorer};
+use clickcast_gate::{Check, Described, Evidence, Judgement, Verdict, judge, reading_schema};
+use clickcast_model::profile::Profile;
+use clickcast_model::{Model, Scratch};
+use clickcast_record::{Need, Schema};
+use clickcast_registry::{Channel, Gated, Kind, Reference, Registry, Selector, VersionRecord, read_artifact};
+use clickcast_storage::Store;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::data::{Data, write_object};
+use super::super::{Context, artifacts, storage_failure};
+use super::page;
+use crate::arguments::GateArguments;
+use crate::console;
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// The channel whose version is in use.
+const CHAMPION: &str = "champion";
+
+/// A model with what it learned from.
+pub(super) struct Opened {
+    pub(super) model: Model,
+    pub(super) profile: Option<Profile>,
+}
+
+/// Everything that was measured, for the page.
+pub(super) struct Measured {
+    pub(super) labelled: Observed,
+    pub(super) today: Option<Observed>,
+}
+
+pub(super) fn run(context: &Context, arguments: &GateArguments) -> Result<(), Failure> {
+    let outcome = gate(context, arguments)?;
+    console::result(&outcome, context.json)?;
+    if !context.json {
+        console::say(&format!("\n{}", checks_table(&outcome)))?;
+    }
+    match outcome["verdict"].as_str() {
+        Some("pass") => Ok(()),
+        said => {
+            let what = if said == Some("hold") { "is held by" } else { "fails" };
+            let why = outcome["why"].as_str().unwrap_or_default();
+            Err(Failure::gate(format!("`{}` {what} the gate: {why}", arguments.candidate)))
+        }
+    }
+}
+
+/// Judges a candidate, notes the judgement where it is registered, and writes the page; what to report comes back.
+pub(crate) fn gate(context: &Context, arguments: &GateArguments) -> Result<Value, Failure> {
+    let start = Instant::now();
+    let registry = artifacts::open_registry(&arguments.registry.registry)?;
+    let champion_version = champion_version(context, arguments, &registry)?;
+    let (version, candidate) = open_candidate(context, arguments, &registry)?;
+    let champion = champion_version.as_ref().map(|record| open_version(context, &registry, record)).transpose()?;
+    let (data, today) = (Data::open(context, &arguments.data)?, arguments.today.as_deref());
+    let today = today.map(|uri| Data::open(context, uri)).transpose()?;
+    let champion = match champion {
+        Some(Ok(opened)) => Some(opened),
+        // Whatever is delivered now can't be read again: that has to be seen to before anything else.
+        Some(Err(why)) => return Err(Failure::input(format!("the champion of `{}`: {why}", arguments.name))),
+        None => None,
+    };
+    let (judgement, measured) = match candidate {
+        Ok(candidate) => judged(context, &candidate, champion.as_ref(), &data, today.as_ref())?,
+        Err(why) => (Judgement::of(vec![failed("loads", why)]), None),
+    };
+    let gated =
+        Gated { at: Timestamp::now(), champion: champion_version.as_ref().map(|record| record.version), judgement };
+    if let Some(version) = version {
+        context.runtime.block_on(registry.record_gate(&arguments.name, version, &gated))?;
+    }
+    let judgement = &gated.judgement;
+    let named = |version: u64| format!("{}@{version}", arguments.name);
+    let candidate_name = version.map_or_else(|| arguments.candidate.clone(), named);
+    let champion_name = gated.champion.map(named);
+    if let Some(uri) = &arguments.report {
+        let page = page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref());
+        write_object(context, uri, page)?;
+    }
+    let worst = judgement.checks.iter().find(|check| check.verdict == judgement.verdict);
+    let why = worst.filter(|_| judgement.verdict != Verdict::Pass).map(|check| &check.reason);
+    let rows = |observed: Option<&Observed>| observed.map(|observed| observed.profile.rows);
+    Ok(json!({
+        "verdict": judgement.verdict,
+        "why": why,
+        "candidate": candidate_name,
+        "champion": champion_name,
+        "recorded": version.is_some(),
+        "rows_labelled": rows(measured.as_ref().map(|measured| &measured.labelled)),
+        "rows_today": rows(measured.as_ref().and_then(|measured| measured.today.as_ref())),
+        "checks": judgement.checks,
+        "report": arguments.report,
+        "seconds": start.elapsed().as_secs_f64(),
+        "peak_memory_bytes": super::super::peak_memory_bytes(),
+    }))
+}
+
+/// The version in use; none before the first promotion.
+fn champion_version(
+    context: &Context,
+    arguments: &GateArguments,
+    registry: &Registry,
+) -> Result<Option<VersionRecord>, Failure> {
+    let channel = Channel::from_str(CHAMPION)?;
+    let Some(moves) = context.runtime.block_on(registry.channel(&arguments.name, &channel))? else { return Ok(None) };
+    let reference = Reference { name: arguments.name.clone(), selector: Selector::Version(moves.current) };
+    Ok(Some(context.runtime.block_on(registry.resolve(&reference))?))
+}
+
+/// The candidate's version, where it is registered under the name, and the candidate, or how it is damaged.
+fn open_candidate(
+    context: &Context,
+    arguments: &GateArguments,
+    registry: &Registry,
+) -> Result<(Option<u64>, Result<Opened, String>), Failure> {
+    if let Ok(reference) = arguments.candidate.parse::<Reference>() {
+        if reference.name != arguments.name {
+            let sentence = format!("`{}` is no version of `{}`; give one of its own", reference.name, arguments.name);
+            return Err(Failure::input(sentence));
+        }
+        let record = context.runtime.block_on(registry.resolve(&reference))?;
+        return Ok((Some(record.version), open_version(context, registry, &record)?));
+    }
+    let store = Store::open(&arguments.candidate).map_err(|error| storage_failure(&error))?;
+    let artifact = match context.runtime.block_on(read_artifact(&store, "")) {
+        Ok(artifact) => artifact,
+        Err(error) if error.kind() == Kind::Damaged => return Ok((None, Err(error.to_string()))),
+        Err(error) => return Err(error.into()),
+    };
+    let id = artifact.id().to_owned();
+    let listed = context.runtime.block_on(registry.list(None))?;
+    let own = listed.iter().filter(|listed| listed.name == arguments.name).flat_map(|listed| &listed.versions);
+    let version = own.filter(|record| record.artifact == id).map(|record| record.version).max();
+    Ok((version, open(artifact)))
+}
+
+/// A version's model, or how it is damaged.
+fn open_version(
+    context: &Context,
+    registry: &Registry,
+    record: &VersionRecord,
+) -> Result<Result<Opened, String>, Failure> {
+    match context.runtime.block_on(registry.load(record)) {
+        Ok(artifact) => Ok(open(artifact)),
+        Err(error) if error.kind() == Kind::Damaged => Ok(Err(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open(artifact: clickcast_model::artifact::Artifact) -> Result<Opened, String> {
+    let model = Model::from_artifact(artifact).map_err(|error| error.to_string())?;
+    let profile = model.profile().map_err(|error| error.to_string())?;
+    Ok(Opened { model, profile })
+}
+
+fn described(opened: &Opened) -> Described<'_> {
+    Described { manifest: opened.model.artifact().manifest(), profile: opened.profile.as_ref() }
+}
+
+fn failed(name: &str, reason: String) -> Check {
+    Check { name: name.to_owned(), verdict: Verdict::Fail, observed: None, limit: None, reason }
+}
+
+/// Measures and judges. Rows that can't be read as the candidate takes them are a judgement, too.
+fn judged(
+    context: &Context,
+    candidate: &Opened,
+    champion: Option<&Opened>,
+    data: &Data,
+    today: Option<&Data>,
+) -> Result<(Judgement, Option<Measured>), Failure> {
+    let mut columns: Option<Vec<String>> = None;
+    for data in [Some(data), today].into_iter().flatten() {
+        let found = columns_of(context, data)?;
+        let both = columns.map(|known| known.into_iter().filter(|column| found.contains(column)).collect());
+        columns = Some(both.unwrap_or(found));
+    }
+    let columns = columns.unwrap_or_default();
+    let champion_model = champion.map(|champion| &champion.model);
+    let read = reading_schema(&candidate.model, champion_model, |name| columns.iter().any(|column| column == name));
+    let (schema, champion_unfit) = match read {
+        Ok(schema) => (schema, None),
+        Err(why) => (candidate.model.schema().clone(), Some(why)),
+    };
+    let compared = champion_model.filter(|_| champion_unfit.is_none());
+    let scorer = Scorer::new(&candidate.model, compared, &schema).map_err(Failure::input)?;
+    let learned = candidate.profile.as_ref();
+    let labelled = match measure(context, &scorer, &schema, learned, data, true) {
+        Ok(observed) => observed,
+        Err(failure) => return rejected("labelled_input", failure),
+    };
+    let today = today.map(|today| measure(context, &scorer, &schema, learned, today, false)).transpose();
+    let today = match today {
+        Ok(observed) => observed,
+        Err(failure) => return rejected("today_input", failure),
+    };
+    let judgement = judge(&Evidence {
+        candidate: described(candidate),
+        champion: champion.map(described),
+        champion_unfit: champion_unfit.as_deref(),
+        labelled: &labelled,
+        today: today.as_ref(),
+        now_ms: Timestamp::now().as_millisecond(),
+    });
+    Ok((judgement, Some(Measured { labelled, today })))
+}
+
+/// The judgement of rows that can't be read; a failure that may pass is no judgement.
+fn rejected(check: &str, failure: Failure) -> Result<(Judgement, Option<Measured>), Failure> {
+    if failure.is_transient() {
+        return Err(failure);
+    }
+    Ok((Judgement::of(vec![failed(check, format!("The rows can't be scored: {failure}."))]), None))
+}
+
+fn columns_of(context: &Context, data: &Data) -> Result<Vec<String>, Failure> {
+    let sample = data.sample(context, 1)?;
+    Ok(sample.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
+fn measure(
+    context: &Context,
+    scorer: &Scorer<'_>,
+    schema: &Schema,
+    learned: Option<&Profile>,
+    data: &Data,
+    labelled: bool,
+) -> Result<Observed, Failure> {
+    let columns = columns_of(context, data)?;
+    let has = |name: Option<&str>| name.is_some_and(|name| columns.iter().any(|column| column == name));
+    // Rows without labels are no error: the judgement says that they are missing.
+    let need = Need { labels: labelled && has(schema.label()), times: has(schema.time()), carried: Vec::new() };
+    let progress = Progress::new(if labelled { "labelled" } else { "today" }, data.rows_total(), context.quiet);
+    let mut measuring = Measuring::new(schema, learned);
+    let score = |batch| scorer.score(batch, &mut Scratch::default());
+    data.scan(context, schema, &need, score, |step| {
+        let Step::Rows(scored) = step else { return Ok(()) };
+        let scored = scored.map_err(Failure::input)?;
+        measuring.add(&scored);
+        progress.add(scored.rows() as u64);
+        Ok(())
+    })?;
+    Ok(measuring.finish())
+}
+
+/// The checks, the worst first.
+fn checks_table(outcome: &Value) -> String {
+    let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
+    for check in outcome["checks"].as_array().into_iter().flatten() {
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        let verdict = text("verdict");
+        let rank = ["fail", "hold", "pass"].iter().position(|known| *known == verdict).unwrap_or(0);
+        rows.push((rank, vec![verdict, text("name"), text("reason")]));
+    }
+    rows.sort_by_key(|(rank, _)| *rank);
+    console::table(None, rows.into_iter().map(|(_, row)| row).collect())
+}

@@ -1,0 +1,107 @@
+//! A retrained model at the gate: a good one is promoted, a spoiled one is stopped, and what can't be judged is said.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use serde_json::Value;
+use support::World;
+
+const DAYS: [&str; 7] =
+    ["2026-01-05", "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09", "2026-01-10", "2026-01-11"];
+
+/// A week of impressions; a champion that learned its first four days, and a candidate that learned one more, which are
+/// versions 1 and 2. The sixth day is labelled by now, and the seventh is today: a weekend that neither of them knows.
+fn world() -> World {
+    let world = World::new();
+    world.json("synth --rows 140000 --days 7 --out days --schema features.toml");
+    window(&world, "first", &DAYS[..4]);
+    window(&world, "second", &DAYS[..5]);
+    for (version, window) in [(1, "first"), (2, "second")] {
+        world.json(&format!("train --data {window} --schema features.toml --family lr --out model{version}"));
+        world.json(&format!("models register --name ctr --model model{version} --registry registry"));
+    }
+    world
+}
+
+fn window(world: &World, name: &str, days: &[&str]) {
+    for day in days {
+        let folder = world.path(&format!("{name}/dt={day}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(world.path(&format!("days/dt={day}/impressions.parquet")), folder.join("rows.parquet")).unwrap();
+    }
+}
+
+const ROWS: &str = "--name ctr --data days/dt=2026-01-10 --today days/dt=2026-01-11 --registry registry";
+
+/// The gate's word: its exit code and its JSON.
+fn gate(world: &World, arguments: &str) -> (i32, Value) {
+    let ended = world.run(&format!("models gate {arguments} --json --quiet"));
+    let said = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stderr));
+    (ended.code, said)
+}
+
+fn verdict_of<'a>(said: &'a Value, name: &str) -> &'a Value {
+    let checks = said["checks"].as_array().unwrap();
+    &checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name} in {said:#}"))["verdict"]
+}
+
+#[test]
+fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
+    let world = world();
+    let (code, first) = gate(&world, &format!("{ROWS} --candidate ctr@1"));
+    assert_eq!((code, first["verdict"].as_str(), &first["champion"]), (0, Some("pass"), &Value::Null), "{first:#}");
+    world.json("models promote ctr@1 --channel champion --registry registry");
+
+    let (code, second) = gate(&world, &format!("{ROWS} --candidate model2 --report gate.html"));
+    assert_eq!((code, second["verdict"].as_str()), (0, Some("pass")), "{second:#}");
+    assert_eq!((&second["candidate"], &second["champion"]), (&"ctr@2".into(), &"ctr@1".into()));
+    for check in second["checks"].as_array().unwrap() {
+        for key in ["name", "verdict", "observed", "limit", "reason"] {
+            assert!(check.get(key).is_some(), "{key} in {check}");
+        }
+    }
+    let page = std::fs::read_to_string(world.path("gate.html")).unwrap();
+    assert!(page.contains("Nothing speaks against this model") && page.contains("<svg") && !page.contains("<script"));
+    assert_eq!(world.json("models show ctr@2 --registry registry")["gate"]["judgement"]["verdict"], "pass");
+    world.json("models promote ctr@2 --channel champion --registry registry");
+
+    // Four days and the one it is judged by, so it knows the answers.
+    window(&world, "leaked", &DAYS[1..6]);
+    world.json("train --data leaked --schema features.toml --family lr --out model3");
+    world.json("models register --name ctr --model model3 --registry registry");
+    let (code, third) = gate(&world, &format!("{ROWS} --candidate ctr@3 --report gate3.html"));
+    assert_eq!((code, verdict_of(&third, "seen_rows").as_str()), (3, Some("fail")), "{third:#}");
+    let page = std::fs::read_to_string(world.path("gate3.html")).unwrap();
+    assert!(page.contains("This model must not be used"));
+    assert_eq!(world.run("models promote ctr@3 --channel champion --registry registry").code, 3);
+}
+
+#[test]
+fn what_cannot_be_judged_is_said_in_a_sentence() {
+    let world = world();
+    // The users' table has neither ads nor labels.
+    world.json("synth --rows 1000 --days 1 --out other.parquet --users-out users.parquet");
+    let (code, said) = gate(&world, "--name ctr --data users.parquet --registry registry --candidate ctr@1");
+    assert_eq!((code, verdict_of(&said, "labelled_input").as_str()), (3, Some("fail")), "{said:#}");
+
+    // A byte of the weights is another one.
+    let weights = world.files("model2").into_iter().find(|(name, _)| name.ends_with(".safetensors")).unwrap();
+    let mut bytes = weights.1.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    world.write(&format!("model2/{}", weights.0), bytes);
+    let (code, said) = gate(&world, &format!("{ROWS} --candidate model2"));
+    assert_eq!((code, verdict_of(&said, "loads").as_str()), (3, Some("fail")), "{said:#}");
+
+    for (arguments, part) in [
+        ("--name ctr --data nowhere.parquet --registry registry --candidate ctr@1", "nowhere.parquet"),
+        ("--name ctr --data days --registry registry --candidate ctr@9", "ctr@9"),
+        ("--name other --data days --registry registry --candidate ctr@1", "is no version of `other`"),
+    ] {
+        let ended = world.run(&format!("models gate {arguments}"));
+        assert!(ended.code == 2 && ended.stderr.contains(part), "{arguments}: {} {}", ended.code, ended.stderr);
+    }
+    world.write("registry/models/ctr/channels/champion.json", "no JSON");
+    let ended = world.run(&format!("models gate {ROWS} --candidate ctr@1"));
+    assert!(ended.code == 2 && ended.stderr.contains("champion"), "an unreadable registry: {}", ended.stderr);
+}

@@ -1,0 +1,93 @@
+//! Honest retrains, as they vary from day to day.
+
+use std::time::Instant;
+
+use super::chance::Chance;
+use super::scene::{entropy, expected_loss, gate, learn};
+use super::table::{Table, Values};
+use super::world::{Day, World};
+use clickcast_learn::Family;
+
+/// How an honest retrain differs from the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variation {
+    Daily,
+    AnotherSeed,
+    RowOrder,
+    ShorterWindow,
+    LongerWindow,
+    FewerRows,
+    OldChampion,
+    NewCampaign,
+    WithoutChampion,
+}
+
+const VARIATIONS: [Variation; 9] = [
+    Variation::Daily,
+    Variation::AnotherSeed,
+    Variation::RowOrder,
+    Variation::ShorterWindow,
+    Variation::LongerWindow,
+    Variation::FewerRows,
+    Variation::OldChampion,
+    Variation::NewCampaign,
+    Variation::WithoutChampion,
+];
+
+/// Judges each variation on two days of the week.
+pub(crate) fn retrains(world: &World, seed: u64) {
+    let cases: Vec<(usize, Variation)> = VARIATIONS
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, variation)| {
+            [(index + seed as usize) % 6, (index + seed as usize + 3) % 6].map(|offset| (offset, variation))
+        })
+        .collect();
+    super::side_by_side(cases.len(), |number| retrain(world, seed, cases[number].0, cases[number].1));
+}
+
+fn retrain(world: &World, seed: u64, offset: usize, variation: Variation) {
+    let mut chance = Chance::new(seed * 77 + offset as u64);
+    let Day { champion, candidate, labelled, mut today } = world.day(offset, 11);
+    let last = offset + 12;
+    let (mut champion, mut candidate, mut candidate_seed) = (champion, candidate, seed);
+    match variation {
+        Variation::Daily | Variation::WithoutChampion => {}
+        Variation::AnotherSeed => candidate_seed += 1_000,
+        Variation::RowOrder => candidate = candidate.take(&chance.shuffled(&(0..candidate.rows()).collect::<Vec<_>>())),
+        Variation::ShorterWindow => candidate = world.days(last - 10..last),
+        Variation::LongerWindow => candidate = world.days(0..last),
+        Variation::FewerRows => candidate = candidate.take(&chance.some(candidate.rows(), 0.7)),
+        Variation::OldChampion => champion = world.days(offset.saturating_sub(3)..last - 7),
+        Variation::NewCampaign => today = with_campaign(&today, &mut chance),
+    }
+    let family = if seed.is_multiple_of(10) && variation == Variation::Daily { Family::Ffm } else { Family::Lr };
+    let champion =
+        (variation != Variation::WithoutChampion).then(|| learn(&champion, family, seed).expect("honest rows"));
+    let candidate = learn(&candidate, family, candidate_seed).expect("honest rows");
+    let start = Instant::now();
+    let judgement = gate(&candidate, champion.as_ref(), &labelled, Some(&today));
+    let loss = |learned| expected_loss(learned, &today, &today.truth) / entropy(&today.truth);
+    let cost = champion.as_ref().map_or(0.0, |champion| loss(&candidate) - loss(champion));
+    super::print("honest", &format!("{variation:?}"), 0.0, seed, cost, &judgement, start);
+}
+
+/// Up to 4 % of today's rows show an ad that nobody has seen: a campaign that began this morning.
+fn with_campaign(today: &Table, chance: &mut Chance) -> Table {
+    let mut today = today.clone();
+    let rows = chance.some(today.rows(), 0.01 + 0.03 * chance.clone().unit());
+    let most = today.columns.iter().enumerate().filter_map(|(index, values)| match values {
+        Values::Categorical { names, .. } => Some((names.len(), index)),
+        _ => None,
+    });
+    // The ads: of the columns with many values the one with fewest beside it, whatever it is called.
+    let mut most: Vec<(usize, usize)> = most.collect();
+    most.sort_unstable();
+    let index = most[most.len() / 2].1;
+    if let Values::Categorical { codes, names } = &mut today.columns[index] {
+        names.push("a new campaign".to_owned());
+        let code = names.len() as u32;
+        rows.into_iter().for_each(|row| codes[row] = code);
+    }
+    today
+}

@@ -1,0 +1,101 @@
+//! The data: days of an invented market, cut into what each model learns from and is judged by.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use clickcast_record::{Batch, Binding, Feature, Kind, Need, Schema, Side};
+use jiff::civil::date;
+
+use super::synth::{Generator, Settings, features_toml};
+use super::table::{Table, Values};
+
+/// Days of a world: windows of up to two weeks can begin on six days, and are judged by two more.
+const DAYS: u32 = 21;
+
+/// Days of impressions.
+pub(crate) struct World {
+    rows: Table,
+    days: Vec<std::ops::Range<usize>>,
+}
+
+/// What is there when a candidate is judged.
+pub(crate) struct Day {
+    pub(crate) champion: Table,
+    pub(crate) candidate: Table,
+    pub(crate) labelled: Table,
+    pub(crate) today: Table,
+}
+
+impl World {
+    /// The market of a seed; `another_schema`: half of its columns, renamed, all categories as integers, without sides.
+    pub(crate) fn new(seed: u64, rows_per_day: u64, another_schema: bool) -> Self {
+        let rows = rows_per_day * u64::from(DAYS);
+        // Weeks begin on another day for each seed.
+        let first_day = date(2026, 1, 5 + (seed % 7) as i8);
+        let generator = Generator::new(Settings { days: DAYS, seed, first_day, ..Settings::for_rows(rows) });
+        let generator = generator.expect("the settings are in range");
+        let schema = Schema::from_toml(&features_toml()).expect("the schema is right");
+        let need = Need { labels: true, times: true, carried: Vec::new() };
+        let binding = Binding::new(&schema, &need, &generator.schema()).expect("the columns are there");
+        let mut truth = Vec::new();
+        let mut batches: Vec<Batch> = Vec::new();
+        for index in 0..generator.blocks() {
+            let block = generator.block(index);
+            truth.extend(block.column_by_name("true_ctr").expect("the truth").as_primitive::<Float64Type>().values());
+            batches.push(binding.batch(&block, 0).expect("the values are right"));
+        }
+        let rows = Table::of(schema, &batches, truth);
+        let rows = if another_schema { reduced(rows) } else { rows };
+        let days = super::kinds::days(&rows);
+        Self { rows, days }
+    }
+
+    /// Rows of some days.
+    pub(crate) fn days(&self, days: std::ops::Range<usize>) -> Table {
+        self.rows.range(self.days[days.start].start..self.days[days.end - 1].end)
+    }
+
+    /// The champion learned `window` days from `offset`; the candidate as many a day later; then come the labelled day and
+    /// today.
+    pub(crate) fn day(&self, offset: usize, window: usize) -> Day {
+        let end = offset + window + 1;
+        Day {
+            champion: self.days(offset..offset + window),
+            candidate: self.days(offset + 1..end),
+            labelled: self.days(end..end + 1),
+            today: self.days(end + 1..end + 2),
+        }
+    }
+}
+
+/// Every other column under another name, its categories as hashes without meaning, all of side `context`.
+fn reduced(mut table: Table) -> Table {
+    let kept: Vec<usize> = (0..table.columns.len()).step_by(2).collect();
+    let feature = |index: &usize| {
+        let kind = table.schema.features()[*index].kind;
+        Feature {
+            name: format!("c{index}"),
+            kind: if kind == Kind::Multi { Kind::Categorical } else { kind },
+            side: Side::Context,
+        }
+    };
+    let schema = Schema::new(kept.iter().map(feature).collect()).expect("the names are distinct");
+    let role = |name: Option<&str>| name.map(str::to_owned);
+    let roles = schema.with_roles(role(table.schema.label()), None, role(table.schema.time()), Vec::new());
+    table.schema = roles.expect("the names are distinct");
+    table.columns = kept.iter().map(|&index| plain(table.columns[index].clone())).collect();
+    table
+}
+
+fn plain(values: Values) -> Values {
+    let hashed = |names: Vec<String>| {
+        names.iter().map(|name| clickcast_record::hash::text(name).cast_signed().to_string()).collect()
+    };
+    match values {
+        Values::Numeric(values) => Values::Numeric(values.into_iter().map(|value| value * 10.0).collect()),
+        Values::Categorical { codes, names } => Values::Categorical { codes, names: hashed(names) },
+        Values::Multi { lists, names } => Values::Categorical {
+            codes: lists.iter().map(|list| list.first().copied().unwrap_or(0)).collect(),
+            names: hashed(names),
+        },
+    }
+}

@@ -1,0 +1,100 @@
+//! The verdict, as a pure function of what was measured.
+
+mod days;
+mod labelled;
+mod limits;
+mod model;
+mod scores;
+mod today;
+mod training;
+
+use clickcast_model::artifact::Manifest;
+use clickcast_model::profile::Profile;
+
+use crate::measure::Observed;
+use crate::verdict::{Check, Judgement, Verdict};
+use limits::Limits;
+pub use today::{Drift, drifts};
+
+/// A model as its artifact describes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Described<'a> {
+    /// Its manifest.
+    pub manifest: &'a Manifest,
+    /// The profile of what it learned from, where the artifact has one.
+    pub profile: Option<&'a Profile>,
+}
+
+/// All that a judgement rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The model to judge.
+    pub candidate: Described<'a>,
+    /// The one in use; none before the first.
+    pub champion: Option<Described<'a>>,
+    /// Why the champion can't score the candidate's data, where it can't.
+    pub champion_unfit: Option<&'a str>,
+    /// Measured of the newest labelled rows.
+    pub labelled: &'a Observed,
+    /// Measured of today's rows.
+    pub today: Option<&'a Observed>,
+    /// The time of the judgement, in milliseconds since 1970 UTC.
+    pub now_ms: i64,
+}
+
+/// Judges a candidate.
+#[must_use]
+pub fn judge(evidence: &Evidence<'_>) -> Judgement {
+    let parts = [model::checks, training::checks, labelled::checks, scores::checks, today::checks];
+    Judgement::of(parts.iter().flat_map(|part| part(evidence)).collect())
+}
+
+impl Evidence<'_> {
+    /// The profile of the champion's training data, where there is one.
+    fn champion_profile(&self) -> Option<&Profile> {
+        self.champion?.profile
+    }
+}
+
+impl Check {
+    /// A check that is graded by how large a number is.
+    fn above(name: &str, observed: f64, limits: Limits, reason: String) -> Self {
+        let verdict = match observed {
+            _ if observed.is_nan() => Verdict::Hold,
+            _ if observed >= limits.fail => Verdict::Fail,
+            _ if observed >= limits.hold => Verdict::Hold,
+            _ => Verdict::Pass,
+        };
+        let limit = if observed >= limits.hold { limits.fail } else { limits.hold };
+        let limit = if verdict == Verdict::Fail { limits.fail } else { limit };
+        Self { name: name.to_owned(), verdict, observed: Some(observed), limit: Some(limit), reason }
+    }
+
+    /// A check that is graded by how small a number is.
+    fn below(name: &str, observed: f64, limits: Limits, reason: String) -> Self {
+        let negated = Limits { hold: -limits.hold, fail: -limits.fail };
+        let Self { name, verdict, limit, .. } = Self::above(name, -observed, negated, String::new());
+        Self { name, verdict, observed: Some(observed), limit: limit.map(|limit| -limit), reason }
+    }
+
+    /// A check without a number.
+    fn plain(name: &str, verdict: Verdict, reason: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), verdict, observed: None, limit: None, reason: reason.into() }
+    }
+
+    /// A check that passes because it can't be made; the reason says why.
+    fn skipped(name: &str, reason: impl Into<String>) -> Self {
+        Self::plain(name, Verdict::Pass, reason)
+    }
+}
+
+/// A share as a person reads it.
+fn percent(share: f64) -> String {
+    let digits = if share.abs() < 0.1 { 2 } else { 1 };
+    format!("{:.digits$} %", share * 100.0)
+}
+
+/// The largest of some findings by their number.
+fn worst<T>(findings: impl IntoIterator<Item = (f64, T)>) -> Option<(f64, T)> {
+    findings.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))
+}

@@ -1,0 +1,76 @@
+//! Checks of scores without labels: against the champion on the same rows, and against its own of another day.
+
+use clickcast_model::profile::bins;
+
+use super::limits::{DIVERGENCE, RANK_CORRELATION, SCORE_DRIFT, SCORE_LEVEL, SCORE_SHIFT};
+use super::{Check, Evidence, percent};
+use crate::compare::entropy;
+use crate::measure::Observed;
+use crate::scores::{Scores, psi};
+
+pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    // Today's rows are what will be delivered; without them the labelled ones have to do.
+    let observed = evidence.today.unwrap_or(evidence.labelled);
+    let clicks = evidence.labelled.labels.as_ref().map_or(0.0, |labels| labels.candidate.positives as f64);
+    if let Some(champion) = &observed.champion {
+        // What labels vouch for on the labelled rows is no fault of the candidate: there the champion is off.
+        let vouched = evidence.labelled.champion.as_ref().filter(|_| clicks > 0.0 && evidence.today.is_some());
+        let own_labelled = &evidence.labelled.candidate;
+        let drift = psi(&observed.candidate, champion).unwrap_or(f64::NAN);
+        let known = vouched.and_then(|champion| psi(own_labelled, champion)).unwrap_or(0.0);
+        let reason = format!(
+            "The scores' distribution differs from the champion's by a PSI of {drift:.3}, on labelled rows by {known:.3}."
+        );
+        checks.push(Check::above("score_drift", (drift - known).max(0.0), SCORE_DRIFT, reason));
+        let level = |own: &Scores, other: &Scores| (own.mean().unwrap_or(0.0) / other.mean().unwrap_or(0.0)).ln();
+        let known = vouched.map_or(0.0, |champion| level(own_labelled, champion));
+        let (own, other) = (observed.candidate.mean().unwrap_or(0.0), champion.mean().unwrap_or(0.0));
+        let moved = (level(&observed.candidate, champion) - known).abs();
+        let reason = format!(
+            "The mean score is {}, {} of the champion's on the same rows; on labelled rows it was {}.",
+            percent(own),
+            percent(own / other),
+            percent(known.exp())
+        );
+        checks.push(Check::above("score_level", moved, SCORE_LEVEL, reason));
+        checks.extend(agreement(observed, other));
+    }
+    if let Some(today) = evidence.today {
+        let shift = psi(&today.candidate, &evidence.labelled.candidate).unwrap_or(f64::NAN);
+        let reason = format!("Today's scores differ from those of the labelled rows by a PSI of {shift:.3}.");
+        checks.push(Check::above("score_shift", shift, SCORE_SHIFT, reason));
+    }
+    checks
+}
+
+fn agreement(observed: &Observed, mean: f64) -> Vec<Check> {
+    let Some(agreement) = &observed.agreement else { return Vec::new() };
+    let cost = agreement.divergence / entropy(mean.clamp(1e-6, 0.5));
+    let reason = format!(
+        "If the champion were right, the candidate's scores would cost {} of normalized entropy.",
+        percent(cost)
+    );
+    let mut checks = vec![Check::above("score_disagreement", cost, DIVERGENCE, reason)];
+    let worst = agreement.worst.filter(|worst| worst.correlation < agreement.correlation);
+    let (correlation, reason) = match worst {
+        Some(worst) => {
+            let feature = &observed.profile.features[worst.feature];
+            let what = bins::describe(feature.kind, worst.bin);
+            let reason = format!(
+                "The order of rows agrees least with the champion's where `{}` is {what}: a rank correlation of {:.2}, and {:.2} over all.",
+                feature.name, worst.correlation, agreement.correlation
+            );
+            (worst.correlation, reason)
+        }
+        None => (
+            agreement.correlation,
+            format!(
+                "The order of rows agrees with the champion's by a rank correlation of {:.2}.",
+                agreement.correlation
+            ),
+        ),
+    };
+    checks.push(Check::below("rank_correlation", correlation, RANK_CORRELATION, reason));
+    checks
+}

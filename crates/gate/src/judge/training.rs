@@ -1,0 +1,322 @@
+//! Checks of the training data, by its profile: whole, like the champion's, and without what can't be known beforehand.
+
+use std::collections::BTreeMap;
+
+use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
+
+use super::days::{Known, counts, full_days};
+use super::limits::{
+    CLICK_RATE_DROP, DETERMINES_DROP, DETERMINES_DROP_LATER, INFORMATION, INFORMATION_GAIN, Limits,
+    OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
+    SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
+};
+use super::{Check, Evidence, Verdict, percent, worst};
+use crate::compare::{coin_divergence, distance, entropy};
+
+pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
+    let Some(profile) = evidence.candidate.profile else { return Vec::new() };
+    let champion = evidence.champion_profile();
+    let labelled = &evidence.labelled.profile;
+    let mut checks = vec![rows(profile, champion), days(profile, champion), click_rates(profile)];
+    checks.push(repeated(profile, champion.unwrap_or(labelled)));
+    checks.push(seen(labelled, profile, champion));
+    checks.push(information(profile, champion));
+    match champion {
+        Some(champion) => {
+            checks.push(same_days(profile, champion));
+            checks.push(other_days(profile, champion, labelled));
+            checks.push(rates_by_value(profile, champion));
+            checks.push(joint("training_joint", profile, &[champion], DETERMINES_DROP));
+        }
+        None => checks.push(joint("training_joint", profile, &[labelled], DETERMINES_DROP_LATER)),
+    }
+    checks
+}
+
+fn rows(profile: &Profile, champion: Option<&Profile>) -> Check {
+    let positives = profile.positives.unwrap_or(0) as f64;
+    if positives < POSITIVES_MIN {
+        let reason = format!(
+            "The model learned from {positives} clicked rows; {} more are needed to be more than chance.",
+            POSITIVES_MIN - positives
+        );
+        return Check {
+            observed: Some(positives),
+            limit: Some(POSITIVES_MIN),
+            ..Check::plain("training_rows", Verdict::Hold, reason)
+        };
+    }
+    match champion {
+        Some(champion) => {
+            let share = profile.rows as f64 / champion.rows.max(1) as f64;
+            let reason = format!("The model learned from {} rows; the champion from {}.", profile.rows, champion.rows);
+            Check::below("training_rows", share, ROWS_OF_CHAMPION, reason)
+        }
+        None => Check::plain("training_rows", Verdict::Pass, format!("The model learned from {} rows.", profile.rows)),
+    }
+}
+
+/// No day is missing, and none but the first and the last is much smaller than the others.
+fn days(profile: &Profile, champion: Option<&Profile>) -> Check {
+    let days = &profile.days;
+    if days.len() < 3 {
+        return Check::skipped("training_days", "Too few days to tell whether one is missing.");
+    }
+    let span = days[days.len() - 1].day.abs_diff(days[0].day) + 1;
+    let missing = span - days.len() as u64;
+    let known = |day: i64, profile: &Profile| profile.days.iter().any(|other| other.day == day);
+    // The champion's window over the same days had gaps of its own: days without traffic.
+    let usual = champion.is_some_and(|champion| {
+        let within = |day: &&Day| day.day >= days[0].day && day.day <= days[days.len() - 1].day;
+        champion.days.iter().filter(within).all(|day| known(day.day, profile))
+            && champion.days.len() < days_spanned(champion)
+    });
+    if missing > 0 && missing < days.len() as u64 && !usual {
+        let reason = format!("{missing} of {span} days are missing from the training data.");
+        return Check {
+            observed: Some(missing as f64),
+            limit: Some(1.0),
+            ..Check::plain("training_days", Verdict::Hold, reason)
+        };
+    }
+    let mut sizes: Vec<u64> = days.iter().map(|day| day.rows).collect();
+    sizes.sort_unstable();
+    let median = sizes[sizes.len() / 2] as f64;
+    let inner = &days[1..days.len() - 1];
+    let Some((share, _)) = worst(inner.iter().map(|day| (-(day.rows as f64) / median, day.day))) else {
+        return Check::skipped("training_days", "Too few days to tell whether one is small.");
+    };
+    Check::below(
+        "training_days",
+        -share,
+        ROWS_OF_DAY,
+        format!("The smallest day has {} of the median day's rows.", percent(-share)),
+    )
+}
+
+fn days_spanned(profile: &Profile) -> usize {
+    match (profile.days.first(), profile.days.last()) {
+        (Some(first), Some(last)) => last.day.abs_diff(first.day) as usize + 1,
+        _ => 0,
+    }
+}
+
+/// Clicks that have not arrived yet make a day look worse than it was.
+fn click_rates(profile: &Profile) -> Check {
+    let rate = |day: &Day| day.positives as f64 / day.rows.max(1) as f64;
+    let mut rates: Vec<f64> = profile.days.iter().map(rate).collect();
+    rates.sort_by(f64::total_cmp);
+    let median = rates.get(rates.len() / 2).copied().unwrap_or(0.0);
+    if profile.days.len() < 3 || median <= 0.0 {
+        return Check::skipped("training_click_rate", "Too few days to compare their click rates.");
+    }
+    let drop = |day: &Day| {
+        let deviation = (median * (1.0 - median) / day.rows.max(1) as f64).sqrt();
+        (median - rate(day) - 4.0 * deviation) / median
+    };
+    let (drop, day) = worst(profile.days.iter().map(|day| (drop(day), day))).unwrap_or((0.0, &profile.days[0]));
+    let reason =
+        format!("The lowest click rate of a day is {}, and the median day's {}.", percent(rate(day)), percent(median));
+    Check::above("training_click_rate", drop.max(0.0), CLICK_RATE_DROP, reason)
+}
+
+fn repeated(profile: &Profile, reference: &Profile) -> Check {
+    let clicked = |profile: &Profile| {
+        let prints = &profile.fingerprints;
+        if prints.positives == 0 { 0.0 } else { prints.positives_repeated as f64 / prints.positives as f64 }
+    };
+    // Of few clicked rows some are alike by chance.
+    let chance = 3.0 / (profile.fingerprints.positives.max(1) as f64).sqrt() * 0.1;
+    let all = profile.repeated_share() - reference.repeated_share();
+    let of_clicked = clicked(profile) - clicked(reference) - chance;
+    let reason = format!(
+        "{} of the training rows are repeated, and {} of the clicked ones.",
+        percent(profile.repeated_share()),
+        percent(clicked(profile))
+    );
+    Check::above("training_repeated", all.max(of_clicked).max(0.0), REPEATED_SHARE, reason)
+}
+
+fn seen(labelled: &Profile, profile: &Profile, champion: Option<&Profile>) -> Check {
+    let (share, rows) = labelled.seen_share(profile);
+    let usual = champion.map_or_else(|| labelled.repeated_share(), |champion| labelled.seen_share(champion).0);
+    let deviation = (share.max(1.0 / rows.max(1) as f64) / rows.max(1) as f64).sqrt();
+    let reason = format!("{} of the labelled rows are among those learned from.", percent(share));
+    Check::above("seen_rows", (share - usual - 3.0 * deviation).max(0.0), SEEN_SHARE, reason)
+}
+
+/// What one feature alone tells of the label.
+fn information(profile: &Profile, champion: Option<&Profile>) -> Check {
+    let told = |profile: &Profile, feature: &FeatureProfile| information_of(profile, feature);
+    let gain = |feature: &FeatureProfile| {
+        let before =
+            champion.and_then(|champion| champion.feature(&feature.name).map(|(_, other)| told(champion, other)));
+        told(profile, feature) - before.unwrap_or(0.0)
+    };
+    let Some((most, feature)) = worst(profile.features.iter().map(|feature| (gain(feature), feature))) else {
+        return Check::skipped("label_leak", "There are no features.");
+    };
+    let reason = format!(
+        "`{}` alone tells {} of what there is to know of the label.",
+        feature.name,
+        percent(told(profile, feature))
+    );
+    let known = champion.is_some_and(|champion| champion.feature(&feature.name).is_some());
+    Check::above("label_leak", most.max(0.0), if known { INFORMATION_GAIN } else { INFORMATION }, reason)
+}
+
+/// The mutual information of a feature's bins and the label over the label's entropy, less what chance makes of it.
+fn information_of(profile: &Profile, feature: &FeatureProfile) -> f64 {
+    let cells = feature.cells(|_| true);
+    let (rows, positives) = totals(&cells);
+    let rate = positives / rows;
+    if rows == 0.0 || entropy(rate) == 0.0 || profile.positives.is_none() {
+        return 0.0;
+    }
+    let told: f64 = cells.values().map(|(n, clicked)| n / rows * coin_divergence(clicked / n, rate)).sum();
+    let by_chance = (cells.len() as f64 - 1.0) / (2.0 * rows);
+    (told - by_chance) / entropy(rate)
+}
+
+fn totals(cells: &BTreeMap<u16, (f64, f64)>) -> (f64, f64) {
+    cells.values().fold((0.0, 0.0), |sum, cell| (sum.0 + cell.0, sum.1 + cell.1))
+}
+
+/// Days that both profiles have, but for the oldest of either, which may hold older ones too or be a part; and for data
+/// without times, which is one day.
+fn shared_days<'a>(one: &'a Profile, other: &'a Profile) -> impl Iterator<Item = (usize, usize)> + 'a {
+    full_days(one).filter_map(move |place| {
+        let same = full_days(other).find(|&candidate| other.days[candidate].day == one.days[place].day)?;
+        let timed = one.times.is_some() && other.times.is_some();
+        (timed && place > 0 && same > 0).then_some((place, same))
+    })
+}
+
+fn same_days(profile: &Profile, champion: &Profile) -> Check {
+    let mut found: Option<(f64, String)> = None;
+    let mut days = 0;
+    for (place, same) in shared_days(profile, champion) {
+        days += 1;
+        for feature in &profile.features {
+            let Some((_, other)) = champion.feature(&feature.name) else { continue };
+            let Some(apart) = distance(&counts(feature, place), &counts(other, same)) else { continue };
+            // In units of the divergence's limit.
+            let observed = apart.jensen_shannon.max(apart.largest * SAME_DAY_DIVERGENCE.hold / SAME_DAY_SHARE.hold);
+            if found.as_ref().is_none_or(|(most, _)| observed > *most) {
+                let what = bins::describe(feature.kind, apart.bin);
+                let text = format!(
+                    "On a day that both models learned from, `{}` differs most: {} of the candidate's rows are {what}, {} of the champion's.",
+                    feature.name,
+                    percent(apart.first),
+                    percent(apart.second)
+                );
+                found = Some((observed, text));
+            }
+        }
+    }
+    let Some((observed, reason)) = found else {
+        return Check::skipped("training_same_days", "The two models have no whole day in common.");
+    };
+    let reason =
+        if observed > 0.0 { reason } else { format!("The {days} days that both models learned from are alike.") };
+    Check::above("training_same_days", observed, SAME_DAY_DIVERGENCE, reason)
+}
+
+/// Days that only the candidate learned from, each against those that the champion did, and the labelled one.
+fn other_days(profile: &Profile, champion: &Profile, labelled: &Profile) -> Check {
+    let shared: Vec<usize> = shared_days(profile, champion).map(|(place, _)| place).collect();
+    let mut findings = Vec::new();
+    for feature in &profile.features {
+        let Some((_, before)) = champion.feature(&feature.name) else { continue };
+        let mut known = Known::default();
+        known.add(champion, before);
+        if let Some((_, judged)) = labelled.feature(&feature.name) {
+            known.add(labelled, judged);
+        }
+        for place in full_days(profile).filter(|place| !shared.contains(place)) {
+            if let Some(away) = known.away(profile.days[place].day, &counts(feature, place)) {
+                findings.push((away.excess, (&feature.name, away.divergence)));
+            }
+        }
+    }
+    let Some((excess, (name, divergence))) = worst(findings) else {
+        return Check::skipped("training_new_days", "There is no day that only the candidate learned from.");
+    };
+    let reason =
+        format!("Of the days new to the candidate `{name}` differs most from the days known, by {divergence:.4} bits.");
+    Check::above("training_new_days", excess, OTHER_DAY_DIVERGENCE, reason)
+}
+
+/// Whether rows of one value are clicked as often as before: labels or values that were mixed up are not.
+fn rates_by_value(profile: &Profile, champion: &Profile) -> Check {
+    let shared: Vec<(usize, usize)> = shared_days(profile, champion).collect();
+    let findings = profile.features.iter().filter_map(|feature| {
+        let (_, other) = champion.feature(&feature.name)?;
+        // The same days of both, where there are some; else all.
+        let (mine, theirs) = match shared.is_empty() {
+            true => (feature.cells(|_| true), other.cells(|_| true)),
+            false => (
+                feature.cells(|day| shared.iter().any(|pair| pair.0 == day)),
+                other.cells(|day| shared.iter().any(|pair| pair.1 == day)),
+            ),
+        };
+        Some((rates_cost(&mine, &theirs)?, &feature.name))
+    });
+    let Some((cost, name)) = worst(findings) else {
+        return Check::skipped("training_labels", "No feature is shared with the champion.");
+    };
+    let reason = format!(
+        "Click rates by `{name}` differ most from the champion's data, worth {} of normalized entropy.",
+        percent(cost)
+    );
+    Check::above("training_labels", cost.max(0.0), RATES_BY_VALUE, reason)
+}
+
+/// What is lost, in shares of the entropy, by taking the first's click rates for the second's; less what chance explains.
+fn rates_cost(mine: &BTreeMap<u16, (f64, f64)>, theirs: &BTreeMap<u16, (f64, f64)>) -> Option<f64> {
+    let ((rows_mine, clicked_mine), (rows, clicked)) = (totals(mine), totals(theirs));
+    if rows_mine == 0.0 || rows == 0.0 || clicked == 0.0 {
+        return None;
+    }
+    let rate = clicked_mine / rows_mine;
+    let (mut cost, mut degrees) = (0.0, 0.0);
+    for (bin, &(n, positives)) in theirs {
+        let Some(&(n_mine, positives_mine)) = mine.get(bin) else { continue };
+        // One row of the mean rate more: a value never clicked is not known to be never clicked.
+        let smoothed = (positives_mine + rate) / (n_mine + 1.0);
+        cost += n / rows * coin_divergence(positives / n, smoothed);
+        degrees += n / rows * 0.5 * (1.0 / n + 1.0 / n_mine);
+    }
+    let bins = theirs.len() as f64;
+    let by_chance = degrees * (1.0 + 2.0 * (2.0 / bins.max(1.0)).sqrt());
+    Some((cost - by_chance) / entropy(clicked / rows))
+}
+
+/// Whether features still tell of each other what they told.
+pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile], limits: Limits) -> Check {
+    let mut findings = Vec::new();
+    for (index, feature) in profile.features.iter().enumerate() {
+        for (other, told) in profile.features.iter().zip(&feature.determines) {
+            let Some(told) = *told else { continue };
+            let drop_from = |reference: &&Profile| {
+                let ((_, before), (place, _)) = (reference.feature(&feature.name)?, reference.feature(&other.name)?);
+                let was = f64::from(before.determines.get(place).copied().flatten()?);
+                // As of a share, but not below that of one in 50.
+                let variance = |share: f64, alike: u32| (share * (1.0 - share)).max(0.02) / f64::from(alike.max(1));
+                let deviation = (variance(was, before.alike) + variance(f64::from(told), feature.alike)).sqrt();
+                Some((was - f64::from(told) - 4.0 * deviation, was))
+            };
+            // Whatever agrees with one of the references is explained by it.
+            let drops = references.iter().filter_map(drop_from);
+            let Some((drop, before)) = drops.min_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
+            findings.push((drop, (index, &other.name, before, told)));
+        }
+    }
+    let Some((drop, (index, other, before, told))) = worst(findings) else {
+        return Check::skipped(name, "Too few rows to tell how features depend on each other.");
+    };
+    let feature = &profile.features[index].name;
+    let reason =
+        format!("`{feature}` tells {} of `{other}` where it told {}.", percent(f64::from(told)), percent(before));
+    Check::above(name, drop.max(0.0), limits, reason)
+}

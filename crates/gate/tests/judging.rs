@@ -1,0 +1,263 @@
+//! What the gate says of models and rows whose faults are known, and of input that can't be judged.
+#![allow(clippy::unwrap_used)]
+
+use clickcast_gate::measure::{Measuring, Observed, Scorer};
+use clickcast_gate::{Check, Described, Evidence, Judgement, Verdict, judge, reading_schema};
+use clickcast_learn::{Error, Family, Settings, Source, Trained};
+use clickcast_model::factors::WeightType;
+use clickcast_model::profile::Profile;
+use clickcast_model::{Model, Scratch};
+use clickcast_record::hash::integer as mix;
+use clickcast_record::{Batch, Categorical, Column, Numeric, Schema};
+
+const MS_PER_DAY: i64 = 86_400_000;
+const FIRST_DAY: i64 = 20_000;
+const ROWS_PER_DAY: u64 = 6_000;
+/// A day after the last one that any test has rows of.
+const NOW_MS: i64 = (FIRST_DAY + 12) * MS_PER_DAY;
+
+fn draw(row: u64, column: u64) -> u64 {
+    mix((row << 8 | column).cast_signed())
+}
+
+/// A market of 300 users and 40 ads, of whom each has a taste; one row in ten is clicked.
+#[derive(Clone, Copy)]
+struct Market {
+    /// Without it a schema lacks the ad's price.
+    priced: bool,
+    clicked: fn(u64, bool) -> bool,
+    price: fn(f64) -> f64,
+}
+
+const HONEST: Market = Market { priced: true, clicked: |_, clicked| clicked, price: |price| price };
+
+impl Market {
+    fn schema(self) -> Schema {
+        let feature = |name: &str, kind: &str, side: &str| {
+            format!("[[feature]]\nname = \"{name}\"\nkind = \"{kind}\"\nside = \"{side}\"\n")
+        };
+        let mut text = "label = \"click\"\ntime = \"ts\"\n".to_owned();
+        text += &feature("user", "categorical", "user");
+        text += &feature("ad", "categorical", "ad");
+        if self.priced {
+            text += &feature("price", "numeric", "ad");
+        }
+        Schema::from_toml(&text).unwrap()
+    }
+
+    /// Rows of some days, from the first one on.
+    fn batch(self, days: std::ops::Range<u64>, labelled: bool) -> Batch {
+        let rows: Vec<u64> = (days.start * ROWS_PER_DAY..days.end * ROWS_PER_DAY).collect();
+        let user = |row: u64| draw(row, 1) % 300;
+        let ad = |row: u64| draw(row, 2) % 40;
+        let taste = |row: u64| (draw(ad(row), 4) % 100) as f64 / 40.0 + (draw(user(row), 3) % 100) as f64 / 60.0;
+        let clicked = |row: u64| {
+            let chance = 1.0 / (1.0 + (4.4 - taste(row)).exp());
+            (self.clicked)(row, (draw(row, 5) >> 11) as f64 / (1u64 << 53) as f64 <= chance)
+        };
+        let integers = |of: &dyn Fn(u64) -> u64| {
+            let values = rows.iter().map(|&row| of(row) as i64).collect();
+            Column::Categorical(Categorical::Integers { values, nulls: None })
+        };
+        let mut features = vec![integers(&user), integers(&ad)];
+        if self.priced {
+            let price = |&row: &u64| (self.price)((1 + draw(ad(row), 4) % 100) as f64);
+            features.push(Column::Numeric(Numeric::F64(rows.iter().map(price).collect::<Vec<_>>().into())));
+        }
+        let time = |&row: &u64| FIRST_DAY * MS_PER_DAY + row as i64 * MS_PER_DAY / ROWS_PER_DAY as i64;
+        Batch {
+            rows: rows.len(),
+            first_row: 0,
+            features,
+            labels: labelled.then(|| rows.iter().map(|&row| clicked(row)).collect()),
+            weights: None,
+            times: Some(rows.iter().map(time).collect()),
+            carried: Vec::new(),
+        }
+    }
+
+    fn learn(self, days: std::ops::Range<u64>) -> Learned {
+        let settings =
+            Settings { family: Family::Lr, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
+        let trained = clickcast_learn::train(&mut Passes(self.batch(days, true)), None, &self.schema(), &settings);
+        let Trained { encoder, factors, calibration, training, profile } = trained.unwrap();
+        let model = Model::from_factors(self.schema(), encoder, factors, calibration, training).unwrap();
+        Learned { model: model.with_profile(&profile), profile: Some(profile) }
+    }
+}
+
+struct Passes(Batch);
+
+impl Source<Error> for Passes {
+    fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
+        each(self.0.clone())
+    }
+}
+
+struct Learned {
+    model: Model,
+    profile: Option<Profile>,
+}
+
+impl Learned {
+    fn described(&self) -> Described<'_> {
+        Described { manifest: self.model.artifact().manifest(), profile: self.profile.as_ref() }
+    }
+}
+
+fn observe(candidate: &Learned, champion: Option<&Learned>, batch: Batch) -> Observed {
+    let champion = champion.map(|champion| &champion.model);
+    let schema = reading_schema(&candidate.model, champion, |_| true).unwrap();
+    let mut measuring = Measuring::new(&schema, candidate.profile.as_ref());
+    let scorer = Scorer::new(&candidate.model, champion, &schema).unwrap();
+    measuring.add(&scorer.score(batch, &mut Scratch::default()).unwrap());
+    measuring.finish()
+}
+
+fn gate(candidate: &Learned, champion: Option<&Learned>, labelled: Batch, today: Option<Batch>) -> Judgement {
+    let labelled = observe(candidate, champion, labelled);
+    let today = today.map(|today| observe(candidate, champion, today));
+    judge(&Evidence {
+        candidate: candidate.described(),
+        champion: champion.map(Learned::described),
+        champion_unfit: None,
+        labelled: &labelled,
+        today: today.as_ref(),
+        now_ms: NOW_MS,
+    })
+}
+
+fn check<'a>(judgement: &'a Judgement, name: &str) -> &'a Check {
+    judgement.checks.iter().find(|check| check.name == name).unwrap_or_else(|| panic!("no {name} in {judgement:#?}"))
+}
+
+#[test]
+fn a_good_retrain_passes_and_every_check_says_why() {
+    let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
+    let judgement = gate(&candidate, Some(&champion), HONEST.batch(8..9, true), Some(HONEST.batch(9..10, false)));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
+    assert!(judgement.checks.len() > 20);
+    assert!(judgement.checks.iter().all(|check| check.reason.ends_with('.')), "{judgement:#?}");
+}
+
+#[test]
+fn the_first_model_is_judged_alone_and_that_is_said() {
+    let candidate = HONEST.learn(1..7);
+    let judgement = gate(&candidate, None, HONEST.batch(8..9, true), Some(HONEST.batch(9..10, false)));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
+    assert!(check(&judgement, "champion").reason.contains("no champion yet"));
+    assert!(judgement.checks.iter().all(|check| check.name != "normalized_entropy"));
+}
+
+#[test]
+fn each_fault_is_named_by_its_check() {
+    let champion = HONEST.learn(0..6);
+    let (labelled, today) = (|| HONEST.batch(8..9, true), || Some(HONEST.batch(9..10, false)));
+    let never = Market { clicked: |row, clicked| clicked && !draw(row, 9).is_multiple_of(2), ..HONEST };
+    let noise = Market { clicked: |row, _| draw(row, 9).is_multiple_of(10), ..HONEST };
+    let scaled = Market { price: |price| price * 1000.0, ..HONEST };
+    let honest = HONEST.learn(1..7);
+    for (judgement, name, verdict) in [
+        // Half of the clicks are lost, before learning.
+        (gate(&never.learn(1..7), Some(&champion), labelled(), today()), "calibration", Verdict::Hold),
+        (gate(&noise.learn(1..7), Some(&champion), labelled(), today()), "normalized_entropy", Verdict::Fail),
+        (gate(&noise.learn(1..7), Some(&champion), labelled(), today()), "training_labels", Verdict::Fail),
+        (gate(&scaled.learn(1..7), Some(&champion), labelled(), today()), "training_same_days", Verdict::Fail),
+        (gate(&honest, Some(&champion), labelled(), Some(scaled.batch(9..10, false))), "today_drift", Verdict::Fail),
+        (gate(&HONEST.learn(1..10), Some(&champion), labelled(), today()), "future_rows", Verdict::Fail),
+        (gate(&HONEST.learn(1..10), Some(&champion), labelled(), today()), "seen_rows", Verdict::Fail),
+        (gate(&HONEST.learn(0..3), Some(&champion), labelled(), today()), "newer_than_champion", Verdict::Hold),
+    ] {
+        assert!(check(&judgement, name).verdict >= verdict, "{name}: {judgement:#?}");
+        assert_ne!(judgement.verdict, Verdict::Pass);
+    }
+}
+
+#[test]
+fn rows_without_labels_or_of_one_class_hold_and_say_what_is_needed() {
+    let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
+    let none = Market { clicked: |_, _| false, ..HONEST };
+    let all = Market { clicked: |_, _| true, ..HONEST };
+    let few = Market { clicked: |row, clicked| clicked && row % 200 == 0, ..HONEST };
+    for (labelled, said) in [
+        (HONEST.batch(8..9, false), "no labels"),
+        (none.batch(8..9, true), "None of the 6000 labelled rows was clicked"),
+        (all.batch(8..9, true), "All 6000 labelled rows were clicked"),
+        (few.batch(8..9, true), "more clicked ones are needed"),
+        (HONEST.batch(8..8, true), "no labels"),
+    ] {
+        let judgement = gate(&candidate, Some(&champion), labelled, None);
+        let labels = check(&judgement, "labels");
+        assert!(labels.verdict == Verdict::Hold && labels.reason.contains(said), "{labels:?}");
+    }
+}
+
+#[test]
+fn too_few_rows_to_tell_hold_with_how_many_more_are_needed() {
+    let (champion, candidate) = (HONEST.learn(0..1), HONEST.learn(1..7));
+    let mut labelled = HONEST.batch(8..9, true);
+    let rows = 700;
+    labelled.rows = rows;
+    for column in &mut labelled.features {
+        match column {
+            Column::Categorical(Categorical::Integers { values, .. }) => *values = values.slice(0, rows),
+            Column::Numeric(Numeric::F64(values)) => *values = values.slice(0, rows),
+            other => panic!("{other:?}"),
+        }
+    }
+    labelled.labels.as_mut().unwrap().truncate(rows);
+    labelled.times.as_mut().unwrap().truncate(rows);
+    let judgement = gate(&candidate, Some(&champion), labelled, None);
+    let entropy = check(&judgement, "normalized_entropy");
+    assert_ne!(judgement.verdict, Verdict::Pass);
+    assert!(entropy.reason.contains("more labelled rows are needed"), "{entropy:?}");
+}
+
+#[test]
+fn a_champion_of_another_schema_is_compared_where_it_can_be() {
+    let unpriced = Market { priced: false, ..HONEST };
+    let (champion, candidate) = (unpriced.learn(0..6), HONEST.learn(1..7));
+    let judgement = gate(&candidate, Some(&champion), HONEST.batch(8..9, true), Some(HONEST.batch(9..10, false)));
+    let said = check(&judgement, "champion");
+    assert!(said.verdict == Verdict::Pass && said.reason.contains("`price`"), "{said:?}");
+    check(&judgement, "normalized_entropy");
+
+    // The other way round the champion needs what the data no longer has.
+    let why = reading_schema(&champion.model, Some(&candidate.model), |_| false).unwrap_err();
+    assert!(why.contains("`price`"), "{why}");
+    let labelled = observe(&champion, None, unpriced.batch(8..9, true));
+    let judgement = judge(&Evidence {
+        candidate: champion.described(),
+        champion: Some(candidate.described()),
+        champion_unfit: Some(&why),
+        labelled: &labelled,
+        today: None,
+        now_ms: NOW_MS,
+    });
+    let said = check(&judgement, "champion");
+    assert!(said.verdict == Verdict::Hold && said.reason.contains("can't score this data"), "{said:?}");
+    // Profiles are compared all the same.
+    check(&judgement, "training_same_days");
+}
+
+#[test]
+fn rows_from_the_future_hold_whoevers_clock_is_wrong() {
+    let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
+    let mut today = HONEST.batch(9..10, false);
+    today.times.iter_mut().flatten().for_each(|time| *time += 30 * MS_PER_DAY);
+    let judgement = gate(&candidate, Some(&champion), HONEST.batch(8..9, true), Some(today));
+    let clock = check(&judgement, "clock");
+    assert!(
+        clock.verdict == Verdict::Hold && clock.reason.contains("hours ahead of this machine's clock"),
+        "{clock:?}"
+    );
+}
+
+#[test]
+fn a_model_without_a_profile_is_judged_by_its_scores() {
+    let champion = HONEST.learn(0..6);
+    let candidate = Learned { profile: None, ..HONEST.learn(1..7) };
+    let judgement = gate(&candidate, Some(&champion), HONEST.batch(8..9, true), Some(HONEST.batch(9..10, false)));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
+    assert!(check(&judgement, "training_profile").reason.contains("no profile"));
+}

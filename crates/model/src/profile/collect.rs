@@ -1,0 +1,331 @@
+//! Makes a profile in one pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clickcast_record::hash::integer as mix;
+use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric};
+
+use super::{Day, FeatureProfile, Fingerprints, Profile, Values, bins, pairs};
+
+/// Rows that features are counted in: seven days of 18,000 each. With 40 features 23 MB.
+const SAMPLE_ROWS_MAX: usize = 1 << 17;
+/// Rows that can be recognized: a share of one in 1,000 shows as eight.
+const FINGERPRINTS_MAX: usize = 1 << 13;
+/// Columns that a row is recognized by, beside its time: hashing all would cost as much as learning.
+const FINGERPRINT_COLUMNS_MAX: usize = 12;
+/// Distinct values listed for each feature: one in 100 unknown is found with a deviation of one in 640.
+const VALUES_MAX: usize = 1 << 12;
+/// Days told apart; the older ones are one.
+const DAYS_MAX: usize = 64;
+const MS_PER_DAY: i64 = 86_400_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Takes rows and makes their profile: less than 64 MB for 100 features, a nanosecond or two for each value.
+#[derive(Debug, Clone)]
+pub struct Collector {
+    features: Vec<Feature>,
+    rows: u64,
+    positives: Option<u64>,
+    times: Option<(i64, i64)>,
+    days: BTreeMap<i64, (u64, u64)>,
+    sample: Sample,
+    values: Vec<Listed>,
+    fingerprints: BTreeMap<u64, (u32, u32)>,
+    fingerprint_max: u64,
+}
+
+/// An even sample of rows: those whose number's hash is lowest.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    hash_max: u64,
+    hashes: Vec<u64>,
+    pub(super) days: Vec<i64>,
+    pub(super) labels: Vec<bool>,
+    /// What tells values apart, a row after another.
+    pub(super) codes: Vec<u32>,
+    pub(super) features: usize,
+    kinds: Vec<Kind>,
+}
+
+/// The values of one feature with the lowest hashes.
+#[derive(Debug, Clone)]
+struct Listed {
+    hash_max: u64,
+    hashes: BTreeSet<u64>,
+}
+
+impl Collector {
+    /// A collector of rows with these features.
+    #[must_use]
+    pub fn new(features: &[Feature]) -> Self {
+        let listed = || Listed { hash_max: u64::MAX, hashes: BTreeSet::new() };
+        Self {
+            features: features.to_vec(),
+            rows: 0,
+            positives: None,
+            times: None,
+            days: BTreeMap::new(),
+            sample: Sample {
+                hash_max: u64::MAX,
+                hashes: Vec::new(),
+                days: Vec::new(),
+                labels: Vec::new(),
+                codes: Vec::new(),
+                features: features.len(),
+                kinds: features.iter().map(|feature| feature.kind).collect(),
+            },
+            values: features.iter().map(|_| listed()).collect(),
+            fingerprints: BTreeMap::new(),
+            fingerprint_max: u64::MAX,
+        }
+    }
+
+    /// Takes the next rows. A batch of other features than the collector's counts as rows alone.
+    pub fn add(&mut self, batch: &Batch) {
+        let days = self.count(batch);
+        if batch.features.len() == self.features.len() {
+            self.recognize(batch);
+            self.draw(batch, &days);
+            for (index, column) in batch.features.iter().enumerate() {
+                match column {
+                    Column::Categorical(values) => self.values[index].add(values),
+                    Column::Multi(lists) => self.values[index].add(&lists.values),
+                    Column::Numeric(_) => {}
+                }
+            }
+        }
+        self.rows += batch.rows as u64;
+    }
+
+    /// Counts rows by day; gives each row's day.
+    fn count(&mut self, batch: &Batch) -> Vec<i64> {
+        let label = |row: usize| batch.labels.as_ref().is_some_and(|labels| labels[row]);
+        if let Some(labels) = &batch.labels {
+            *self.positives.get_or_insert(0) += labels.iter().filter(|&&label| label).count() as u64;
+        }
+        let days: Vec<i64> = match &batch.times {
+            Some(times) => times.iter().map(|&time| day(time)).collect(),
+            None => vec![0; batch.rows],
+        };
+        for &time in batch.times.iter().flatten() {
+            let (first, last) = self.times.unwrap_or((time, time));
+            self.times = Some((first.min(time), last.max(time)));
+        }
+        let mut row = 0;
+        for run in days.chunk_by(|a, b| a == b) {
+            let clicked = (row..row + run.len()).filter(|&row| label(row)).count() as u64;
+            let counted = self.days.entry(run[0]).or_default();
+            counted.0 += run.len() as u64;
+            counted.1 += clicked;
+            row += run.len();
+        }
+        // Times that are no days would be too many.
+        while self.days.len() > 4 * DAYS_MAX {
+            fold_oldest(&mut self.days);
+        }
+        days
+    }
+
+    /// Lists rows by the hash of what is in them.
+    fn recognize(&mut self, batch: &Batch) {
+        let mut hashes: Vec<u64> = match &batch.times {
+            Some(times) => times.iter().map(|&time| mix(time)).collect(),
+            None => vec![0; batch.rows],
+        };
+        let step = self.features.len().div_ceil(FINGERPRINT_COLUMNS_MAX).max(1);
+        let mut values = Vec::new();
+        for column in batch.features.iter().step_by(step) {
+            cell_hashes(column, batch.rows, &mut values);
+            for (hash, value) in hashes.iter_mut().zip(&values) {
+                *hash = (hash.rotate_left(23) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            }
+        }
+        for (row, hash) in hashes.into_iter().enumerate() {
+            let hash = mix(hash.cast_signed());
+            if hash <= self.fingerprint_max {
+                let clicked = batch.labels.as_ref().is_some_and(|labels| labels[row]);
+                let counted = self.fingerprints.entry(hash).or_default();
+                counted.0 += 1;
+                counted.1 += u32::from(clicked);
+                if self.fingerprints.len() > FINGERPRINTS_MAX {
+                    self.fingerprints.pop_last();
+                    self.fingerprint_max = self.fingerprints.last_key_value().map_or(u64::MAX, |(&hash, _)| hash);
+                }
+            }
+        }
+    }
+
+    /// Takes rows into the sample.
+    fn draw(&mut self, batch: &Batch, days: &[i64]) {
+        let sample = &mut self.sample;
+        for (row, &day) in days.iter().enumerate() {
+            let hash = mix((self.rows + row as u64).cast_signed());
+            if hash <= sample.hash_max {
+                sample.hashes.push(hash);
+                sample.days.push(day);
+                sample.labels.push(batch.labels.as_ref().is_some_and(|labels| labels[row]));
+                sample.codes.extend(batch.features.iter().map(|column| bins::code(column, row)));
+            }
+        }
+        while sample.hashes.len() > SAMPLE_ROWS_MAX {
+            sample.thin();
+        }
+    }
+
+    /// The profile of all rows so far.
+    #[must_use]
+    pub fn profile(mut self) -> Profile {
+        while self.days.len() > DAYS_MAX {
+            fold_oldest(&mut self.days);
+        }
+        let places: BTreeMap<i64, usize> = self.days.keys().enumerate().map(|(place, &day)| (day, place)).collect();
+        // A day that was folded is found in the oldest one kept.
+        let place = |day: i64| places.get(&day).copied().unwrap_or(0);
+        let mut days: Vec<Day> =
+            self.days.iter().map(|(&day, &(rows, positives))| Day::new(day, rows, positives)).collect();
+        for (&day, &label) in self.sample.days.iter().zip(&self.sample.labels) {
+            let day = &mut days[place(day)];
+            day.sampled += 1;
+            day.sampled_positives += u64::from(label);
+        }
+        let mut determines = pairs::determines(&self.sample).into_iter();
+        let sample = &self.sample;
+        let features = self.features.iter().zip(&self.values).enumerate().map(|(index, (feature, listed))| {
+            let mut cells = vec![vec![(0u32, 0u32); bins::count(feature.kind)]; days.len()];
+            for (row, (&day, &label)) in sample.days.iter().zip(&sample.labels).enumerate() {
+                let cell = &mut cells[place(day)][usize::from(sample.bin(row, index))];
+                cell.0 += 1;
+                cell.1 += u32::from(label);
+            }
+            let listed_cells = |day: Vec<(u32, u32)>| {
+                let held = day.into_iter().enumerate().filter(|(_, (rows, _))| *rows > 0);
+                held.map(|(bin, (rows, positives))| (bin as u16, rows, positives)).collect()
+            };
+            let (alike, determines) = determines.next().unwrap_or_default();
+            FeatureProfile {
+                name: feature.name.clone(),
+                kind: feature.kind,
+                days: cells.into_iter().map(listed_cells).collect(),
+                values: Values { hash_max: listed.hash_max, hashes: listed.hashes.iter().copied().collect() },
+                determines,
+                alike,
+            }
+        });
+        Profile {
+            rows: self.rows,
+            positives: self.positives,
+            times: self.times,
+            features: features.collect(),
+            days,
+            fingerprints: fingerprints(&self.fingerprints, self.fingerprint_max),
+        }
+    }
+}
+
+impl Day {
+    fn new(day: i64, rows: u64, positives: u64) -> Self {
+        Self { day, rows, positives, sampled: 0, sampled_positives: 0 }
+    }
+}
+
+impl Sample {
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// The bin of a value.
+    pub(super) fn bin(&self, row: usize, feature: usize) -> u16 {
+        bins::of_code(self.kinds[feature], self.codes[row * self.features + feature])
+    }
+
+    /// Leaves out every second row, so to speak.
+    fn thin(&mut self) {
+        self.hash_max /= 2;
+        let keep: Vec<bool> = self.hashes.iter().map(|&hash| hash <= self.hash_max).collect();
+        let mut kept = 0;
+        for (row, _) in keep.iter().enumerate().filter(|(_, keep)| **keep) {
+            self.codes.copy_within(row * self.features..(row + 1) * self.features, kept * self.features);
+            kept += 1;
+        }
+        self.codes.truncate(kept * self.features);
+        retain(&mut self.hashes, &keep);
+        retain(&mut self.days, &keep);
+        retain(&mut self.labels, &keep);
+    }
+}
+
+impl Listed {
+    /// Takes the values of a column.
+    fn add(&mut self, values: &Categorical) {
+        match values {
+            Categorical::Coded { codes, categories } => {
+                let mut used = vec![false; categories.len() + 1];
+                codes.iter().for_each(|&code| used[code as usize] = true);
+                let held = used.iter().enumerate().skip(1).filter(|(_, used)| **used);
+                held.for_each(|(code, _)| self.list(categories.get(code - 1).hash()));
+            }
+            Categorical::Integers { values: integers, nulls } => {
+                for (row, &value) in integers.iter().enumerate() {
+                    if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+                        self.list(mix(value));
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn list(&mut self, hash: u64) {
+        if hash <= self.hash_max && self.hashes.insert(hash) && self.hashes.len() > VALUES_MAX {
+            self.hashes.pop_last();
+            self.hash_max = self.hashes.last().copied().unwrap_or(u64::MAX);
+        }
+    }
+}
+
+/// A hash of each row's value: cheap, for it is mixed with others.
+fn cell_hashes(column: &Column, rows: usize, out: &mut Vec<u64>) {
+    out.clear();
+    match column {
+        Column::Numeric(Numeric::F32(values)) => out.extend(values.iter().map(|&value| f64::from(value).to_bits())),
+        Column::Numeric(Numeric::F64(values)) => out.extend(values.iter().map(|value| value.to_bits())),
+        Column::Categorical(values) => values.map_into(out, |value| value.map_or(0, |value| value.hash())),
+        Column::Multi(_) => out.extend((0..rows).map(|row| bins::hash(column, row).unwrap_or(0))),
+    }
+}
+
+fn fingerprints(counted: &BTreeMap<u64, (u32, u32)>, hash_max: u64) -> Fingerprints {
+    Fingerprints {
+        hash_max,
+        hashes: counted.keys().copied().collect(),
+        rows: counted.values().map(|&(rows, _)| u64::from(rows)).sum(),
+        positives: counted.values().map(|&(_, positives)| u64::from(positives)).sum(),
+        positives_repeated: counted.values().map(|&(_, positives)| u64::from(positives.saturating_sub(1))).sum(),
+    }
+}
+
+/// Makes the two oldest days one.
+fn fold_oldest(days: &mut BTreeMap<i64, (u64, u64)>) {
+    if let Some((_, oldest)) = days.pop_first()
+        && let Some(mut next) = days.first_entry()
+    {
+        next.get_mut().0 += oldest.0;
+        next.get_mut().1 += oldest.1;
+    }
+}
+
+/// The day of a time: milliseconds since 1970 (from 1973 on) and seconds (from 1973 to 5138) are told by their size; other
+/// integers are days by themselves.
+fn day(time: i64) -> i64 {
+    match time.unsigned_abs() {
+        100_000_000_000.. => time.div_euclid(MS_PER_DAY),
+        100_000_000.. => time.div_euclid(SECONDS_PER_DAY),
+        _ => time,
+    }
+}
+
+fn retain<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
+    let mut kept = keep.iter();
+    values.retain(|_| kept.next().copied().unwrap_or(false));
+}
