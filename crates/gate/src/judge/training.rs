@@ -18,7 +18,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let champion = evidence.champion_profile();
     let labelled = &evidence.labelled.profile;
     let mut checks = vec![rows(profile, champion), days(profile, champion), click_rates(profile)];
-    checks.push(repeated(profile, champion.unwrap_or(labelled)));
+    checks.push(repeated(profile, champion, labelled));
     checks.push(seen(labelled, profile, champion));
     checks.push(information(profile, champion));
     match champion {
@@ -120,7 +120,11 @@ fn click_rates(profile: &Profile) -> Check {
     Check::above("training_click_rate", drop.max(0.0), CLICK_RATE_DROP, reason)
 }
 
-fn repeated(profile: &Profile, reference: &Profile) -> Check {
+fn repeated(profile: &Profile, champion: Option<&Profile>, labelled: &Profile) -> Check {
+    if champion.is_none() && profile.times.is_none() {
+        return Check::skipped("training_repeated", "The data has no times: equal rows may be different impressions.");
+    }
+    let reference = champion.unwrap_or(labelled);
     let clicked = |profile: &Profile| {
         let prints = &profile.fingerprints;
         if prints.positives == 0 { 0.0 } else { prints.positives_repeated as f64 / prints.positives as f64 }
