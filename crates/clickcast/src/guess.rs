@@ -61,7 +61,7 @@ pub(crate) fn guess(
             continue;
         }
         match kind_of(field.name(), field.data_type()) {
-            Some(kind) => candidates.push(Feature { name: field.name().clone(), kind, side: side_of(field.name()) }),
+            Some(kind) => candidates.push(Feature::new(field.name(), kind, side_of(field.name()))),
             None => unread.push(format!("`{}` is {}, which no feature can be", field.name(), field.data_type())),
         }
     }

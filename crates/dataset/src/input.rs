@@ -261,7 +261,7 @@ fn typed(file: &str, batch: &RecordBatch, head: &SchemaRef) -> Result<RecordBatc
 /// A schema under which every column of a text file is text.
 fn all_text(head: &SchemaRef) -> Result<Schema, Error> {
     use clickcast_record::{Feature, Kind, Side};
-    let feature = |name: &String| Feature { name: name.clone(), kind: Kind::Categorical, side: Side::Context };
+    let feature = |name: &String| Feature::new(name, Kind::Categorical, Side::Context);
     let features = head.fields().iter().map(|field| feature(field.name())).collect();
     Schema::new(features).map_err(|source| Error::Record { file: String::new(), source })
 }

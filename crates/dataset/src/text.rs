@@ -158,17 +158,17 @@ impl TextFile {
 
     fn role(&self, field: &Field, schema: &clickcast_record::Schema, need: &Need) -> Role {
         let name = field.name().as_str();
-        let feature = schema.features().iter().find(|feature| feature.name == name);
+        let kind = schema.kind_of(name);
         if schema.time() == Some(name) && need.times {
             return match field.data_type() {
                 DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Role::Timestamp,
                 _ => Role::Integer,
             };
         }
-        if schema.weight() == Some(name) || feature.is_some_and(|feature| feature.kind == Kind::Numeric) {
+        if schema.weight() == Some(name) || kind == Some(Kind::Numeric) {
             return Role::Number;
         }
-        if schema.label() == Some(name) || feature.is_some() { Role::Text } else { Role::Unchanged }
+        if schema.label() == Some(name) || kind.is_some() { Role::Text } else { Role::Unchanged }
     }
 }
 

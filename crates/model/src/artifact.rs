@@ -218,8 +218,7 @@ mod tests {
     use super::*;
 
     fn artifact() -> Artifact {
-        let schema =
-            Schema::new(vec![Feature { name: "age".to_owned(), kind: Kind::Numeric, side: Side::User }]).unwrap();
+        let schema = Schema::new(vec![Feature::new("age", Kind::Numeric, Side::User)]).unwrap();
         let manifest = Manifest {
             format: 0,
             family: "lr".to_owned(),

@@ -213,8 +213,7 @@ fn lightgbm_schema(ensemble: &Ensemble) -> Result<Schema, Error> {
         _ => Kind::Numeric,
     };
     let features = ensemble.features().iter();
-    let features =
-        features.map(|feature| Feature { name: feature.name.clone(), kind: kind(feature), side: Side::Context });
+    let features = features.map(|feature| Feature::new(feature.name.clone(), kind(feature), Side::Context));
     Schema::new(features.collect()).map_err(|error| Error::Unfit(error.to_string()))
 }
 
@@ -235,7 +234,7 @@ fn adopt(own: &Schema, given: &Schema, ensemble: &Ensemble) -> Result<Schema, Er
         };
         // A column that was constant in training has no kind of its own: it is what the schema says.
         let kind = if unused.contains(&feature.name.as_str()) { found.kind } else { feature.kind };
-        features.push(Feature { name: found.name.clone(), kind, side: found.side });
+        features.push(Feature { kind, ..found.clone() });
     }
     if let Some(extra) = given
         .features()

@@ -36,7 +36,7 @@ fn factors(family: Family, k: usize, fields: usize, calibration: Calibration, se
     let shape = Shape { family, k, fields };
     let weights = (0..encoder.slots() as usize * shape.stride()).map(|_| random.unit() * 0.5).collect();
     let factors = Factors::new(shape, -1.5, weights, &encoder).unwrap();
-    let feature = |field| Feature { name: format!("f{field}"), kind: kind(field), side: Side::Context };
+    let feature = |field| Feature::new(format!("f{field}"), kind(field), Side::Context);
     let schema = Schema::new((0..fields).map(feature).collect()).unwrap();
     let (data_hash, notes) = (String::new(), Vec::new());
     let training = Training { rows: 1, positives: 1, times: None, data_hash, held_out: None, notes };

@@ -8,7 +8,7 @@ use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric, Side}
 const MS_PER_DAY: i64 = 86_400_000;
 
 fn features() -> Vec<Feature> {
-    let feature = |name: &str, kind| Feature { name: name.to_owned(), kind, side: Side::Context };
+    let feature = |name: &str, kind| Feature::new(name, kind, Side::Context);
     vec![
         feature("user", Kind::Categorical),
         feature("age", Kind::Numeric),

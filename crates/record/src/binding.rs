@@ -9,7 +9,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::batch::{Batch, Column, Numeric};
-use crate::{Error, Kind, Schema, convert};
+use crate::expression::{Source, Use};
+use crate::{Error, Expression, Feature, Kind, Schema, convert};
 
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -30,7 +31,11 @@ impl Need {
     pub fn columns(&self, schema: &Schema) -> Vec<String> {
         let labels = [schema.label(), schema.weight()].into_iter().flatten().filter(|_| self.labels);
         let times = schema.time().into_iter().filter(|_| self.times);
-        let features = schema.features().iter().map(|feature| feature.name.as_str());
+        let features = schema.features().iter().flat_map(|feature| match &feature.derive {
+            Some(derive) => derive.columns(),
+            None => std::slice::from_ref(&feature.name),
+        });
+        let features = features.map(String::as_str);
         let mut columns: Vec<String> = Vec::new();
         for name in features.chain(labels).chain(times).chain(self.carried.iter().map(String::as_str)) {
             if !columns.iter().any(|column| column == name) {
@@ -44,11 +49,34 @@ impl Need {
 /// A schema bound to the columns of one file.
 #[derive(Debug, Clone)]
 pub struct Binding {
-    features: Vec<(String, Kind, usize)>,
+    features: Vec<Bound>,
     label: Option<(String, usize)>,
     weight: Option<(String, usize)>,
     time: Option<(String, usize)>,
     carried: Vec<(String, usize)>,
+}
+
+/// A feature and where it is found.
+#[derive(Debug, Clone)]
+struct Bound {
+    name: String,
+    kind: Kind,
+    from: From,
+}
+
+#[derive(Debug, Clone)]
+enum From {
+    Column(usize),
+    Derived(Expression, Vec<SourceColumn>),
+}
+
+/// A column that a derived feature reads, and as what.
+#[derive(Debug, Clone)]
+struct SourceColumn {
+    name: String,
+    index: usize,
+    as_number: bool,
+    as_category: bool,
 }
 
 impl Binding {
@@ -77,12 +105,18 @@ impl Binding {
         };
         let mut features = Vec::with_capacity(schema.features().len());
         for feature in schema.features() {
+            if let Some(derive) = &feature.derive {
+                let from = From::Derived(derive.clone(), sources(feature, derive, file)?);
+                features.push(Bound { name: feature.name.clone(), kind: feature.kind, from });
+                continue;
+            }
             let (expected, fits): (_, fn(&DataType) -> bool) = match feature.kind {
                 Kind::Numeric => ("numeric (a number or boolean)", convert::is_numeric),
                 Kind::Categorical => ("categorical (text, an integer or boolean)", convert::is_categorical),
                 Kind::Multi => ("multi (a list of categories, or text separated by `|`)", convert::is_multi),
             };
-            features.push((feature.name.clone(), feature.kind, find(&feature.name, expected, fits)?));
+            let from = From::Column(find(&feature.name, expected, fits)?);
+            features.push(Bound { name: feature.name.clone(), kind: feature.kind, from });
         }
         if need.labels && schema.label().is_none() {
             return Err(Error::Schema("the schema names no label; add `label = \"COLUMN\"`".to_owned()));
@@ -107,16 +141,7 @@ impl Binding {
     /// # Errors
     /// [`Error::Value`] for a label that is not 0 or 1, or a weight that is negative or not finite.
     pub fn batch(&self, batch: &RecordBatch, first_row: u64) -> Result<Batch, Error> {
-        let features = self.features.iter().map(|(name, kind, index)| {
-            let array = batch.column(*index);
-            let column = match kind {
-                Kind::Numeric => convert::numeric(array).map(Column::Numeric),
-                Kind::Categorical => convert::categorical(array).map(Column::Categorical),
-                Kind::Multi => convert::multi(array).map(Column::Multi),
-            };
-            column.ok_or_else(|| changed_type(name, array))
-        });
-        let features = features.collect::<Result<_, _>>()?;
+        let features = self.features.iter().map(|feature| feature.column(batch)).collect::<Result<_, _>>()?;
         let labels = self.label.as_ref().map(|(name, index)| labels(name, batch.column(*index), first_row));
         let weights = self.weight.as_ref().map(|(name, index)| weights(name, batch.column(*index), first_row));
         let times = self.time.as_ref().map(|(name, index)| times(name, batch.column(*index), first_row));
@@ -130,6 +155,67 @@ impl Binding {
             carried: self.carried.iter().map(|(name, index)| (name.clone(), batch.column(*index).clone())).collect(),
         })
     }
+}
+
+impl Bound {
+    fn column(&self, batch: &RecordBatch) -> Result<Column, Error> {
+        let (derive, sources) = match &self.from {
+            From::Derived(derive, sources) => (derive, sources),
+            From::Column(index) => {
+                let array = batch.column(*index);
+                let column = match self.kind {
+                    Kind::Numeric => convert::numeric(array).map(Column::Numeric),
+                    Kind::Categorical => convert::categorical(array).map(Column::Categorical),
+                    Kind::Multi => convert::multi(array).map(Column::Multi),
+                };
+                return column.ok_or_else(|| changed_type(&self.name, array));
+            }
+        };
+        let read = sources.iter().map(|source| {
+            let array = batch.column(source.index);
+            let mut read = Source::default();
+            if source.as_number {
+                read.numbers = convert::numeric(array).ok_or_else(|| changed_type(&source.name, array))?;
+            }
+            if source.as_category {
+                read.categories = convert::categorical(array).ok_or_else(|| changed_type(&source.name, array))?;
+            }
+            Ok(read)
+        });
+        Ok(derive.compute(self.kind, &read.collect::<Result<Vec<_>, _>>()?, batch.num_rows()))
+    }
+}
+
+/// Finds what a derived feature reads, and checks that it can be read so.
+fn sources(feature: &Feature, derive: &Expression, file: &arrow_schema::Schema) -> Result<Vec<SourceColumn>, Error> {
+    let refuse =
+        |problem: String| Error::Derived { feature: feature.name.clone(), derive: derive.text().to_owned(), problem };
+    let find = |name: &String| {
+        let Some((index, _)) = file.column_with_name(name) else {
+            let present = file.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+            return Err(refuse(format!("column `{name}` is missing; the data has: {present}")));
+        };
+        Ok(SourceColumn { name: name.clone(), index, as_number: false, as_category: false })
+    };
+    let mut sources = derive.columns().iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    for (place, by) in derive.uses() {
+        let data_type = |place: usize| file.field(sources[place].index).data_type();
+        let found = data_type(place);
+        let as_number = match by {
+            Use::Number => true,
+            Use::Category => false,
+            Use::Either(other) => !convert::is_text(found) && !convert::is_text(data_type(other)),
+        };
+        let fits = if as_number { convert::is_numeric(found) } else { convert::is_categorical(found) };
+        if !fits {
+            let (name, found) = (&sources[place].name, type_name(found));
+            let expected = if as_number { "a number" } else { "a category (text, an integer or boolean)" };
+            return Err(refuse(format!("column `{name}` is {found}; {expected} is needed")));
+        }
+        let source = &mut sources[place];
+        (source.as_number, source.as_category) = (source.as_number || as_number, source.as_category || !as_number);
+    }
+    Ok(sources)
 }
 
 /// A type as a person reads it: the values' type of a dictionary.

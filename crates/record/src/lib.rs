@@ -8,11 +8,13 @@
 mod batch;
 mod binding;
 mod convert;
+mod expression;
 pub mod hash;
 mod schema;
 
 pub use batch::{Batch, Categorical, Categories, Category, Column, Multi, Numeric};
 pub use binding::{Binding, Need};
+pub use expression::Expression;
 pub use schema::{Feature, Kind, Schema, Side};
 
 /// What is wrong with a schema, a file's columns or a value. Repeating the request won't help.
@@ -38,6 +40,16 @@ pub enum Error {
         expected: String,
         /// The Arrow type found.
         found: String,
+    },
+    /// A feature can't be computed from its columns.
+    #[error("feature `{feature}` (`derive = \"{derive}\"`): {problem}")]
+    Derived {
+        /// The feature.
+        feature: String,
+        /// How it is computed.
+        derive: String,
+        /// Which column is wrong, and how.
+        problem: String,
     },
     /// A value that its column can't hold.
     #[error("column `{column}`, row {row}: {problem}")]

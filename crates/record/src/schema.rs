@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::expression::Use;
+use crate::{Error, Expression};
 
 /// What a column's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,9 +28,11 @@ pub enum Side {
     User,
     /// Depends on the ad alone.
     Ad,
-    /// Depends on neither, or on both.
+    /// Depends on neither.
     #[default]
     Context,
+    /// Depends on both.
+    Pair,
 }
 
 /// One feature column.
@@ -43,6 +46,41 @@ pub struct Feature {
     /// What it describes.
     #[serde(default)]
     pub side: Side,
+    /// How it is computed from other columns, for side `pair` alone; otherwise it is a column of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derive: Option<Expression>,
+}
+
+impl Feature {
+    /// A column of the data.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: Kind, side: Side) -> Self {
+        Self { name: name.into(), kind, side, derive: None }
+    }
+
+    /// Refuses a derivation that the schema's other parts forbid.
+    fn check(&self, fields: &Fields) -> Result<(), Error> {
+        let Some(derive) = &self.derive else { return Ok(()) };
+        let refuse = |problem: &str| {
+            let (feature, derive) = (self.name.clone(), derive.text().to_owned());
+            Err(Error::Derived { feature, derive, problem: problem.to_owned() })
+        };
+        if self.side != Side::Pair {
+            return refuse("only a feature with `side = \"pair\"` can be derived");
+        }
+        if let Err(problem) = derive.fits(self.kind) {
+            return refuse(problem);
+        }
+        for column in derive.columns() {
+            if [&fields.label, &fields.weight].into_iter().flatten().any(|role| role == column) {
+                return refuse(&format!("it reads `{column}`, which is unknown when predictions are made"));
+            }
+            if fields.features.iter().any(|feature| feature.derive.is_some() && feature.name == *column) {
+                return refuse(&format!("it reads `{column}`, which is itself derived; name columns of the data"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A checked feature schema: names are distinct and non-empty, and there is at least one feature.
@@ -79,13 +117,8 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`], with the line where the text is not what the format says.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let fields: Fields = toml::from_str(text).map_err(|error| {
-            let mut problem = error.to_string().trim_end().to_owned();
-            if problem.contains("unknown variant `pair`") {
-                problem += "\na feature of both sides can't be declared: compute it beforehand, as a `context` column";
-            }
-            Error::Schema(problem)
-        })?;
+        let fields: Fields =
+            toml::from_str(text).map_err(|error| Error::Schema(error.to_string().trim_end().to_owned()))?;
         Self::try_from(fields)
     }
 
@@ -133,12 +166,32 @@ impl Schema {
         &self.0.features
     }
 
-    /// SHA-256, in hex, of what a model depends on: each feature's name, kind and side, in order.
+    /// What a column of the data is read as: by the feature of that name, else by those derived from it; none where
+    /// no feature reads it.
+    #[must_use]
+    pub fn kind_of(&self, column: &str) -> Option<Kind> {
+        let (derived, read): (Vec<_>, Vec<_>) = self.features().iter().partition(|feature| feature.derive.is_some());
+        if let Some(feature) = read.iter().find(|feature| feature.name == column) {
+            return Some(feature.kind);
+        }
+        let sources = derived.iter().filter_map(|feature| feature.derive.as_ref());
+        let uses =
+            sources.flat_map(|derive| derive.uses().into_iter().map(|(place, by)| (&derive.columns()[place], by)));
+        let own: Vec<Use> = uses.filter(|(name, _)| *name == column).map(|(_, by)| by).collect();
+        let kind = if own.contains(&Use::Number) { Kind::Numeric } else { Kind::Categorical };
+        (!own.is_empty()).then_some(kind)
+    }
+
+    /// SHA-256, in hex, of what a model depends on: each feature's name, kind, side and derivation, in order.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
         for feature in self.features() {
-            digest.update(format!("{}\0{:?}\0{:?}\n", feature.name, feature.kind, feature.side));
+            digest.update(format!("{}\0{:?}\0{:?}", feature.name, feature.kind, feature.side));
+            if let Some(derive) = &feature.derive {
+                digest.update(format!("\0{}", derive.text()));
+            }
+            digest.update("\n");
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -160,6 +213,7 @@ impl TryFrom<Fields> for Schema {
         if let Some(name) = twice.or(time_twice) {
             return Err(Error::Schema(format!("column `{name}` is empty or named twice in the schema; keep one")));
         }
+        fields.features.iter().try_for_each(|feature| feature.check(&fields))?;
         let mut ids = HashSet::new();
         if let Some(name) = fields.id.iter().find(|name| name.is_empty() || !ids.insert(name.as_str())) {
             return Err(Error::Schema(format!("id column `{name}` is empty or named twice; keep one")));
@@ -203,7 +257,14 @@ mod tests {
             (format!("label = \"a\"\ntime = \"a\"\n{feature}"), "`a` is empty or named twice"),
             (format!("time = \"a\"\n{feature}{feature}"), "`a` is empty or named twice"),
             (feature.replace("numeric", "text"), "unknown variant `text`"),
-            (format!("{feature}side = \"pair\"\n"), "a feature of both sides can't be declared: compute it beforehand"),
+            (format!("{feature}derive = \"b + c\"\n"), "only a feature with `side = \"pair\"` can be derived"),
+            (format!("{feature}side = \"pair\"\nderive = \"b +\"\n"), "it ends where a number or a column"),
+            (format!("{feature}side = \"pair\"\nderive = \"join(b, c)\"\n"), "say `kind = \"categorical\"`"),
+            (format!("{feature}side = \"pair\"\nderive = \"a + b\"\n"), "it reads `a`, which is itself derived"),
+            (
+                format!("label = \"y\"\n{feature}side = \"pair\"\nderive = \"y * b\"\n"),
+                "it reads `y`, which is unknown",
+            ),
             (format!("labels = \"y\"\n{feature}"), "unknown field `labels`"),
             (format!("id = [\"x\", \"x\"]\n{feature}"), "`x` is empty or named twice"),
             ("label = ".to_owned(), "line 1"),
@@ -220,5 +281,10 @@ mod tests {
         assert_eq!(hash(base), hash(&format!("label = \"y\"\n{base}")));
         assert_ne!(hash(base), hash(&base.replace("numeric", "categorical")));
         assert_ne!(hash(base), hash(&base.replace("\"a\"", "\"b\"")));
+        let derived = |derive: &str| hash(&format!("{base}side = \"pair\"\nderive = \"{derive}\"\n"));
+        assert_ne!(derived("b + c"), derived("b - c"));
+        assert_ne!(derived("b + c"), hash(&format!("{base}side = \"pair\"\n")));
+        // Frozen: models are stored with it.
+        assert_eq!(hash(base), "c3082aa3db8fbfa5a48692aee9b190542dcec565393a434398cb52bcf48d77f1");
     }
 }

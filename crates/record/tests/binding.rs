@@ -12,7 +12,7 @@ use arrow_array::{
 use clickcast_record::{Binding, Categorical, Category, Column, Feature, Kind, Need, Schema, Side};
 
 fn schema(kind: Kind) -> Schema {
-    Schema::new(vec![Feature { name: "x".to_owned(), kind, side: Side::Context }]).unwrap()
+    Schema::new(vec![Feature::new("x", kind, Side::Context)]).unwrap()
 }
 
 fn column(kind: Kind, array: ArrayRef) -> Column {

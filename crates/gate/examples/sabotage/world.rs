@@ -72,11 +72,8 @@ fn reduced(mut table: Table) -> Table {
     let kept: Vec<usize> = (0..table.columns.len()).step_by(2).collect();
     let feature = |index: &usize| {
         let kind = table.schema.features()[*index].kind;
-        Feature {
-            name: format!("c{index}"),
-            kind: if kind == Kind::Multi { Kind::Categorical } else { kind },
-            side: Side::Context,
-        }
+        let kind = if kind == Kind::Multi { Kind::Categorical } else { kind };
+        Feature::new(format!("c{index}"), kind, Side::Context)
     };
     let schema = Schema::new(kept.iter().map(feature).collect()).expect("the names are distinct");
     let role = |name: Option<&str>| name.map(str::to_owned);

@@ -86,6 +86,7 @@ fn parse<'a>(schema: &Schema, context: &'a [String]) -> Result<Vec<Constant<'a>>
             Some(Side::Context) => {}
             Some(Side::User) => return refuse(format!("`{name}` is a feature of the user; it is read from the users")),
             Some(Side::Ad) => return refuse(format!("`{name}` is a feature of the ad; it is read from the ads")),
+            Some(Side::Pair) => return refuse(format!("`{name}` is a feature of the pair, no constant")),
         }
         if constants.iter().any(|constant| constant.0 == name) {
             return refuse(format!("`{name}` is given twice; keep one"));
@@ -101,6 +102,10 @@ fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>]) -> R
         Side::Ad => Ok(Origin::Ad),
         Side::Context if constants.iter().any(|constant| constant.0 == feature.name) => Ok(Origin::Constant),
         Side::Context if users.columns.contains(&feature.name) => Ok(Origin::User),
+        Side::Pair => Err(Failure::input(format!(
+            "feature `{}` (side = \"pair\") depends on both sides; write the pairs out as rows and use `predict`",
+            feature.name
+        ))),
         Side::Context => Err(Failure::input(format!(
             "feature `{name}` (side = \"context\") is neither given by `--context {name}=VALUE` nor a column of the \
              users `{}`",

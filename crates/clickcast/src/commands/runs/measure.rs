@@ -315,7 +315,7 @@ fn hash_rows(hash: &mut Sha256, columns: &[(String, ArrayRef)], rows: std::ops::
 }
 
 fn one_feature(name: &str, kind: Kind) -> Result<Schema, Failure> {
-    Schema::new(vec![Feature { name: name.to_owned(), kind, side: Side::Context }]).map_err(Failure::input)
+    Schema::new(vec![Feature::new(name, kind, Side::Context)]).map_err(Failure::input)
 }
 
 /// The scores of the run that readers see now; none where there is none, or it is this one.
