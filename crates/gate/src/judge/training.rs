@@ -6,7 +6,7 @@ use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 
 use super::days::{Known, counts, full_days};
 use super::limits::{
-    CLICK_RATE_DROP, DETERMINES_DROP, DETERMINES_DROP_LATER, INFORMATION, INFORMATION_GAIN, Limits,
+    CLICK_RATE_DROP, DETERMINES_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, Limits,
     OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
     SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
 };
@@ -305,6 +305,9 @@ pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile], limi
             let drop_from = |reference: &&Profile| {
                 let ((_, before), (place, _)) = (reference.feature(&feature.name)?, reference.feature(&other.name)?);
                 let was = f64::from(before.determines.get(place).copied().flatten()?);
+                if was < DETERMINES_MIN {
+                    return None;
+                }
                 // As of a share, but not below that of one in 50.
                 let variance = |share: f64, alike: u32| (share * (1.0 - share)).max(0.02) / f64::from(alike.max(1));
                 let deviation = (variance(was, before.alike) + variance(f64::from(told), feature.alike)).sqrt();

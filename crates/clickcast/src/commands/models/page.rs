@@ -82,7 +82,7 @@ struct Drawing {
 
 /// All pictures, those that explain what speaks against the model first.
 fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
-    let Measured { labelled, today } = measured;
+    let Measured { labelled, today, drifts } = measured;
     let mut drawings = Vec::new();
     if labelled.labels.is_some() {
         drawings.push(Drawing {
@@ -99,7 +99,7 @@ fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
         explains: &["score", "rank"],
         figures: distributions(labelled, newest),
     });
-    let mut figures = drift(newest, &measured.drifts);
+    let mut figures = drift(newest, drifts);
     figures.extend(effects(newest));
     drawings.push(Drawing {
         title: "Which features have moved?",
