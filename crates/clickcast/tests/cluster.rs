@@ -84,6 +84,9 @@ fn workers_come_from_zero_and_may_harm_nothing() {
     }
     // KEDA's number of workers is not set back by a release.
     assert!(!objects.contains("replicas:"), "{objects}");
+    let elsewhere = rendered("dev", &["config.AWS_REGION=eu-north-1"]);
+    assert!(elsewhere.contains("AWS_REGION: \"eu-north-1\"") && !objects.contains("eu-north-1"), "{elsewhere}");
+    assert_eq!(elsewhere.matches("AWS_REGION:").count(), 1, "{elsewhere}");
     let fixed = rendered("dev", &["scaling.enabled=false", "worker.queue=sqs://work"]);
     assert!(fixed.contains("replicas: 1") && !fixed.contains("keda.sh"), "{fixed}");
 }
