@@ -1,4 +1,4 @@
-//! The commands one works with: `cargo xtask test`, `lint`, `layers`, `bench`, `sanitize`, `real`.
+//! The commands one works with: `cargo xtask test`, `lint`, `layers`, `bench`, `sabotage`, `sanitize`, `real`.
 //!
 //! # How a test says that it was skipped
 //! A test whose service or data cannot be had calls [`skip::because`] (or asks [`skip::shared_data`] for its file) and
@@ -21,6 +21,7 @@ mod house;
 mod layers;
 mod real;
 mod run;
+mod sabotage;
 mod sanitize;
 mod skip;
 mod steps;
@@ -66,6 +67,12 @@ enum Command {
     },
     /// Run the tests of the kernels, and of the models that call them, under AddressSanitizer.
     Sanitize,
+    /// Prove the gate: honest retrains and sabotaged ones by the hundred, into `bench/SABOTAGE.md`.
+    Sabotage {
+        /// Two markets only, to `target/sabotage/SABOTAGE.md`.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Train and evaluate on the real data in `../shared/data`, beside the reference results.
     Real,
 }
@@ -78,6 +85,7 @@ fn main() -> ExitCode {
         Command::Layers => layers::check_workspace().map(done),
         Command::Bench { quick, case } => bench::run(quick, case.as_deref()).map(done),
         Command::Sanitize => sanitize::address().map(done),
+        Command::Sabotage { quick } => sabotage::run(quick).map(done),
         Command::Real => real::run().map(done),
     };
     outcome.unwrap_or_else(|error| {

@@ -306,6 +306,10 @@ pub(crate) struct CrossArguments {
     /// Features of side `context` that are the same for all pairs; others are columns of the users
     #[arg(long, value_name = "K=V", value_delimiter = ',')]
     pub(crate) context: Vec<String>,
+    /// Features of side `pair`: a file with the ids of both sides and these features, of up to 4 million pairs; of all other
+    /// pairs they are missing
+    #[arg(long, value_name = "URI")]
+    pub(crate) pairs_table: Option<String>,
     /// Folder or prefix for the predictions: one Parquet file for each users file (each ads file with `--per ad`)
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,

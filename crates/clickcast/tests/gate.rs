@@ -1,7 +1,12 @@
 //! A retrained model at the gate: a good one is promoted, a spoiled one is stopped, and what can't be judged is said.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../../xtask/src/skip.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod skip;
 mod support;
+
+use std::process::Command;
 
 use serde_json::Value;
 use support::World;
@@ -104,4 +109,24 @@ fn what_cannot_be_judged_is_said_in_a_sentence() {
     world.write("registry/models/ctr/channels/champion.json", "no JSON");
     let ended = world.run(&format!("models gate {ROWS} --candidate ctr@1"));
     assert!(ended.code == 2 && ended.stderr.contains("champion"), "an unreadable registry: {}", ended.stderr);
+}
+
+/// Telephone offers in the order of their dates, whose clients and success changed much over the years; no column tells when.
+#[test]
+fn a_model_of_the_banks_first_years_does_not_pass_on_the_last_ones() {
+    let Some(file) = skip::shared_data("bank-additional-full.csv.gz") else { return };
+    let unpacked = Command::new("gzip").arg("-dc").arg(file).output().unwrap();
+    let text = String::from_utf8(unpacked.stdout).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    let world = World::new();
+    let part = |rows: &[&str]| format!("{header}\n{}\n", rows.join("\n"));
+    let (first, last) = rows.split_at(rows.len() * 7 / 10);
+    world.write("first.csv", part(first));
+    world.write("last.csv", part(last));
+    world.json("schema --data first.csv --label y --drop duration --out features.toml");
+    world.json("train --data first.csv --schema features.toml --family lr --out model");
+    let (code, said) = gate(&world, "--name bank --data last.csv --registry registry --candidate model");
+    assert_eq!((code, said["verdict"].as_str()), (3, Some("fail")), "{said:#}");
+    assert_eq!(verdict_of(&said, "better_than_mean"), "fail", "{said:#}");
 }

@@ -80,6 +80,8 @@ pub struct RunStatistics {
     pub strangers: Vec<String>,
     /// The scores of the published run before, by input; none for a first one.
     pub previous: Option<BTreeMap<String, Scores>>,
+    /// What the model predicted when the gate judged it; none where that is not known.
+    pub judged: Option<Scores>,
 }
 
 impl RunStatistics {
@@ -129,8 +131,17 @@ pub fn audit(run: &RunStatistics) -> Judgement {
         }),
         Some(previous) => {
             let before = together(previous);
-            checks.extend([drift(&all, &before), mean_ratio(&all, &before), partitions(&by_input, previous)]);
+            checks.extend([
+                drift("score_drift", "in the run before", &all, &before),
+                mean_ratio("mean_ratio", "in the run before", &all, &before),
+                partitions(&by_input, previous),
+            ]);
         }
+    }
+    if let Some(judged) = &run.judged {
+        let when = "when the gate judged the model";
+        checks.push(drift("gate_score_drift", when, &all, judged));
+        checks.push(mean_ratio("gate_mean_ratio", when, &all, judged));
     }
     Judgement::of(checks)
 }
@@ -265,27 +276,28 @@ fn valid(all: &Scores) -> Check {
     Check { name: "valid_scores".to_owned(), verdict, observed: Some(invalid as f64), limit: Some(0.0), reason }
 }
 
-fn drift(now: &Scores, before: &Scores) -> Check {
+/// How far scores are distributed otherwise than they were: in the run before, or when the gate judged the model.
+fn drift(name: &str, when: &str, now: &Scores, before: &Scores) -> Check {
     let observed = psi(now, before);
     let chance = PSI_CHANCE * (1.0 / now.rows().max(1) as f64 + 1.0 / before.rows().max(1) as f64);
     let (hold, fail) = (PSI_HOLD + chance, PSI_FAIL + chance);
     let (verdict, reason) = match observed {
-        None => (Verdict::Hold, "One of the two runs has no scores to compare.".to_owned()),
+        None => (Verdict::Hold, format!("There are no scores to compare, now or {when}.")),
         Some(psi) if psi > fail => {
-            (Verdict::Fail, format!("The scores are distributed otherwise than in the run before (PSI {psi:.3})."))
+            (Verdict::Fail, format!("The scores are distributed otherwise than {when} (PSI {psi:.3})."))
         }
         Some(psi) if psi > hold => {
-            (Verdict::Hold, format!("The scores have moved since the run before (PSI {psi:.3})."))
+            (Verdict::Hold, format!("The scores have moved from what they were {when} (PSI {psi:.3})."))
         }
-        Some(psi) => (Verdict::Pass, format!("The scores are distributed as in the run before (PSI {psi:.3}).")),
+        Some(psi) => (Verdict::Pass, format!("The scores are distributed as {when} (PSI {psi:.3}).")),
     };
-    Check { name: "score_drift".to_owned(), verdict, observed, limit: Some(hold), reason }
+    Check { name: name.to_owned(), verdict, observed, limit: Some(hold), reason }
 }
 
-fn mean_ratio(now: &Scores, before: &Scores) -> Check {
+fn mean_ratio(name: &str, when: &str, now: &Scores, before: &Scores) -> Check {
     let observed = now.mean().zip(before.mean()).map(|(now, before)| now / before);
     let (verdict, reason) = match observed {
-        None => (Verdict::Hold, "One of the two runs has no scores to compare.".to_owned()),
+        None => (Verdict::Hold, format!("There are no scores to compare, now or {when}.")),
         Some(ratio) => {
             let apart = apart(ratio);
             let verdict = match apart {
@@ -293,10 +305,10 @@ fn mean_ratio(now: &Scores, before: &Scores) -> Check {
                 apart if apart > MEAN_RATIO_HOLD => Verdict::Hold,
                 _ => Verdict::Pass,
             };
-            (verdict, format!("The mean prediction is {ratio:.3} times that of the run before."))
+            (verdict, format!("The mean prediction is {ratio:.3} times what it was {when}."))
         }
     };
-    Check { name: "mean_ratio".to_owned(), verdict, observed, limit: Some(MEAN_RATIO_HOLD), reason }
+    Check { name: name.to_owned(), verdict, observed, limit: Some(MEAN_RATIO_HOLD), reason }
 }
 
 /// How many times one is the other, whichever is larger.
@@ -372,6 +384,7 @@ mod tests {
             ],
             errors: Vec::new(),
             strangers: Vec::new(),
+            judged: Some(scores(0.0205, 5000)),
             previous: Some([("a", 2000), ("b", 6000)].map(|(key, rows)| (key.to_owned(), scores(0.021, rows))).into()),
         }
     }
@@ -402,6 +415,9 @@ mod tests {
             ("score_drift", Verdict::Fail, |run| run.outputs.iter_mut().for_each(|o| o.scores = scores(0.06, 2000))),
             ("mean_ratio", Verdict::Fail, |run| run.outputs.iter_mut().for_each(|o| o.scores = scores(0.06, 2000))),
             ("partitions", Verdict::Hold, |run| run.outputs[0].scores = scores(0.06, 2000)),
+            ("gate_score_drift", Verdict::Fail, |run| run.judged = Some(scores(0.005, 5000))),
+            ("gate_mean_ratio", Verdict::Hold, |run| run.judged = Some(scores(0.015, 5000))),
+            ("gate_mean_ratio", Verdict::Hold, |run| run.judged = Some(Scores::default())),
         ];
         for (name, verdict, sabotage) in table {
             let mut run = run();

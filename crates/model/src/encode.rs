@@ -129,6 +129,22 @@ impl Slots {
         }
     }
 
+    /// The slots of some rows, in any order.
+    #[must_use]
+    pub(crate) fn gathered(&self, rows: &[usize]) -> Self {
+        match self {
+            Self::One(slots) => Self::One(rows.iter().map(|&row| slots[row]).collect()),
+            Self::Many { .. } => {
+                let (mut offsets, mut slots) = (vec![0], Vec::new());
+                for &row in rows {
+                    slots.extend_from_slice(self.row(row));
+                    offsets.push(slots.len() as u32);
+                }
+                Self::Many { offsets, slots }
+            }
+        }
+    }
+
     /// One row's slots, as many times over.
     #[must_use]
     pub(crate) fn repeated(&self, row: usize, times: usize) -> Self {

@@ -97,9 +97,31 @@ impl Forest {
                 Values::Missing => TreeColumn::Constant(f64::NAN),
             })
             .collect();
+        self.score_columns(&columns, batch.rows, scratch, out)
+    }
+
+    /// As [`Forest::score`], of what [`Forest::numbers`] gives for each feature.
+    pub(crate) fn score_numbers(
+        &self,
+        columns: &[Vec<f64>],
+        rows: usize,
+        scratch: &mut ForestScratch,
+        out: &mut Vec<f64>,
+    ) -> Result<(), Error> {
+        let columns: Vec<TreeColumn<'_>> = columns.iter().map(|column| TreeColumn::F64(column)).collect();
+        self.score_columns(&columns, rows, scratch, out)
+    }
+
+    fn score_columns(
+        &self,
+        columns: &[TreeColumn<'_>],
+        rows: usize,
+        scratch: &mut ForestScratch,
+        out: &mut Vec<f64>,
+    ) -> Result<(), Error> {
         out.clear();
-        out.resize(batch.rows, 0.0);
-        let scored = self.plan.score(&columns, batch.rows, &mut scratch.plan, out);
+        out.resize(rows, 0.0);
+        let scored = self.plan.score(columns, rows, &mut scratch.plan, out);
         scored.map_err(|error| Error::Unfit(error.to_string()))?;
         out.iter_mut().for_each(|value| *value = self.ensemble.probability(*value));
         Ok(())

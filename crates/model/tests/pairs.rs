@@ -8,7 +8,7 @@ mod random;
 use clickcast_model::Model;
 use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
-use clickcast_model::cross::{Arithmetic, Cross, Origin};
+use clickcast_model::cross::{Arithmetic, Cross, Listed, Origin};
 use clickcast_model::encode::{Coding, Encoder};
 use clickcast_model::factors::{Factors, Family, Shape};
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Multi, Numeric, Schema, Side};
@@ -88,6 +88,16 @@ fn taken(column: &Column, rows: &[usize]) -> Column {
     }
 }
 
+fn missing(kind: Kind, rows: usize) -> Column {
+    let none =
+        |rows: usize| Categorical::Integers { values: vec![0; rows].into(), nulls: Some(vec![false; rows].into()) };
+    match kind {
+        Kind::Numeric => Column::Numeric(Numeric::F64(vec![f64::NAN; rows].into())),
+        Kind::Categorical => Column::Categorical(none(rows)),
+        Kind::Multi => Column::Multi(Multi { offsets: vec![0; rows + 1], values: none(0) }),
+    }
+}
+
 fn batch(rows: usize, features: Vec<Column>) -> Batch {
     let carried = Vec::new();
     Batch { rows, first_row: 0, features, labels: None, weights: None, times: None, carried }
@@ -100,6 +110,7 @@ fn check(model: &Model, origins: &[Origin], users: usize, ads: usize, random: &m
         Origin::User => users,
         Origin::Ad => ads,
         Origin::Constant => 1,
+        Origin::Pair => users * ads,
     };
     let columns: Vec<Column> =
         features.iter().zip(origins).map(|(feature, &origin)| column(feature.kind, rows_of(origin), random)).collect();
@@ -114,12 +125,25 @@ fn check(model: &Model, origins: &[Origin], users: usize, ads: usize, random: &m
             Origin::User => pairs.iter().map(|pair| pair.0).collect(),
             Origin::Ad => pairs.iter().map(|pair| pair.1).collect(),
             Origin::Constant => vec![0; pairs.len()],
+            Origin::Pair => (0..pairs.len()).collect(),
         };
         taken(column, &rows)
     });
-    let mut expected = Vec::new();
     let rows = batch(pairs.len(), expanded.collect());
-    model.score(&rows, &mut clickcast_model::Scratch::default(), &mut expected).unwrap();
+    let score = |rows: &Batch| {
+        let mut scores = Vec::new();
+        model.score(rows, &mut clickcast_model::Scratch::default(), &mut scores).unwrap();
+        scores
+    };
+    let with_table = score(&rows);
+    // Pairs that no table lists lack what it would say.
+    let mut unlisted = rows;
+    for ((feature, origin), column) in features.iter().zip(origins).zip(&mut unlisted.features) {
+        if *origin == Origin::Pair {
+            *column = missing(feature.kind, pairs.len());
+        }
+    }
+    let expected = score(&unlisted);
 
     let constants = origins.contains(&Origin::Constant).then(|| of(Origin::Constant));
     for arithmetic in [Arithmetic::Fast, Arithmetic::AsRows] {
@@ -134,6 +158,19 @@ fn check(model: &Model, origins: &[Origin], users: usize, ads: usize, random: &m
         };
         let ads_prepared = cross.ads(vec![part(0..cut), part(cut..ads)]).unwrap();
         let mut scratch = clickcast_model::cross::Scratch::default();
+        if origins.contains(&Origin::Pair) {
+            let table = cross.encode(Origin::Pair, &of(Origin::Pair)).unwrap();
+            let listed =
+                |entry: usize| Listed { user: pairs[entry].0 as u32, ad: pairs[entry].1 as u32, entry: entry as u32 };
+            // Any order, and not all.
+            let listed: Vec<Listed> = (0..pairs.len()).rev().filter(|entry| entry % 7 != 3).map(listed).collect();
+            let mut scores = Vec::new();
+            cross.score_listed((&user_side, &ads_prepared, &table), &listed, &mut scratch, &mut scores).unwrap();
+            for (pair, score) in listed.iter().zip(&scores) {
+                assert_eq!(score.to_bits(), with_table[pair.entry as usize].to_bits(), "{pair:?}");
+            }
+            assert_eq!(scores.len(), listed.len());
+        }
         let step = users.div_ceil(2).max(1);
         let ads_step = cross.ads_step() * 2;
         for first in (0..users).step_by(step) {
@@ -162,7 +199,7 @@ fn check(model: &Model, origins: &[Origin], users: usize, ads: usize, random: &m
 
 fn origins(fields: usize, random: &mut Random) -> Vec<Origin> {
     let mut origins: Vec<Origin> =
-        (0..fields).map(|_| [Origin::User, Origin::Ad, Origin::Constant][random.below(3)]).collect();
+        (0..fields).map(|_| [Origin::User, Origin::Ad, Origin::Constant, Origin::Pair][random.below(4)]).collect();
     (origins[0], origins[fields - 1]) = (Origin::User, Origin::Ad);
     origins
 }

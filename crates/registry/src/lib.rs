@@ -15,8 +15,8 @@ pub use artifacts::{read_artifact, write_artifact};
 pub use error::{Error, Kind};
 pub use models::{Gated, Listed, Registry, Shown, VersionRecord};
 pub use names::{Channel, Name, Reference, RunName, Selector};
-pub use pointer::{Action, Change, Moved, Moves, Pointer};
+pub use pointer::{Action, Change, Fence, Moved, Moves, Pointer};
 pub use runs::{
-    Audited, Fence, InputRecord, Manifest, OutputRecord, PinnedModel, Published, Rejected, Run, RunRecord, RunSettings,
-    Runs, State,
+    Audited, InputRecord, Manifest, OutputRecord, PinnedModel, Published, Rejected, Run, RunRecord, RunSettings, Runs,
+    State,
 };

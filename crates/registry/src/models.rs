@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use clickcast_gate::{Judgement, Verdict};
+use clickcast_gate::{Judgement, Scores, Verdict};
 use clickcast_model::artifact::Artifact;
 use clickcast_storage::Store;
 use jiff::Timestamp;
@@ -57,6 +57,9 @@ pub struct Gated {
     pub champion: Option<u64>,
     /// What was looked at, and what follows.
     pub judgement: Judgement,
+    /// What it predicted for the newest rows that were looked at, for a run's audit to compare with; none where it could score none.
+    #[serde(default)]
+    pub scores: Option<Scores>,
 }
 
 /// A model in a list.

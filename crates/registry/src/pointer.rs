@@ -39,7 +39,7 @@ pub struct Moved<T> {
     /// Whether a gate that said no was overruled.
     pub forced: bool,
     /// The fencing token it was done under, where one is used.
-    pub fence: Option<u64>,
+    pub fence: Option<Fence>,
     /// By which its writer recognizes it.
     nonce: String,
 }
@@ -53,6 +53,10 @@ pub struct Moves<T> {
     pub history: Vec<Moved<T>>,
 }
 
+/// A number that rises with every leader: who holds an older one was replaced, and may not publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fence(pub u64);
+
 /// Who changes a pointer, and why.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -65,7 +69,7 @@ pub struct Change {
     /// Whether a gate that said no is overruled.
     pub forced: bool,
     /// The fencing token, where one is used.
-    pub fence: Option<u64>,
+    pub fence: Option<Fence>,
 }
 
 /// A pointer in a store.
@@ -76,11 +80,13 @@ pub struct Pointer<'a> {
 }
 
 impl<T: Clone + PartialEq> Moves<T> {
-    /// What the promotions that were not undone point to, oldest first; the last is the current one.
+    /// What the promotions that were not undone point to, oldest first; the last is the current one. A promotion to where it
+    /// points already, such as one that was repeated because its answer was lost, is nothing to go back from.
     fn standing(&self) -> Vec<&T> {
         let mut standing = Vec::new();
         for moved in &self.history {
             match moved.action {
+                Action::Promote if standing.last() == Some(&&moved.to) => {}
                 Action::Promote => standing.push(&moved.to),
                 Action::Rollback => drop(standing.pop()),
             }

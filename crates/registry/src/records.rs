@@ -6,7 +6,7 @@ use clickcast_storage::{Kind as StorageKind, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Error;
+use crate::{Error, Kind};
 
 /// An object as it was read, and the version of it that was.
 pub(crate) struct Read<T> {
@@ -14,20 +14,28 @@ pub(crate) struct Read<T> {
     pub(crate) etag: String,
 }
 
+/// An object that is replaced between a look at it and its reading is looked at anew; so many times in a row is no accident.
+const READS_MAX: usize = 20;
+
 /// Reads an object; none where it isn't there.
 pub(crate) async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<Read<T>>, Error> {
-    let object = match store.head(key).await {
-        Ok(object) => object,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let bytes = match store.get_range(&object, 0..object.size).await {
-        Ok(bytes) => bytes,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let value = serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&store.uri(key), &error.to_string()))?;
-    Ok(Some(Read { value, etag: object.etag }))
+    for _ in 0..READS_MAX {
+        let object = match store.head(key).await {
+            Ok(object) => object,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let bytes = match store.get_range(&object, 0..object.size).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.kind() == StorageKind::Conflict => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let value =
+            serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&store.uri(key), &error.to_string()))?;
+        return Ok(Some(Read { value, etag: object.etag }));
+    }
+    Err(Error::new(Kind::Conflict, format!("`{}` is replaced again and again", store.uri(key))))
 }
 
 /// An object's bytes.

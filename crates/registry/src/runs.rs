@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::pointer::{Change, Moved, Moves, Pointer};
+use crate::pointer::{Change, Fence, Moved, Moves, Pointer};
 use crate::records::{bytes, create, read};
 use crate::{Error, Kind, Name, RunName};
 
@@ -150,11 +150,9 @@ pub struct Published {
     pub manifest: String,
     /// SHA-256 of the manifest.
     pub manifest_sha256: String,
+    /// When the run was closed.
+    pub closed: Timestamp,
 }
-
-/// A number that rises with every leader: who holds an older one was replaced, and may not publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fence(pub u64);
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -249,11 +247,11 @@ impl Runs {
         self.pointer().read().await
     }
 
-    /// Publishes a run whose manifest has passed its audit.
+    /// Publishes a run whose manifest has passed its audit; one that was closed before the published one only with a reason.
     ///
     /// # Errors
-    /// [`Kind::NotPassed`] where it has not passed an audit; [`Kind::Refused`] where it is open or published already, or where a
-    /// newer leader has published; [`Kind::Conflict`] where the pointer was moved at the same moment.
+    /// [`Kind::NotPassed`] where it has not passed an audit; [`Kind::Refused`] where it is open or published already, is older than
+    /// the published one and no reason is given, or where a newer leader has published; [`Kind::Conflict`] where the pointer was moved at the same moment.
     pub async fn publish(&self, run: &Run, change: Change) -> Result<Moved<Published>, Error> {
         let name = &run.record.run;
         let refused = |why: &str| Error::refused(format!("run `{name}` {why}"));
@@ -268,10 +266,15 @@ impl Runs {
             Some(_) => {}
         }
         let manifest = run_key(name, "manifest.json");
-        let to = Published { run: name.clone(), manifest, manifest_sha256: closed.sha256 };
-        let fence = change.fence;
+        let to =
+            Published { run: name.clone(), manifest, manifest_sha256: closed.sha256, closed: closed.manifest.closed };
+        let (fence, has_reason) = (change.fence, change.reason.is_some());
         let may = |moves: Option<&Moves<Published>>| match moves {
             Some(moves) if moves.current == to => Err(refused("is published already")),
+            Some(moves) if moves.current.closed > to.closed && !has_reason => Err(refused(&format!(
+                "was closed before the published run `{}`; `runs rollback` goes back, or --reason TEXT says why it is published",
+                moves.current.run
+            ))),
             Some(moves) => check_fence(moves, fence),
             None => Ok(()),
         };
@@ -293,11 +296,13 @@ impl Runs {
 }
 
 /// Once a token was used, none and an older one are refused.
-fn check_fence(moves: &Moves<Published>, fence: Option<u64>) -> Result<(), Error> {
+fn check_fence(moves: &Moves<Published>, fence: Option<Fence>) -> Result<(), Error> {
     let newest = moves.history.iter().filter_map(|moved| moved.fence).max();
     match (newest, fence) {
-        (Some(newest), None) => Err(Error::refused(format!("publishing needs a fencing token of {newest} or above"))),
-        (Some(newest), Some(fence)) if fence < newest => {
+        (Some(Fence(newest)), None) => {
+            Err(Error::refused(format!("publishing needs a fencing token of {newest} or above")))
+        }
+        (Some(Fence(newest)), Some(Fence(fence))) if fence < newest => {
             Err(Error::refused(format!("fencing token {fence} is older than {newest}: somebody else leads by now")))
         }
         _ => Ok(()),

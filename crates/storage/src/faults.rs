@@ -1,6 +1,6 @@
 //! A store that fails as told, for tests of whatever must survive it.
 //!
-//! Requests to the store fail, not the file system's own calls: local writes make none.
+//! Requests to the store fail, and local writes of a whole object; not the file system's own calls, nor local streams.
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +71,19 @@ impl Faulty {
         (self.plan)(operation, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Writes a local object whole, as planned for a put.
+    pub(crate) async fn put_locally(&self, put: impl Future<Output = std::io::Result<()>>) -> std::io::Result<()> {
+        match self.next(Operation::Put) {
+            None | Some(Fault::Truncated) => put.await,
+            Some(Fault::Refused) => Err(io_failure("refused")),
+            Some(Fault::LostAnswer) => put.await.and(Err(io_failure("the answer was lost"))),
+            Some(Fault::Late(wait)) => {
+                tokio::time::sleep(wait).await;
+                put.await
+            }
+        }
+    }
+
     /// Performs a request as planned; whether its bytes are cut comes with its outcome.
     async fn perform<T>(&self, operation: Operation, request: impl Future<Output = Result<T>>) -> Result<(T, bool)> {
         match self.next(operation) {
@@ -90,8 +103,11 @@ impl Faulty {
 }
 
 fn failure(what: &'static str) -> Error {
-    let source = std::io::Error::new(std::io::ErrorKind::TimedOut, what);
-    Error::Generic { store: "faults", source: Box::new(source) }
+    Error::Generic { store: "faults", source: Box::new(io_failure(what)) }
+}
+
+fn io_failure(what: &'static str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, what)
 }
 
 impl fmt::Debug for Faulty {

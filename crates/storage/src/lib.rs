@@ -33,6 +33,8 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, P
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     place: Place,
+    /// Those that the store's requests meet; none but in tests. Whole local writes make no request, and meet them too.
+    faults: Option<faults::Faulty>,
 }
 
 /// An object as a listing or a look at it tells.
@@ -86,20 +88,21 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_with(uri: &str, variables: &[(&str, &str)]) -> Result<Self, Error> {
         let place = Place::parse(uri)?;
-        Ok(Self { objects: place.connect(variables)?, place })
+        Ok(Self { objects: place.connect(variables)?, place, faults: None })
     }
 
     /// A new, empty store that lives as long as its clones; for tests.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { objects: Arc::new(InMemory::new()), place: Place::Memory }
+        Self { objects: Arc::new(InMemory::new()), place: Place::Memory, faults: None }
     }
 
     /// The same store, whose requests meet the faults that `plan` gives: it is called with each request
     /// and its number, counted from 0. For tests.
     #[must_use]
     pub fn with_faults(self, plan: impl Fn(Operation, u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self { objects: Arc::new(faults::Faulty::new(self.objects, plan)), place: self.place }
+        let faults = faults::Faulty::new(self.objects, plan);
+        Self { objects: Arc::new(faults.clone()), place: self.place, faults: Some(faults) }
     }
 
     /// Opens the folder or prefix that one object is in; the object's name comes beside it.
@@ -285,7 +288,7 @@ impl Store {
             let _lock = lock;
             local::put(path, &bytes, false)
         });
-        replaced.await.map_err(failed)
+        self.written_locally(replaced).await.map_err(failed)
     }
 
     /// Deletes an object; one that isn't there is no error.
@@ -314,11 +317,18 @@ impl Store {
     async fn put_with(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), Error> {
         if let Some(path) = self.place.file(key)? {
             let put = local::blocking(move || local::put(path, &bytes, matches!(mode, PutMode::Create)));
-            return put.await.map_err(|error| Error::io("write", &self.uri(key), error));
+            return self.written_locally(put).await.map_err(|error| Error::io("write", &self.uri(key), error));
         }
         let options = PutOptions { mode, ..PutOptions::default() };
         let put = self.objects.put_opts(&self.place.path(key)?, bytes.into(), options).await;
         put.map(|_| ()).map_err(|error| Error::new("write", &self.uri(key), error))
+    }
+
+    async fn written_locally(&self, put: impl Future<Output = std::io::Result<()>>) -> std::io::Result<()> {
+        match &self.faults {
+            Some(faults) => faults.put_locally(put).await,
+            None => put.await,
+        }
     }
 }
 

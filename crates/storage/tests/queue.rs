@@ -1,12 +1,16 @@
 //! What every queue does, asked of each kind there is.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use clickcast_storage::Kind;
 use clickcast_storage::queue::{Message, Queue, RECEIVES_MAX, Step, Trouble, VISIBILITY};
+use support::Moto;
 
 const NOW: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,7 +35,7 @@ impl World {
     async fn open(uri: &str, seconds: &Arc<AtomicU64>) -> Queue {
         let seconds = seconds.clone();
         let clock = Arc::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::SeqCst)));
-        Queue::open_with(uri, clock).await.unwrap()
+        Queue::open_with(uri, &[], clock).await.unwrap()
     }
 
     fn pass(&self, time: Duration) {
@@ -53,6 +57,92 @@ fn bodies(messages: &[Message]) -> Vec<&str> {
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
+}
+
+#[test]
+fn a_file_conforms() {
+    run(async {
+        let world = World::sqlite().await;
+        conforms(&world.queue).await;
+    });
+}
+
+#[test]
+fn sqs_conforms() {
+    let Some(moto) = Moto::start() else { return };
+    moto.make_queue("bookings-dead", &[]);
+    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:123456789012:bookings-dead","maxReceiveCount":"9"}"#;
+    moto.make_queue("bookings", &[("RedrivePolicy", policy), ("VisibilityTimeout", "77")]);
+    run(async {
+        let open = async |uri: &str| Queue::open_with(uri, &moto.variables(), Arc::new(SystemTime::now)).await;
+        let queue = open("sqs://bookings").await.unwrap();
+        assert_eq!(queue.visibility(), Duration::from_secs(77));
+        conforms(&queue).await;
+        let absent = open("sqs://absent").await.unwrap_err();
+        assert_eq!(absent.kind(), Kind::NotFound, "{absent:?}");
+        // A queue's URL says as much as its name.
+        let url = format!("{}/123456789012/bookings", moto.endpoint());
+        open(&url).await.unwrap().send(&["by its URL".to_owned()]).await.unwrap();
+        assert_eq!(bodies(&queue.receive(1, SECOND).await.unwrap()), ["by its URL"]);
+    });
+}
+
+#[test]
+fn no_secret_is_in_what_is_said_of_a_failure() {
+    run(async {
+        // Nobody listens on port 9, so that the client's whole chain of errors is told.
+        let variables = [
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("AWS_ACCESS_KEY_ID", "AKIATESTKEY"),
+            ("AWS_SECRET_ACCESS_KEY", "very-secret"),
+            ("AWS_REGION", "us-east-1"),
+        ];
+        let error = Queue::open_with("sqs://q", &variables, Arc::new(SystemTime::now)).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+        let said = format!("{error:?} {error} {:?}", std::error::Error::source(&error).map(ToString::to_string));
+        assert!(!said.contains("very-secret") && !said.contains("AKIATESTKEY"), "{said}");
+    });
+}
+
+/// What needs no clock, and holds of every queue, of which some keep no order.
+async fn conforms(queue: &Queue) {
+    let receive = async |count_max: usize| {
+        let mut messages = queue.receive(count_max, SECOND).await.unwrap();
+        messages.sort_by(|one, other| one.body.cmp(&other.body));
+        messages
+    };
+    assert!(queue.receive(10, NOW).await.unwrap().is_empty());
+    let sent: Vec<String> = (0..25).map(|number| format!("message {number} \u{fc}+%\n\"quoted\"")).collect();
+    queue.send(&sent).await.unwrap();
+    assert_eq!(queue.depth().await.unwrap().visible, 25);
+    let mut received = BTreeSet::new();
+    let mut last = None;
+    while received.len() < 25 {
+        for message in receive(10).await {
+            assert_eq!(message.receive_count, 1);
+            assert!(message.sent_at.is_some());
+            assert!(received.insert(message.body.clone()), "twice: {}", message.body);
+            match last {
+                None => last = Some(message),
+                Some(_) => queue.acknowledge(&message.receipt).await.unwrap(),
+            }
+        }
+    }
+    assert_eq!(received, sent.into_iter().collect());
+    let depth = queue.depth().await.unwrap();
+    assert_eq!((depth.visible, depth.in_flight, depth.dead), (0, 1, 0));
+
+    let held = last.unwrap();
+    queue.extend(&held.receipt, Duration::from_secs(90)).await.unwrap();
+    assert!(queue.receive(10, NOW).await.unwrap().is_empty());
+    queue.release(&held.receipt).await.unwrap();
+    let again = receive(10).await.remove(0);
+    assert_eq!((&again.body, again.receive_count), (&held.body, 2));
+
+    queue.bury(&again, "no column `age`").await.unwrap();
+    assert!(queue.receive(10, NOW).await.unwrap().is_empty());
+    let dead = queue.dead(10).await.unwrap();
+    assert_eq!((dead.len(), &dead[0].body, dead[0].reason.as_deref()), (1, &held.body, Some("no column `age`")));
 }
 
 #[test]

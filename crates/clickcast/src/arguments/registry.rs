@@ -169,8 +169,8 @@ pub(crate) enum RunsCommand {
     #[command(after_help = "Example:\n  clickcast runs close dt=2026-11-24 --out predictions/")]
     Close(RunArguments),
     /// Check that a closed run is whole and looks right; writes audit.json and audit.html into it
-    #[command(after_help = "Example:\n  clickcast runs audit dt=2026-11-24 --out predictions/")]
-    Audit(RunArguments),
+    #[command(after_help = "Example:\n  clickcast runs audit dt=2026-11-24 --registry registry/ --out predictions/")]
+    Audit(AuditArguments),
     /// Let readers see a run that has passed its audit
     #[command(after_help = "Example:\n  clickcast runs publish dt=2026-11-24 --out predictions/")]
     Publish(PublishArguments),
@@ -195,6 +195,16 @@ pub(crate) struct RunArguments {
     pub(crate) run: RunName,
     #[command(flatten)]
     pub(crate) out: OutArgument,
+}
+
+/// Arguments of `runs audit`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    /// Registry of the run's model, to compare the run with what the gate saw
+    #[arg(long, value_name = "URI")]
+    pub(crate) registry: Option<String>,
 }
 
 /// Arguments of `runs show`.

@@ -1,7 +1,5 @@
 //! Checks by labels: is it as good as the champion, and right on average, everywhere.
 
-use clickcast_model::profile::bins;
-
 use super::limits::{
     AUC_LOSS, CALIBRATION, CALIBRATION_BY_VALUE, CALIBRATION_BY_VALUE_ALONE, ENTROPY_DEVIATION_MAX, ENTROPY_GAIN,
     ENTROPY_LOSS,
@@ -191,7 +189,7 @@ fn calibration_by_value(observed: &Observed, labels: &Labels) -> Check {
     let example = slice.map_or(String::new(), |(_, (bin, slice))| {
         format!(
             ", most of all where it is {}: {:.0} clicks predicted, {} seen",
-            bins::describe(feature.kind, bin),
+            observed.describe(index, bin),
             slice.candidate,
             slice.positives
         )

@@ -1,7 +1,5 @@
 //! Checks of scores without labels: against the champion on the same rows, and against its own of another day.
 
-use clickcast_model::profile::bins;
-
 use super::limits::{DIVERGENCE, RANK_CORRELATION, SCORE_DRIFT, SCORE_LEVEL, SCORE_SHIFT};
 use super::{Check, Evidence, percent};
 use crate::compare::entropy;
@@ -56,7 +54,7 @@ fn agreement(observed: &Observed, mean: f64) -> Vec<Check> {
     let (correlation, reason) = match worst {
         Some(worst) => {
             let feature = &observed.profile.features[worst.feature];
-            let what = bins::describe(feature.kind, worst.bin);
+            let what = observed.describe(worst.feature, worst.bin);
             let reason = format!(
                 "The order of rows agrees least with the champion's where `{}` is {what}: a rank correlation of {:.2}, and {:.2} over all.",
                 feature.name, worst.correlation, agreement.correlation

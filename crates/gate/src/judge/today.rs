@@ -116,6 +116,7 @@ fn drift(what: &str, observed: &Observed, labelled: &Observed, known: &[&Profile
         let influence = drift.influence.max(influence(labelled, drift.feature));
         influence >= INFLUENCE_MIN || (drift.excess >= OTHER_DAY_DIVERGENCE.fail && !drift.constant)
     });
+    let rows = if what == "today" { "today's" } else { "the labelled" };
     let mut checks = Vec::new();
     let mut graded = |check: &str, finding: Option<(f64, &Drift)>, limits: Limits, say: &dyn Fn(&Drift) -> String| {
         checks.push(match finding {
@@ -125,12 +126,12 @@ fn drift(what: &str, observed: &Observed, labelled: &Observed, known: &[&Profile
     };
     let most = worst(heard.clone().map(|drift| (drift.excess, drift)));
     graded(&format!("{what}_drift"), most, OTHER_DAY_DIVERGENCE, &|drift| {
-        format!("`{}` of the {what} rows differs by {:.4} bits from the days known.", name(drift), drift.divergence)
+        format!("`{}` of {rows} rows differs by {:.4} bits from the days known.", name(drift), drift.divergence)
     });
     let most = worst(heard.map(|drift| (drift.missing, drift)));
     graded(&format!("{what}_missing"), most, MISSING_SHARE, &|drift| {
         format!(
-            "`{}` of the {what} rows is missing in {} of them more than on any day known.",
+            "`{}` of {rows} rows is missing in {} of them more than on any day known.",
             name(drift),
             percent(drift.missing)
         )

@@ -6,7 +6,7 @@ use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 
 use super::days::{Known, counts, full_days};
 use super::limits::{
-    CLICK_RATE_DROP, DETERMINES_DROP, DETERMINES_DROP_LATER, INFORMATION, INFORMATION_GAIN, Limits,
+    CLICK_RATE_DROP, DETERMINES_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, Limits,
     OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
     SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
 };
@@ -18,7 +18,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let champion = evidence.champion_profile();
     let labelled = &evidence.labelled.profile;
     let mut checks = vec![rows(profile, champion), days(profile, champion), click_rates(profile)];
-    checks.push(repeated(profile, champion.unwrap_or(labelled)));
+    checks.push(repeated(profile, champion, labelled));
     checks.push(seen(labelled, profile, champion));
     checks.push(information(profile, champion));
     match champion {
@@ -120,7 +120,11 @@ fn click_rates(profile: &Profile) -> Check {
     Check::above("training_click_rate", drop.max(0.0), CLICK_RATE_DROP, reason)
 }
 
-fn repeated(profile: &Profile, reference: &Profile) -> Check {
+fn repeated(profile: &Profile, champion: Option<&Profile>, labelled: &Profile) -> Check {
+    if champion.is_none() && profile.times.is_none() {
+        return Check::skipped("training_repeated", "The data has no times: equal rows may be different impressions.");
+    }
+    let reference = champion.unwrap_or(labelled);
     let clicked = |profile: &Profile| {
         let prints = &profile.fingerprints;
         if prints.positives == 0 { 0.0 } else { prints.positives_repeated as f64 / prints.positives as f64 }
@@ -301,6 +305,9 @@ pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile], limi
             let drop_from = |reference: &&Profile| {
                 let ((_, before), (place, _)) = (reference.feature(&feature.name)?, reference.feature(&other.name)?);
                 let was = f64::from(before.determines.get(place).copied().flatten()?);
+                if was < DETERMINES_MIN {
+                    return None;
+                }
                 // As of a share, but not below that of one in 50.
                 let variance = |share: f64, alike: u32| (share * (1.0 - share)).max(0.02) / f64::from(alike.max(1));
                 let deviation = (variance(was, before.alike) + variance(f64::from(told), feature.alike)).sqrt();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use clickcast_model::profile::{Collector, Profile, bins};
 use clickcast_model::{Error, Model, Scratch};
-use clickcast_record::{Batch, Categorical, Column, Kind, Schema, Side};
+use clickcast_record::{Batch, Categorical, Category, Column, Kind, Schema, Side};
 use serde::{Deserialize, Serialize};
 
 use crate::pairing::View;
@@ -19,6 +19,11 @@ use labels::Labelling;
 pub use labels::{Block, Difference, Labels};
 use ranks::Ranks;
 pub use ranks::{Agreement, SliceAgreement};
+
+/// Rows of a batch that values are named from: the commonest are among them.
+const NAMED_ROWS_MAX: usize = 2_000;
+/// Letters of a value's name at most.
+const NAME_LENGTH_MAX: usize = 40;
 
 /// Scores batches by the candidate, and by the champion where there is one.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub struct Observed {
     pub unseen: Vec<Option<Unseen>>,
     /// Of each feature, what the models predict for rows of each bin of its values.
     pub slices: Vec<BTreeMap<u16, Slice>>,
+    /// Of each feature, a value of each bin of categories, for people.
+    pub names: Vec<BTreeMap<u16, String>>,
     /// The candidate's scores.
     pub candidate: Scores,
     /// The champion's.
@@ -78,6 +85,19 @@ pub struct Slice {
     pub candidate_log_odds: f64,
     /// The champion's.
     pub champion_log_odds: f64,
+}
+
+impl Observed {
+    /// The values of one bin of a feature, for a person.
+    #[must_use]
+    pub fn describe(&self, feature: usize, bin: u16) -> String {
+        let name = self.names.get(feature).and_then(|names| names.get(&bin));
+        match (name, bins::is_shared(self.profile.features[feature].values.distinct())) {
+            (Some(name), false) => format!("`{name}`"),
+            (Some(name), true) => format!("`{name}` or one of its group"),
+            (None, _) => bins::describe(self.profile.features[feature].kind, bin),
+        }
+    }
 }
 
 impl Unseen {
@@ -132,6 +152,7 @@ pub struct Measuring<'a> {
     collector: Collector,
     unseen: Vec<Option<Unseen>>,
     slices: Vec<Vec<Slice>>,
+    names: Vec<BTreeMap<u16, String>>,
     candidate: Scores,
     champion: Option<Scores>,
     ranks: Ranks,
@@ -151,6 +172,7 @@ impl<'a> Measuring<'a> {
             collector: Collector::new(features),
             unseen: vec![None; features.len()],
             slices: features.iter().map(|feature| vec![Slice::default(); bins::count(feature.kind)]).collect(),
+            names: vec![BTreeMap::new(); features.len()],
             candidate: Scores::default(),
             champion: None,
             ranks: Ranks::new(features.len()),
@@ -187,6 +209,7 @@ impl<'a> Measuring<'a> {
                     slice.positives += f64::from(u8::from(labels[row]));
                 }
             }
+            self.name(index, column, &found);
             self.count_unseen(index, column);
             columns.push(found);
         }
@@ -195,6 +218,21 @@ impl<'a> Measuring<'a> {
         }
         self.labels.add(self.rows, batch, candidate, champion.as_deref());
         self.rows += batch.rows as u64;
+    }
+
+    /// Keeps the first value that is met of each bin.
+    fn name(&mut self, index: usize, column: &Column, found: &[u16]) {
+        let Column::Categorical(values) = column else { return };
+        let names = &mut self.names[index];
+        for (row, &bin) in found.iter().enumerate().take(NAMED_ROWS_MAX) {
+            if let (false, Some(category)) = (names.contains_key(&bin), values.get(row)) {
+                let name = match category {
+                    Category::Text(text) => text.chars().take(NAME_LENGTH_MAX).collect(),
+                    Category::Integer(integer) => integer.to_string(),
+                };
+                names.insert(bin, name);
+            }
+        }
     }
 
     fn count_unseen(&mut self, index: usize, column: &Column) {
@@ -224,6 +262,7 @@ impl<'a> Measuring<'a> {
             profile: self.collector.profile(),
             unseen: self.unseen,
             slices: self.slices.into_iter().map(held).collect(),
+            names: self.names,
             candidate: self.candidate,
             champion: self.champion,
             agreement: self.ranks.finish(),

@@ -49,7 +49,7 @@ impl<'a> Expanded<'a> {
                 Origin::Ad => column.slice(first..first + rows),
                 // A user's column is filled in below.
                 Origin::User => Slots::One(Vec::new()),
-                Origin::Constant => column.repeated(0, rows),
+                Origin::Constant | Origin::Pair => column.repeated(0, rows),
             }));
             for user in 0..user_rows {
                 let own = self.origins.iter().zip(&mut encoded.columns);
@@ -78,7 +78,7 @@ impl<'a> Expanded<'a> {
             let column = match origin {
                 Origin::User => users.next(),
                 Origin::Ad => ads.next(),
-                Origin::Constant => constants.next(),
+                Origin::Constant | Origin::Pair => constants.next(),
             };
             column.map(|column| make(column, origin))
         })

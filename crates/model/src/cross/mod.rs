@@ -4,18 +4,21 @@
 //! prepared block by block ([`Cross::users`]); a pair then costs an inner product, or a walk of the trees.
 
 mod expanded;
+mod listed;
 mod products;
 mod trees;
 
 use std::ops::Range;
 
-use clickcast_record::{Batch, Schema};
+use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Multi, Numeric, Schema};
 
 use crate::encode::{Encoded, Slots};
+use crate::forest::ForestScratch;
 use crate::model::Predictor;
 use crate::trees::{CrossLeft, CrossRight, CrossScratch};
 use crate::{Error, Model};
 use expanded::Expanded;
+pub use listed::Listed;
 use products::Products;
 use trees::TreePairs;
 
@@ -31,6 +34,8 @@ pub enum Origin {
     Ad,
     /// All pairs have the same one.
     Constant,
+    /// Each pair has its own, by a table; those that it does not list have none.
+    Pair,
 }
 
 /// How factor models add up; trees are always exact.
@@ -47,6 +52,7 @@ pub enum Arithmetic {
 pub struct Cross<'a> {
     model: &'a Model,
     origins: Vec<Origin>,
+    constants: Columns,
     engine: Engine<'a>,
 }
 
@@ -64,7 +70,7 @@ pub struct Side {
     columns: Columns,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Columns {
     Slots(Vec<Slots>),
     Numbers(Vec<Vec<f64>>),
@@ -76,6 +82,8 @@ pub struct Ads {
     rows: usize,
     step: usize,
     form: Prepared,
+    /// As they were encoded, where listed pairs need them.
+    columns: Option<Columns>,
 }
 
 /// A block of users, prepared for scoring.
@@ -103,6 +111,7 @@ pub struct Scratch {
     trees: CrossScratch,
     raw: Vec<f64>,
     wide: Vec<f64>,
+    rows: ForestScratch,
 }
 
 impl<'a> Cross<'a> {
@@ -121,14 +130,19 @@ impl<'a> Cross<'a> {
         if origins.len() != features {
             return Err(Error::Unfit(format!("{} origins for {features} features", origins.len())));
         }
-        let constants = match constants {
+        let expected = origins.iter().filter(|&&origin| origin == Origin::Constant).count();
+        fits(constants.map_or(0, |batch| batch.features.len()), expected)?;
+        let own = match constants {
             Some(batch) => encode(model, &origins, Origin::Constant, batch)?,
             None => encode_nothing(model),
         };
-        let expected = origins.iter().filter(|&&origin| origin == Origin::Constant).count();
-        let engine = match (model.predictor(), constants.columns) {
+        // To the engines what no table lists is a constant that is missing.
+        let listed = origins.clone();
+        let origins: Vec<Origin> =
+            origins.into_iter().map(|origin| if origin == Origin::Pair { Origin::Constant } else { origin }).collect();
+        let all = encode(model, &origins, Origin::Constant, &with_missing(model, &listed, constants))?;
+        let engine = match (model.predictor(), all.columns) {
             (Predictor::Factors { factors, .. }, Columns::Slots(slots)) => {
-                fits(slots.len(), expected)?;
                 let calibration = &model.artifact().manifest().calibration;
                 let products = match arithmetic {
                     Arithmetic::Fast => Products::new(factors, calibration, &origins, &slots),
@@ -140,12 +154,11 @@ impl<'a> Cross<'a> {
                 }
             }
             (Predictor::Trees(forest), Columns::Numbers(numbers)) => {
-                fits(numbers.len(), expected)?;
                 Engine::Trees(TreePairs::new(forest, &origins, &numbers)?)
             }
             _ => return Err(unprepared()),
         };
-        Ok(Self { model, origins, engine })
+        Ok(Self { model, origins: listed, constants: own.columns, engine })
     }
 
     /// The features of one origin as a schema, to read them by; none where there are none.
@@ -154,8 +167,10 @@ impl<'a> Cross<'a> {
     /// [`Error::Unfit`], which a model's own features never cause.
     pub fn schema_of(model: &Model, origins: &[Origin], origin: Origin) -> Result<Option<Schema>, Error> {
         let features = model.schema().features().iter().zip(origins);
+        // A table has the values themselves, however rows derive them.
+        let column = |feature: &Feature| Feature::new(&feature.name, feature.kind, feature.side);
         let features: Vec<_> =
-            features.filter(|(_, own)| **own == origin).map(|(feature, _)| feature.clone()).collect();
+            features.filter(|(_, own)| **own == origin).map(|(feature, _)| column(feature)).collect();
         if features.is_empty() {
             return Ok(None);
         }
@@ -174,7 +189,8 @@ impl<'a> Cross<'a> {
     #[must_use]
     pub fn ad_bytes(&self) -> usize {
         let features = self.origins.iter().filter(|&&origin| origin == Origin::Ad).count();
-        match &self.engine {
+        let kept = if self.lists_pairs() { 8 * features } else { 0 };
+        kept + match &self.engine {
             Engine::Products(products) => 4 * (1 + products.width() + features),
             Engine::Expanded(_) => 8 * features,
             Engine::Trees(trees) => 8 * features + trees.ad_bytes(),
@@ -205,15 +221,20 @@ impl<'a> Cross<'a> {
     /// # Errors
     /// [`Error::Unfit`] for sides of another model.
     pub fn ads(&self, sides: Vec<Side>) -> Result<Ads, Error> {
-        let rows = sides.iter().map(|side| side.rows).sum();
-        let side = joined(sides)?;
+        let side = Side::joined(sides)?;
+        let rows = side.rows;
+        let columns = self.lists_pairs().then(|| side.columns.clone());
         let form = match (&self.engine, side.columns) {
             (Engine::Products(products), Columns::Slots(slots)) => Prepared::Laid(products.ads(&slots, rows)),
             (Engine::Expanded(_), Columns::Slots(slots)) => Prepared::Slots(slots),
             (Engine::Trees(trees), Columns::Numbers(numbers)) => Prepared::Ads(trees.ads(&numbers, rows)?),
             _ => return Err(unprepared()),
         };
-        Ok(Ads { rows, step: self.ads_step(), form })
+        Ok(Ads { rows, step: self.ads_step(), form, columns })
+    }
+
+    fn lists_pairs(&self) -> bool {
+        self.origins.contains(&Origin::Pair)
     }
 
     /// Prepares some users of a batch.
@@ -338,6 +359,28 @@ impl Side {
     pub fn rows(&self) -> usize {
         self.rows
     }
+
+    /// One side of several, one after another.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] where there are none, or they are of different models.
+    pub fn joined(sides: Vec<Self>) -> Result<Self, Error> {
+        let mut sides = sides.into_iter();
+        let mut whole = sides.next().ok_or_else(|| Error::Unfit("there are no ads".to_owned()))?;
+        for side in sides {
+            whole.rows += side.rows;
+            match (&mut whole.columns, side.columns) {
+                (Columns::Slots(whole), Columns::Slots(more)) => {
+                    whole.iter_mut().zip(more).for_each(|(whole, more)| whole.append(more));
+                }
+                (Columns::Numbers(whole), Columns::Numbers(more)) => {
+                    whole.iter_mut().zip(more).for_each(|(whole, more)| whole.extend(more));
+                }
+                _ => return Err(unprepared()),
+            }
+        }
+        Ok(whole)
+    }
 }
 
 impl Ads {
@@ -396,21 +439,25 @@ fn encode(model: &Model, origins: &[Origin], origin: Origin, batch: &Batch) -> R
     Ok(Side { rows: batch.rows, columns })
 }
 
-/// One side of several, one after another.
-fn joined(sides: Vec<Side>) -> Result<Side, Error> {
-    let mut sides = sides.into_iter();
-    let mut whole = sides.next().ok_or_else(|| Error::Unfit("there are no ads".to_owned()))?;
-    for side in sides {
-        whole.rows += side.rows;
-        match (&mut whole.columns, side.columns) {
-            (Columns::Slots(whole), Columns::Slots(more)) => {
-                whole.iter_mut().zip(more).for_each(|(whole, more)| whole.append(more));
-            }
-            (Columns::Numbers(whole), Columns::Numbers(more)) => {
-                whole.iter_mut().zip(more).for_each(|(whole, more)| whole.extend(more));
-            }
-            _ => return Err(unprepared()),
-        }
+/// One row of the constants, with the pairs' features among them, which are missing.
+fn with_missing(model: &Model, origins: &[Origin], constants: Option<&Batch>) -> Batch {
+    let mut given = constants.map_or(&[][..], |batch| &batch.features).iter();
+    let column = |(feature, origin): (&Feature, &Origin)| match origin {
+        Origin::Constant => given.next().cloned(),
+        Origin::Pair => Some(missing(feature.kind)),
+        Origin::User | Origin::Ad => None,
+    };
+    let features = model.schema().features().iter().zip(origins).filter_map(column).collect();
+    Batch { rows: 1, first_row: 0, features, labels: None, weights: None, times: None, carried: Vec::new() }
+}
+
+/// A column of one row that has no value.
+fn missing(kind: Kind) -> Column {
+    let none =
+        |rows: usize| Categorical::Integers { values: vec![0; rows].into(), nulls: Some(vec![false; rows].into()) };
+    match kind {
+        Kind::Numeric => Column::Numeric(Numeric::F32(vec![f32::NAN].into())),
+        Kind::Categorical => Column::Categorical(none(1)),
+        Kind::Multi => Column::Multi(Multi { offsets: vec![0, 0], values: none(0) }),
     }
-    Ok(whole)
 }

@@ -50,6 +50,13 @@ pub fn category(hash: Option<u64>) -> u16 {
     hash.map_or(MISSING, |hash| 1 + (hash >> 58) as u16)
 }
 
+/// Whether bins of a feature with so many distinct categories hold several of them as a rule.
+#[must_use]
+pub fn is_shared(distinct: f64) -> bool {
+    // Of 12 among 64 bins hardly two share one.
+    distinct > 12.0
+}
+
 /// The bins of a column, one a row.
 pub fn column(column: &Column, out: &mut Vec<u16>) {
     out.clear();

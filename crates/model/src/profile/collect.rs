@@ -132,7 +132,9 @@ impl Collector {
             Some(times) => times.iter().map(|&time| mix(time)).collect(),
             None => vec![0; batch.rows],
         };
-        let step = self.features.len().div_ceil(FINGERPRINT_COLUMNS_MAX).max(1);
+        // Without times only all columns together tell rows apart.
+        let columns_max = if batch.times.is_some() { FINGERPRINT_COLUMNS_MAX } else { self.features.len().max(1) };
+        let step = self.features.len().div_ceil(columns_max).max(1);
         let mut values = Vec::new();
         for column in batch.features.iter().step_by(step) {
             cell_hashes(column, batch.rows, &mut values);

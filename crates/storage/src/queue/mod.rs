@@ -6,6 +6,7 @@
 
 mod faults;
 mod sqlite;
+mod sqs;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -88,22 +89,24 @@ pub(crate) trait Port: Send + Sync {
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 impl Queue {
-    /// Opens a queue: `sqlite:///path`, which is made where it isn't there.
+    /// Opens a queue: `sqlite:///path`, which is made where it isn't there, `sqs://name`, or an SQS queue's URL.
     ///
     /// # Errors
     /// [`crate::Kind::Invalid`] for any other URI, or where the queue can't be opened.
     pub async fn open(uri: &str) -> Result<Self, Error> {
-        Self::open_with(uri, Arc::new(SystemTime::now)).await
+        Self::open_with(uri, &[], Arc::new(SystemTime::now)).await
     }
 
-    /// As [`Queue::open`], by another clock, where the queue's is this process's. For tests.
+    /// As [`Queue::open`], with these variables in the place of the environment's of the same name, and by another clock,
+    /// where the queue's is this process's.
     ///
     /// # Errors
     /// As [`Queue::open`].
-    pub async fn open_with(uri: &str, clock: Clock) -> Result<Self, Error> {
+    pub async fn open_with(uri: &str, variables: &[(&str, &str)], clock: Clock) -> Result<Self, Error> {
         let port: Arc<dyn Port> = match uri.split_once("://") {
             Some(("sqlite", path)) => Arc::new(sqlite::Sqlite::open(uri, path, clock).await?),
-            _ => return Err(Error::invalid("open", uri, "it is no queue; use sqlite:///path")),
+            Some(("sqs" | "http" | "https", _)) => Arc::new(sqs::Sqs::open(uri, variables).await?),
+            _ => return Err(Error::invalid("open", uri, "it is no queue; use sqlite:///path, sqs://name or its URL")),
         };
         Ok(Self { port, uri: uri.to_owned() })
     }

@@ -43,13 +43,36 @@ impl Moto {
     }
 
     pub fn open(&self, uri: &str) -> Store {
-        let variables = [
+        Store::open_with(uri, &self.variables()).unwrap()
+    }
+
+    /// The standard variables by which it is reached.
+    pub fn variables(&self) -> [(&str, &str); 4] {
+        [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_REGION", "us-east-1"),
-        ];
-        Store::open_with(uri, &variables).unwrap()
+        ]
+    }
+
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Makes a queue.
+    pub fn make_queue(&self, name: &str, attributes: &[(&str, &str)]) {
+        let mut command = Command::new("curl");
+        command.args(["-sf", &self.endpoint, "--data-urlencode", "Action=CreateQueue"]);
+        command.args(["--data-urlencode", &format!("QueueName={name}")]);
+        command.args(["-H", "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request"]);
+        for (number, (attribute, value)) in attributes.iter().enumerate() {
+            for pair in [format!("Name={attribute}"), format!("Value={value}")] {
+                command.args(["--data-urlencode", &format!("Attribute.{}.{pair}", number + 1)]);
+            }
+        }
+        let made = command.output().unwrap();
+        assert!(made.status.success(), "{made:?}");
     }
 }
 

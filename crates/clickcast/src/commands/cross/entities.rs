@@ -27,7 +27,7 @@ pub(super) struct Entities {
     /// The columns of ids that this side has, in the order of the output, without dictionaries.
     pub(super) ids: Vec<(String, ArrayRef)>,
     /// A hash of each row's ids.
-    keys: Vec<u64>,
+    pub(super) keys: Vec<u64>,
     first_row: u64,
 }
 
@@ -35,6 +35,8 @@ pub(super) struct Entities {
 pub(super) struct AdTable {
     pub(super) prepared: Ads,
     pub(super) ids: Vec<ArrayRef>,
+    /// A hash of each ad's ids.
+    pub(super) keys: Vec<u64>,
     /// Where the ads of each file are.
     pub(super) files: Vec<Range<usize>>,
 }
@@ -42,20 +44,20 @@ pub(super) struct AdTable {
 impl Entities {
     pub(super) fn new(cross: &Cross<'_>, origin: Origin, batch: Batch) -> Result<Self, Failure> {
         let side = cross.encode(origin, &batch).map_err(Failure::input)?;
-        let keys = keys(&batch)?;
+        let keys = keys(&batch.carried, batch.rows, batch.first_row)?;
         let ids = batch.carried.iter().map(|(name, array)| (name.clone(), plain(array))).collect();
         Ok(Self { side, ids, keys, first_row: batch.first_row })
     }
 }
 
 /// A hash of each row's ids.
-fn keys(batch: &Batch) -> Result<Vec<u64>, Failure> {
-    let mut keys = vec![0; batch.rows];
-    for (name, array) in &batch.carried {
+pub(super) fn keys(ids: &[(String, ArrayRef)], rows: usize, first_row: u64) -> Result<Vec<u64>, Failure> {
+    let mut keys = vec![0; rows];
+    for (name, array) in ids {
         let texts = text_of(name, array)?;
         for (row, (key, text)) in keys.iter_mut().zip(&texts).enumerate() {
             let Some(text) = text else {
-                let row = batch.first_row + row as u64 + 1;
+                let row = first_row + row as u64 + 1;
                 return Err(Failure::input(format!(
                     "column `{name}`, row {row}: the id is missing; every row needs one"
                 )));
@@ -98,7 +100,7 @@ pub(super) fn read_ads(context: &Context, cross: &Cross<'_>, sides: &Sides, data
     let mut distinct = Distinct::default();
     let (mut parts, mut ids, mut files): (Vec<Side>, Vec<Vec<ArrayRef>>, Vec<Range<usize>>) = Default::default();
     ids.resize_with(need.carried.len(), Vec::new);
-    let (mut file, mut rows) = (String::new(), 0);
+    let (mut file, mut rows, mut keys) = (String::new(), 0, Vec::new());
     let encode = |batch: Batch| Entities::new(cross, Origin::Ad, batch);
     data.scan(context, &sides.ads, &need, encode, |step| {
         match step {
@@ -115,6 +117,7 @@ pub(super) fn read_ads(context: &Context, cross: &Cross<'_>, sides: &Sides, data
                     return Err(Failure::input(format!("`{file}`: more than {rows_max} {problem}")));
                 }
                 ids.iter_mut().zip(entities.ids).for_each(|(parts, (_, array))| parts.push(array));
+                keys.extend(entities.keys);
                 parts.push(entities.side);
             }
             Step::End(_) => {
@@ -129,5 +132,5 @@ pub(super) fn read_ads(context: &Context, cross: &Cross<'_>, sides: &Sides, data
         return Err(Failure::input(format!("`{}` has no ads", data.uri())));
     }
     let ids = need.carried.iter().zip(ids).map(|(name, parts)| joined(name, &parts)).collect::<Result<_, _>>()?;
-    Ok(AdTable { prepared: cross.ads(parts).map_err(Failure::input)?, ids, files })
+    Ok(AdTable { prepared: cross.ads(parts).map_err(Failure::input)?, ids, keys, files })
 }

@@ -15,6 +15,7 @@ use clickcast_storage::Store;
 use rayon::prelude::*;
 
 use super::entities::{AdTable, Distinct, Entities};
+use super::pairs::{Known, PairTable};
 use super::sides::Sides;
 use super::top::{Choice, Number, Top};
 use crate::commands::{Context, data};
@@ -41,6 +42,7 @@ pub(super) struct Job<'a> {
     pub(super) cross: &'a Cross<'a>,
     pub(super) sides: &'a Sides,
     pub(super) ads: &'a AdTable,
+    pub(super) pairs: Option<&'a PairTable>,
     pub(super) out: &'a Store,
     pub(super) precision: Precision,
     /// None to keep all pairs.
@@ -232,6 +234,9 @@ impl Job<'_> {
             let block = self.cross.users(&users.side, tile).map_err(Failure::input)?;
             T::score(self.cross, &block, &self.ads.prepared, 0..ads, scratch, scores).map_err(Failure::input)?;
         }
+        for (user, ad, score) in self.known::<T>(users, range.clone(), scratch)? {
+            scores[(user as usize - range.start) * ads + ad as usize] = score;
+        }
         let (mut user_ids, mut ad_ids) = (users.ids.iter(), self.ads.ids.iter().enumerate());
         let ids = self.sides.ids.iter().filter_map(|(_, origin)| match origin {
             Origin::User => user_ids.next().map(|(_, array)| {
@@ -288,6 +293,16 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// The pairs of some users that the table lists.
+    pub(super) fn known<T: Number>(
+        &self,
+        users: &Entities,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Known<T>>, Failure> {
+        self.pairs.map_or_else(|| Ok(Vec::new()), |pairs| pairs.known(self.cross, users, range, self.ads, scratch))
+    }
+
     /// The pairs to keep of some users, user by user.
     fn best<T: Number>(
         &self,
@@ -300,6 +315,8 @@ impl Job<'_> {
         let tile_users = self.tile_users();
         let mut ranks = vec![T::default(); tile_users.min(range.len()) * ads];
         let mut kept = Vec::new();
+        let known = self.known::<T>(users, range.clone(), scratch)?;
+        let mut known = known.as_slice();
         for first in range.clone().step_by(tile_users) {
             let tile = first..(first + tile_users).min(range.end);
             let block = self.cross.users(&users.side, tile.clone()).map_err(Failure::input)?;
@@ -307,7 +324,9 @@ impl Job<'_> {
             T::rank(self.cross, &block, &self.ads.prepared, 0..ads, scratch, ranks).map_err(Failure::input)?;
             for (user, ranks) in tile.zip(ranks.chunks_exact(ads)) {
                 let mut top = Top::new(choice);
-                top.offer_all(ranks, 0, |rank| T::probability(self.cross, rank));
+                let own;
+                (own, known) = known.split_at(known.partition_point(|pair| pair.0 as usize <= user));
+                top.offer_all_but(ranks, own, |rank| T::probability(self.cross, rank));
                 kept.extend(top.sorted().into_iter().map(|(score, ad)| (user as u32, ad as u32, score)));
             }
         }

@@ -2,6 +2,7 @@
 
 mod entities;
 mod job;
+mod pairs;
 mod per_ad;
 mod sides;
 mod top;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 use self::entities::{AdTable, read_ads};
 use self::job::{Done, Job, Output, pairs_of};
+use self::pairs::read_pairs;
 use self::sides::{Sides, Table};
 use self::top::Choice;
 use super::data::Data;
@@ -41,6 +43,7 @@ fn cross(context: &Context, arguments: &CrossArguments) -> Result<Value, Failure
     let start = Instant::now();
     let model = artifacts::load(context, &arguments.model, arguments.registry.as_deref())?.model;
     let (users, ads) = (Data::open(context, &arguments.users)?, Data::open(context, &arguments.ads)?);
+    let table = arguments.pairs_table.as_deref().map(|uri| Data::open(context, uri)).transpose()?;
     let out = Store::open(&arguments.out).map_err(|error| storage_failure(&error))?;
     let sides = Sides::new(
         &model,
@@ -48,14 +51,18 @@ fn cross(context: &Context, arguments: &CrossArguments) -> Result<Value, Failure
         &Table { uri: ads.uri(), columns: columns(context, &ads)? },
         &arguments.context,
         &arguments.id,
+        arguments.pairs_table.as_deref(),
     )?;
     let per_ad = arguments.per == Some(PerArgument::Ad);
     let (own, partners) = if per_ad { (&ads, &users) } else { (&users, &ads) };
     refuse_to_write_into_inputs(&users, &ads, own, &arguments.out, &out)?;
-    let (todo, skipped) = todo(context, &model, arguments, &sides, (own, partners), &out)?;
+    if let Some(table) = &table {
+        outputs::refuse_to_write_into_the_input(table, &arguments.out, &out)?;
+    }
+    let (todo, skipped) = todo(context, &model, arguments, &sides, (own, partners, table.as_ref()), &out)?;
     let done = match todo.is_empty() {
         true => Done::default(),
-        false => score(context, &model, arguments, &sides, (&users, &ads), &out, &todo)?,
+        false => score(context, &model, arguments, &sides, (&users, &ads, table.as_ref()), &out, &todo)?,
     };
     let (seconds, rows_per_second) = pace(start, done.pairs);
     Ok(json!({
@@ -78,7 +85,7 @@ fn score(
     model: &Model,
     arguments: &CrossArguments,
     sides: &Sides,
-    (users, ads): (&Data, &Data),
+    (users, ads, table): (&Data, &Data, Option<&Data>),
     out: &Store,
     todo: &[Output],
 ) -> Result<Done, Failure> {
@@ -89,6 +96,8 @@ fn score(
     let cross = Cross::new(model, sides.origins.clone(), sides.constants.as_ref(), arithmetic);
     let cross = cross.map_err(Failure::input)?;
     let ads = read_ads(context, &cross, sides, ads)?;
+    let table = table.zip(sides.pairs.as_ref());
+    let pairs = table.map(|(table, schema)| read_pairs(context, &cross, (sides, schema), table, &ads)).transpose()?;
     let top_k = arguments.top_k.map(|k| k as usize);
     let kept_all = top_k.is_none() && arguments.threshold.is_none();
     let choice = Choice { top_k, threshold: arguments.threshold.unwrap_or(f64::NEG_INFINITY) };
@@ -102,7 +111,8 @@ fn score(
     let progress = Progress::of("cross", "pairs", total, context.quiet);
     let choice_of_job = (!kept_all).then_some(choice);
     let (ads, progress, cross) = (&ads, &progress, &cross);
-    let job = Job { context, cross, sides, ads, out, precision, choice: choice_of_job, progress };
+    let job =
+        Job { context, cross, sides, ads, pairs: pairs.as_ref(), out, precision, choice: choice_of_job, progress };
     match (per_ad, precision) {
         (false, Precision::F32) => job.per_user::<f32>(todo),
         (false, Precision::F64) => job.per_user::<f64>(todo),
@@ -134,11 +144,11 @@ fn todo(
     model: &Model,
     arguments: &CrossArguments,
     sides: &Sides,
-    (own, partners): (&Data, &Data),
+    (own, partners, table): (&Data, &Data, Option<&Data>),
     out: &Store,
 ) -> Result<(Vec<Output>, usize), Failure> {
     let ids: Vec<&str> = sides.ids.iter().map(|(name, _)| name.as_str()).collect();
-    let settings = format!(
+    let mut settings = format!(
         "{};{};{:?};{:?};{:?};{:?}",
         ids.join(","),
         arguments.context.join(","),
@@ -147,6 +157,9 @@ fn todo(
         arguments.per,
         arguments.threshold
     );
+    if let Some(table) = table {
+        settings += &format!(";{}", version(&table.inputs));
+    }
     let partners = version(&partners.inputs);
     let (mut outputs, mut skipped) = (Vec::new(), 0);
     for input in &own.inputs {

@@ -66,13 +66,22 @@ impl Job<'_> {
         for first in (0..rows).step_by(block_users) {
             let range = first..(first + block_users).min(rows);
             let block = self.cross.users(&users.side, range.clone()).map_err(Failure::input)?;
+            let known = self.known::<T>(users, range.clone(), &mut Scratch::default())?;
             let probability = |rank| T::probability(self.cross, rank);
             let tile = |(scratch, ranks): &mut (Scratch, Vec<T>), (number, tops): (usize, &mut [Top<T>])| {
                 let own = number * tile_ads..number * tile_ads + tops.len();
                 ranks.resize(range.len() * tops.len(), T::default());
-                T::rank(self.cross, &block, &self.ads.prepared, own, scratch, ranks)?;
-                for (user, ranks) in (before + first as u64..).zip(ranks.chunks_exact(tops.len())) {
-                    tops.iter_mut().zip(ranks).for_each(|(top, &rank)| top.offer(rank, user, probability));
+                T::rank(self.cross, &block, &self.ads.prepared, own.clone(), scratch, ranks)?;
+                for (user, ranks) in range.clone().zip(ranks.chunks_exact(tops.len())) {
+                    let number = before + user as u64;
+                    let next = known.partition_point(|pair| (pair.0 as usize, pair.1 as usize) < (user, own.start));
+                    let mut known = known[next..].iter().take_while(|pair| pair.0 as usize == user).peekable();
+                    for (ad, (top, &rank)) in own.clone().zip(tops.iter_mut().zip(ranks)) {
+                        match known.next_if(|pair| pair.1 as usize == ad) {
+                            Some(pair) => drop(top.offer_known(pair.2, number)),
+                            None => top.offer(rank, number, probability),
+                        }
+                    }
                 }
                 Ok(())
             };

@@ -29,6 +29,8 @@ pub(super) struct Sides {
     pub(super) ads: Schema,
     /// One row of the features that are the same for all pairs.
     pub(super) constants: Option<Batch>,
+    /// What to read of a table of pairs.
+    pub(super) pairs: Option<Schema>,
 }
 
 impl Sides {
@@ -38,10 +40,13 @@ impl Sides {
         ads: &Table<'_>,
         context: &[String],
         ids: &[String],
+        pairs_table: Option<&str>,
     ) -> Result<Self, Failure> {
         let constants = parse(model.schema(), context)?;
         let features = model.schema().features().iter();
-        let origins = features.map(|feature| origin(feature, users, &constants)).collect::<Result<Vec<_>, _>>()?;
+        let origins = features
+            .map(|feature| origin(feature, users, &constants, pairs_table.is_some()))
+            .collect::<Result<Vec<_>, _>>()?;
         let side = |origin: Origin, name: &str| {
             let schema = Cross::schema_of(model, &origins, origin).map_err(Failure::input)?;
             schema.ok_or_else(|| {
@@ -52,6 +57,12 @@ impl Sides {
             })
         };
         let (user_schema, ad_schema) = (side(Origin::User, "user")?, side(Origin::Ad, "ad")?);
+        let pairs = Cross::schema_of(model, &origins, Origin::Pair).map_err(Failure::input)?;
+        if let (Some(uri), None) = (pairs_table, &pairs) {
+            return Err(Failure::input(format!(
+                "`--pairs-table {uri}`: no feature of the model has `side = \"pair\"`; leave the table out"
+            )));
+        }
         let constants = match Cross::schema_of(model, &origins, Origin::Constant).map_err(Failure::input)? {
             Some(schema) => Some(row(&schema, &constants)?),
             None => None,
@@ -62,6 +73,7 @@ impl Sides {
             users: user_schema,
             ads: ad_schema,
             constants,
+            pairs,
         })
     }
 
@@ -86,7 +98,9 @@ fn parse<'a>(schema: &Schema, context: &'a [String]) -> Result<Vec<Constant<'a>>
             Some(Side::Context) => {}
             Some(Side::User) => return refuse(format!("`{name}` is a feature of the user; it is read from the users")),
             Some(Side::Ad) => return refuse(format!("`{name}` is a feature of the ad; it is read from the ads")),
-            Some(Side::Pair) => return refuse(format!("`{name}` is a feature of the pair, no constant")),
+            Some(Side::Pair) => {
+                return refuse(format!("`{name}` is a feature of the pair; it is read from `--pairs-table`"));
+            }
         }
         if constants.iter().any(|constant| constant.0 == name) {
             return refuse(format!("`{name}` is given twice; keep one"));
@@ -96,14 +110,16 @@ fn parse<'a>(schema: &Schema, context: &'a [String]) -> Result<Vec<Constant<'a>>
     Ok(constants)
 }
 
-fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>]) -> Result<Origin, Failure> {
+fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>], listed: bool) -> Result<Origin, Failure> {
     match feature.side {
         Side::User => Ok(Origin::User),
         Side::Ad => Ok(Origin::Ad),
         Side::Context if constants.iter().any(|constant| constant.0 == feature.name) => Ok(Origin::Constant),
         Side::Context if users.columns.contains(&feature.name) => Ok(Origin::User),
+        Side::Pair if listed => Ok(Origin::Pair),
         Side::Pair => Err(Failure::input(format!(
-            "feature `{}` (side = \"pair\") depends on both sides; write the pairs out as rows and use `predict`",
+            "feature `{}` (side = \"pair\") depends on both sides; give its values as a table with \
+             `--pairs-table URI`, or write the pairs out as rows and use `predict`",
             feature.name
         ))),
         Side::Context => Err(Failure::input(format!(

@@ -1,5 +1,6 @@
 //! The best of many, kept as they come by.
 
+use super::pairs::Known;
 use clickcast_model::Error;
 use clickcast_model::cross::{Ads, Cross, Scratch, Users};
 use std::cmp::Ordering;
@@ -33,6 +34,9 @@ pub(super) trait Number: Copy + PartialOrd + Default + Send + Sync + Into<f64> +
     /// The probability of a rank.
     fn probability(cross: &Cross<'_>, rank: Self) -> Self;
 
+    /// A probability in this precision.
+    fn of(probability: f64) -> Self;
+
     /// Numbers as a column.
     fn column(values: Vec<Self>) -> ArrayRef;
 }
@@ -62,6 +66,10 @@ impl Number for f32 {
 
     fn probability(cross: &Cross<'_>, rank: Self) -> Self {
         cross.probability_f32(rank)
+    }
+
+    fn of(probability: f64) -> Self {
+        probability as f32
     }
 
     fn column(values: Vec<Self>) -> ArrayRef {
@@ -94,6 +102,10 @@ impl Number for f64 {
 
     fn probability(_: &Cross<'_>, rank: Self) -> Self {
         rank
+    }
+
+    fn of(probability: f64) -> Self {
+        probability
     }
 
     fn column(values: Vec<Self>) -> ArrayRef {
@@ -147,17 +159,20 @@ impl<T: Number> Top<T> {
         if self.passed_over.is_some_and(|passed_over| rank <= passed_over) {
             return;
         }
-        let value = probability(rank);
+        // NaN is no rank that others could be below.
+        if !self.offer_known(probability(rank), place) && rank.partial_cmp(&rank).is_some() {
+            self.passed_over = Some(rank);
+        }
+    }
+
+    /// Offers a probability; whether it was good enough.
+    pub(super) fn offer_known(&mut self, value: T, place: u64) -> bool {
         let good = match self.floor {
             Some(floor) => value > floor,
             None => value.into() >= self.choice.threshold,
         };
         if !good {
-            // NaN is no rank that others could be below.
-            if rank.partial_cmp(&rank).is_some() {
-                self.passed_over = Some(rank);
-            }
-            return;
+            return false;
         }
         self.kept.push((value, place));
         if let Some(k) = self.choice.top_k
@@ -165,6 +180,19 @@ impl<T: Number> Top<T> {
         {
             self.prune(k);
         }
+        true
+    }
+
+    /// Offers the ranks of all ads, but for some ads, in order, whose probabilities are known.
+    pub(super) fn offer_all_but(&mut self, ranks: &[T], known: &[Known<T>], probability: impl Fn(T) -> T) {
+        let mut next = 0;
+        for &(_, ad, value) in known {
+            let ad = ad as usize;
+            self.offer_all(&ranks[next..ad], next as u64, &probability);
+            self.offer_known(value, ad as u64);
+            next = ad + 1;
+        }
+        self.offer_all(&ranks[next..], next as u64, probability);
     }
 
     /// What is kept, the likeliest first; without a limit, by place.

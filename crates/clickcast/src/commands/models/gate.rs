@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clickcast_dataset::Step;
 use clickcast_gate::measure::{Measuring, Observed, Scorer};
-use clickcast_gate::{Check, Described, Evidence, Judgement, Verdict, judge, reading_schema};
+use clickcast_gate::{Check, Described, Drift, Evidence, Judgement, Verdict, drifts, judge, reading_schema};
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Need, Schema};
@@ -35,6 +35,8 @@ pub(super) struct Opened {
 pub(super) struct Measured {
     pub(super) labelled: Observed,
     pub(super) today: Option<Observed>,
+    /// How far each feature of the newest rows has moved from those known.
+    pub(super) drifts: Vec<Drift>,
 }
 
 pub(super) fn run(context: &Context, arguments: &GateArguments) -> Result<(), Failure> {
@@ -72,8 +74,13 @@ pub(crate) fn gate(context: &Context, arguments: &GateArguments) -> Result<Value
         Ok(candidate) => judged(context, &candidate, champion.as_ref(), &data, today.as_ref())?,
         Err(why) => (Judgement::of(vec![failed("loads", why)]), None),
     };
-    let gated =
-        Gated { at: Timestamp::now(), champion: champion_version.as_ref().map(|record| record.version), judgement };
+    let newest = measured.as_ref().map(|measured| measured.today.as_ref().unwrap_or(&measured.labelled));
+    let gated = Gated {
+        at: Timestamp::now(),
+        champion: champion_version.as_ref().map(|record| record.version),
+        judgement,
+        scores: newest.map(|observed| observed.candidate.clone()),
+    };
     if let Some(version) = version {
         context.runtime.block_on(registry.record_gate(&arguments.name, version, &gated))?;
     }
@@ -210,7 +217,10 @@ fn judged(
         today: today.as_ref(),
         now_ms: Timestamp::now().as_millisecond(),
     });
-    Ok((judgement, Some(Measured { labelled, today })))
+    let newest = today.as_ref().unwrap_or(&labelled);
+    let known: Vec<&Profile> = today.as_ref().map(|_| &labelled.profile).into_iter().chain(learned).collect();
+    let drifts = drifts(newest, &known);
+    Ok((judgement, Some(Measured { labelled, today, drifts })))
 }
 
 /// The judgement of rows that can't be read; a failure that may pass is no judgement.

@@ -2,8 +2,7 @@
 
 use clickcast_gate::measure::{Observed, Slice};
 use clickcast_gate::scores::{Shares, side_by_side};
-use clickcast_gate::{Check, Judgement, Scores, Verdict};
-use clickcast_model::profile::bins;
+use clickcast_gate::{Check, Drift, Judgement, Scores, Verdict};
 use clickcast_report::plot::{CalibrationBin, Series, bars, calibration, lines};
 use clickcast_report::{Page, Verdict as Colour};
 
@@ -83,7 +82,7 @@ struct Drawing {
 
 /// All pictures, those that explain what speaks against the model first.
 fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
-    let Measured { labelled, today } = measured;
+    let Measured { labelled, today, drifts } = measured;
     let mut drawings = Vec::new();
     if labelled.labels.is_some() {
         drawings.push(Drawing {
@@ -100,11 +99,13 @@ fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
         explains: &["score", "rank"],
         figures: distributions(labelled, newest),
     });
+    let mut figures = drift(newest, drifts);
+    figures.extend(effects(newest));
     drawings.push(Drawing {
         title: "Which features have moved?",
-        note: "By the effect of a feature's values on the score, candidate against champion, in log-odds.",
+        note: "By how their values are distributed, and by what they do to the score, candidate against champion.",
         explains: &["today", "labelled", "training", "label_leak"],
-        figures: effects(newest),
+        figures,
     });
     let names = |drawing: &Drawing| {
         let explains = |check: &&&Check| drawing.explains.iter().any(|name| check.name.starts_with(name));
@@ -172,6 +173,19 @@ fn curve(scores: &Scores) -> Vec<(f64, f64)> {
     scores.bins().map(point).collect()
 }
 
+/// Features by how far their values are from those known.
+fn drift(newest: &Observed, drifts: &[Drift]) -> Vec<(clickcast_report::Svg, String)> {
+    let mut moved: Vec<(&str, f64)> =
+        drifts.iter().map(|drift| (newest.profile.features[drift.feature].name.as_str(), drift.divergence)).collect();
+    moved.sort_by(|one, other| other.1.total_cmp(&one.1));
+    moved.truncate(BARS_MAX);
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    let picture = bars("Divergence from the days known, in bits", &moved);
+    vec![(picture, "0: as always; 1: no value in common.".to_owned())]
+}
+
 /// Features by how differently the two models take them, and the values of the first.
 fn effects(newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
     if newest.champion.is_none() {
@@ -197,10 +211,9 @@ fn effects(newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
     let all = bars("Difference in effect, in log-odds", &shown);
     let mut figures = vec![(all, "How differently the two models take each feature.".to_owned())];
     if let Some(&(index, _)) = features.first() {
-        let kind = newest.profile.features[index].kind;
         let mut values: Vec<(String, f64, f64)> = newest.slices[index]
             .iter()
-            .map(|(&bin, slice)| (bins::describe(kind, bin), difference(slice), slice.rows))
+            .map(|(&bin, slice)| (newest.describe(index, bin), difference(slice), slice.rows))
             .collect();
         values.sort_by(|one, other| other.2.total_cmp(&one.2));
         values.truncate(BARS_MAX);

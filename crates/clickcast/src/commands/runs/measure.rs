@@ -7,10 +7,11 @@ use clickcast_dataset::{CTR, Input, Step, discover, footer, prediction_metadata,
 use clickcast_gate::Scores;
 use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunStatistics};
 use clickcast_record::{Column, Feature, Kind, Need, Numeric, Schema, Side};
-use clickcast_registry::{InputRecord, Manifest, OutputRecord, Run, Runs};
+use clickcast_registry::{InputRecord, Manifest, OutputRecord, Reference, Run, Runs, Selector};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::super::artifacts::open_registry;
 use super::super::{Context, data, storage_failure};
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -107,6 +108,7 @@ pub(super) fn statistics(
     run: &Run,
     manifest: &Manifest,
     previous: Option<BTreeMap<String, Scores>>,
+    judged: Option<Scores>,
 ) -> Result<RunStatistics, Failure> {
     let rows = manifest.outputs.iter().map(|output| output.rows).sum();
     let progress = Progress::new("audit", Some(rows), context.quiet);
@@ -125,6 +127,7 @@ pub(super) fn statistics(
             .map(|key| (*key).to_owned())
             .collect(),
         previous,
+        judged,
     };
     for record in &manifest.inputs {
         let input = now.get(record.key.as_str()).copied();
@@ -330,6 +333,21 @@ pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Opti
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(storage_failure(&error)),
     }
+}
+
+/// What the run's model predicted when the gate judged it; none where the registry doesn't know.
+pub(super) fn judged(context: &Context, run: &Run, registry: Option<&str>) -> Result<Option<Scores>, Failure> {
+    let model = &run.record().model;
+    let (Some(uri), Some(name), Some(version)) = (registry, &model.name, model.version) else { return Ok(None) };
+    let registry = open_registry(uri)?;
+    let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
+    let record = context.runtime.block_on(registry.resolve(&reference))?;
+    if record.artifact != model.artifact {
+        return Err(Failure::input(format!(
+            "`{uri}` has another model as `{reference}` than the run; give its registry"
+        )));
+    }
+    Ok(context.runtime.block_on(registry.gate(name, version))?.and_then(|gated| gated.scores))
 }
 
 /// Keeps the scores for the next run's audit.

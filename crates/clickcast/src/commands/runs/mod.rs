@@ -6,13 +6,15 @@ mod show;
 
 use clickcast_gate::Verdict;
 use clickcast_gate::audit::{audit, together};
-use clickcast_registry::{Change, Manifest, Run, RunName, Runs};
+use clickcast_registry::{Change, Fence, Manifest, Run, RunName, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Context, data, storage_failure, who};
-use crate::arguments::{OutArgument, PublishArguments, RollbackRunArguments, RunArguments, RunsCommand};
+use crate::arguments::{
+    AuditArguments, OutArgument, PublishArguments, RollbackRunArguments, RunArguments, RunsCommand,
+};
 use crate::console;
 use crate::failure::Failure;
 
@@ -25,7 +27,7 @@ pub(super) fn run(context: &Context, command: &RunsCommand) -> Result<(), Failur
             let audited = audit_run(context, arguments)?;
             console::result(&audited, context.json)?;
             say_checks(context, &audited)?;
-            verdict(&audited, &arguments.run)
+            verdict(&audited, &arguments.run.run)
         }
         RunsCommand::Publish(arguments) => console::result(&publish(context, arguments)?, context.json),
         RunsCommand::Rollback(arguments) => console::result(&roll_back(context, arguments)?, context.json),
@@ -64,13 +66,15 @@ pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value
 }
 
 /// Measures and judges a closed run, and writes what came of it into the run; what to report comes back.
-pub(super) fn audit_run(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
+pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result<Value, Failure> {
+    let AuditArguments { run: arguments, registry } = arguments;
     let (runs, run) = open(context, arguments)?;
     let manifest = context.runtime.block_on(run.manifest())?.ok_or_else(|| {
         Failure::input(format!("run `{}` is still open; `runs close` fixes what it consists of", arguments.run))
     })?;
     let previous = measure::previous(context, &runs, &run)?;
-    let statistics = measure::statistics(context, &run, &manifest, previous)?;
+    let judged = measure::judged(context, &run, registry.as_deref())?;
+    let statistics = measure::statistics(context, &run, &manifest, previous, judged)?;
     let judgement = audit(&statistics);
     let rows_out = statistics.outputs.iter().map(|output| output.rows_read).sum();
     let rows_in = measure::rows_in(&statistics);
@@ -122,7 +126,8 @@ fn verdict(audited: &Value, run: &RunName) -> Result<(), Failure> {
 pub(super) fn publish(context: &Context, arguments: &PublishArguments) -> Result<Value, Failure> {
     let PublishArguments { run: run_arguments, reason, fence } = arguments;
     let (runs, run) = open(context, run_arguments)?;
-    let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: *fence };
+    let change =
+        Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: fence.map(Fence) };
     let moved = context.runtime.block_on(runs.publish(&run, change))?;
     Ok(json!({"run": moved.to.run, "previous": moved.from.map(|from| from.run), "manifest": moved.to.manifest}))
 }
@@ -137,7 +142,8 @@ fn roll_back(context: &Context, arguments: &RollbackRunArguments) -> Result<Valu
             return Err(Failure::input(format!("run `{expected}` is not the published one, which is {now}")));
         }
     }
-    let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: *fence };
+    let change =
+        Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: fence.map(Fence) };
     let moved = context.runtime.block_on(runs.roll_back(change))?;
     Ok(json!({"run": moved.to.run, "previous": moved.from.map(|from| from.run), "manifest": moved.to.manifest}))
 }

@@ -1,0 +1,288 @@
+//! A queue of Amazon SQS, or of what speaks its protocol.
+//!
+//! What dies is moved by the queue's own redrive policy, so [`Port::bury`] sends to the policy's target with the reason and
+//! deletes. Who may do what is found by the standard chain: environment, shared files, web identity, instance roles.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{Credentials, Region};
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{
+    MessageAttributeValue, MessageSystemAttributeName as System, QueueAttributeName as Attribute,
+    SendMessageBatchRequestEntry,
+};
+
+use super::{Dead, Depth, Message, Port, Receipt, VISIBILITY};
+use crate::{Error, Kind};
+
+/// Messages of a batch, by the service's limit.
+const BATCH_MAX: usize = 10;
+/// A long poll, by the service's limit.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+/// A visibility timeout, by the service's limit.
+const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
+/// The message attribute that says why a message is dead.
+const REASON: &str = "clickcast-reason";
+/// How long dead letters that are looked at, or sent again, stay invisible meanwhile.
+const LOOK_S: i32 = 2;
+
+pub(super) struct Sqs {
+    client: Client,
+    url: String,
+    uri: String,
+    visibility: Duration,
+    /// The dead letters' queue, where there is one.
+    dead_url: Option<String>,
+}
+
+impl Sqs {
+    /// Opens `sqs://name`, or a queue by its URL.
+    pub(super) async fn open(uri: &str, variables: &[(&str, &str)]) -> Result<Self, Error> {
+        let client = client(variables).await;
+        let url = match uri.strip_prefix("sqs://") {
+            None => uri.to_owned(),
+            Some(name) => url_of(&client, uri, name).await?,
+        };
+        let attributes =
+            attributes(&client, uri, &url, &[Attribute::VisibilityTimeout, Attribute::RedrivePolicy]).await?;
+        let visibility = attributes.get(&Attribute::VisibilityTimeout).and_then(|seconds| seconds.parse().ok());
+        let dead = attributes.get(&Attribute::RedrivePolicy).and_then(|policy| dead_name(policy));
+        let dead_url = match dead {
+            Some(name) => Some(url_of(&client, uri, &name).await?),
+            None => None,
+        };
+        let visibility = visibility.map_or(VISIBILITY, Duration::from_secs);
+        Ok(Self { client, url, uri: uri.to_owned(), visibility, dead_url })
+    }
+
+    fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
+        &self,
+        operation: &'static str,
+        error: SdkError<E>,
+    ) -> Error {
+        failed(operation, &self.uri, error)
+    }
+
+    async fn receive_from(
+        &self,
+        url: &str,
+        count_max: usize,
+        wait: Duration,
+        hidden_s: Option<i32>,
+    ) -> Result<Vec<aws_sdk_sqs::types::Message>, Error> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(count_max.clamp(1, BATCH_MAX) as i32)
+            .wait_time_seconds(wait.min(WAIT_MAX).as_secs() as i32)
+            .set_visibility_timeout(hidden_s)
+            .message_system_attribute_names(System::All)
+            .message_attribute_names(REASON)
+            .send()
+            .await
+            .map_err(|error| self.failed("receive from", error))?;
+        Ok(received.messages.unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Port for Sqs {
+    async fn send(&self, bodies: &[String]) -> Result<(), Error> {
+        for bodies in bodies.chunks(BATCH_MAX) {
+            let entries = bodies.iter().enumerate().map(|(number, body)| {
+                let entry = SendMessageBatchRequestEntry::builder().id(number.to_string()).message_body(body);
+                entry.build().map_err(|error| Error::queue("send to", &self.uri, Kind::Invalid, error))
+            });
+            let entries = entries.collect::<Result<Vec<_>, _>>()?;
+            let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
+            let sent = sent.map_err(|error| self.failed("send to", error))?;
+            if let Some(failed) = sent.failed.first() {
+                let kind = if failed.sender_fault { Kind::Invalid } else { Kind::Unavailable };
+                let problem = failed.message.clone().unwrap_or_else(|| failed.code.clone());
+                return Err(Error::queue("send to", &self.uri, kind, problem));
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
+        let received = self.receive_from(&self.url, count_max, wait, None).await?;
+        Ok(received.into_iter().filter_map(message).collect())
+    }
+
+    async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
+        let seconds = visible_in.min(VISIBILITY_MAX).as_secs() as i32;
+        let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&receipt.0);
+        let changed = change.visibility_timeout(seconds).send().await;
+        changed.map(drop).map_err(|error| self.failed("extend a message of", error))
+    }
+
+    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), Error> {
+        let deleted = self.client.delete_message().queue_url(&self.url).receipt_handle(&receipt.0).send().await;
+        deleted.map(drop).map_err(|error| self.failed("acknowledge a message of", error))
+    }
+
+    async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
+        // Without a place for dead letters it comes back until it expires; its worker says so.
+        let Some(dead_url) = &self.dead_url else { return self.extend(&message.receipt, self.visibility).await };
+        let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
+        let reason = reason.map_err(|error| Error::queue("bury a message of", &self.uri, Kind::Invalid, error))?;
+        let send = self.client.send_message().queue_url(dead_url).message_body(&message.body);
+        let sent = send.message_attributes(REASON, reason).send().await;
+        sent.map_err(|error| self.failed("bury a message of", error))?;
+        self.acknowledge(&message.receipt).await
+    }
+
+    async fn depth(&self) -> Result<Depth, Error> {
+        let wanted = [
+            Attribute::ApproximateNumberOfMessages,
+            Attribute::ApproximateNumberOfMessagesNotVisible,
+            Attribute::ApproximateNumberOfMessagesDelayed,
+        ];
+        let found = attributes(&self.client, &self.uri, &self.url, &wanted).await?;
+        let count = |attribute: &Attribute| found.get(attribute).and_then(|count| count.parse().ok()).unwrap_or(0);
+        let dead = match &self.dead_url {
+            Some(url) => {
+                let dead = attributes(&self.client, &self.uri, url, &wanted[..1]).await?;
+                dead.get(&wanted[0]).and_then(|count| count.parse().ok()).unwrap_or(0)
+            }
+            None => 0,
+        };
+        // The age of the oldest is a metric of another service.
+        let (visible, in_flight, delayed) = (count(&wanted[0]), count(&wanted[1]), count(&wanted[2]));
+        Ok(Depth { visible, in_flight, delayed, dead, oldest_age: None })
+    }
+
+    async fn dead(&self, count_max: usize) -> Result<Vec<Dead>, Error> {
+        let Some(url) = &self.dead_url else { return Ok(Vec::new()) };
+        let mut dead = Vec::new();
+        while dead.len() < count_max {
+            let found = self.receive_from(url, count_max - dead.len(), Duration::ZERO, Some(LOOK_S)).await?;
+            if found.is_empty() {
+                break;
+            }
+            dead.extend(found.into_iter().map(|message| Dead {
+                reason: message.message_attributes.as_ref().and_then(|all| all.get(REASON)?.string_value.clone()),
+                receive_count: None,
+                body: message.body.unwrap_or_default(),
+            }));
+        }
+        Ok(dead)
+    }
+
+    async fn redrive(&self) -> Result<u64, Error> {
+        // By hand, message by message: the service's own move tells neither when it ends nor how many there were.
+        let Some(url) = &self.dead_url else { return Ok(0) };
+        let mut count = 0;
+        loop {
+            let found = self.receive_from(url, BATCH_MAX, Duration::ZERO, None).await?;
+            if found.is_empty() {
+                return Ok(count);
+            }
+            for message in found {
+                self.send(&[message.body.unwrap_or_default()]).await?;
+                let delete = self.client.delete_message().queue_url(url);
+                let deleted = delete.set_receipt_handle(message.receipt_handle).send().await;
+                deleted.map_err(|error| self.failed("redrive", error))?;
+                count += 1;
+            }
+        }
+    }
+
+    fn visibility(&self) -> Duration {
+        self.visibility
+    }
+}
+
+/// By the standard chain, where variables don't say otherwise.
+async fn client(variables: &[(&str, &str)]) -> Client {
+    let variable = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    if let Some(endpoint) = variable("AWS_ENDPOINT_URL") {
+        loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(region) = variable("AWS_REGION") {
+        loader = loader.region(Region::new(region));
+    }
+    if let (Some(id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
+        loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "given"));
+    }
+    Client::new(&loader.load().await)
+}
+
+fn message(message: aws_sdk_sqs::types::Message) -> Option<Message> {
+    let system = message.attributes.unwrap_or_default();
+    let number = |name: &System| system.get(name).and_then(|text| text.parse::<u64>().ok());
+    Some(Message {
+        body: message.body?,
+        receipt: Receipt(message.receipt_handle?),
+        receive_count: number(&System::ApproximateReceiveCount).unwrap_or(1) as u32,
+        sent_at: number(&System::SentTimestamp)
+            .map(|sent_ms| -> SystemTime { UNIX_EPOCH + Duration::from_millis(sent_ms) }),
+    })
+}
+
+async fn url_of(client: &Client, uri: &str, name: &str) -> Result<String, Error> {
+    let found = client.get_queue_url().queue_name(name).send().await.map_err(|error| failed("open", uri, error))?;
+    found.queue_url.ok_or_else(|| Error::queue("open", uri, Kind::NotFound, "the queue has no URL"))
+}
+
+async fn attributes(
+    client: &Client,
+    uri: &str,
+    url: &str,
+    wanted: &[Attribute],
+) -> Result<HashMap<Attribute, String>, Error> {
+    let get = client.get_queue_attributes().queue_url(url).set_attribute_names(Some(wanted.to_vec()));
+    let found = get.send().await.map_err(|error| failed("look at", uri, error))?;
+    Ok(found.attributes.unwrap_or_default())
+}
+
+/// The name of the dead letters' queue in a redrive policy: `{"deadLetterTargetArn": "arn:aws:sqs:region:account:name", ...}`.
+fn dead_name(policy: &str) -> Option<String> {
+    let (_, arn) = policy.split_once("\"deadLetterTargetArn\"")?;
+    let arn = arn.split('"').find(|part| part.starts_with("arn:"))?;
+    arn.rsplit(':').next().map(str::to_owned)
+}
+
+/// What went wrong, without what the request held: its credentials are in its headers.
+fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
+    operation: &'static str,
+    uri: &str,
+    error: SdkError<E>,
+) -> Error {
+    let code = error.code().unwrap_or_default().to_owned();
+    let kind = match (&error, code.as_str()) {
+        (_, "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist") => Kind::NotFound,
+        (_, "MessageNotInflight" | "ReceiptHandleIsInvalid" | "InvalidParameterValue") => Kind::Conflict,
+        (_, "AccessDenied" | "AccessDeniedException" | "InvalidClientTokenId" | "SignatureDoesNotMatch") => {
+            Kind::Denied
+        }
+        (_, "ThrottlingException" | "RequestThrottled" | "OverLimit") => Kind::Throttled,
+        (SdkError::ConstructionFailure(_), _) => Kind::Denied,
+        (SdkError::ServiceError(service), _) if service.raw().status().is_client_error() => Kind::Invalid,
+        _ => Kind::Unavailable,
+    };
+    let problem = match error.message() {
+        Some(message) => message.to_owned(),
+        None => DisplayErrorContext(&error).to_string(),
+    };
+    Error::queue(operation, uri, kind, problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dead_letters_queue_is_named_by_the_policy() {
+        let policy =
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:123456789012:bookings-dead","maxReceiveCount":5}"#;
+        assert_eq!(dead_name(policy).as_deref(), Some("bookings-dead"));
+        assert_eq!(dead_name("{}"), None);
+    }
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Renders, lints and checks a chart without a cluster or a helm binary: Helm 4's own library, and Kubernetes' own schemas,
+# each from a Python package, in a virtual environment of its own (220 MB; half a minute once).
+#
+#   helm.sh template CHART [-f VALUES.yaml]... [--set k=v]...   print the objects
+#   helm.sh lint     CHART [-f VALUES.yaml]... [--set k=v]...   exit 1 on a finding worse than a hint
+#   helm.sh check    VERSION FILE                               objects against the schemas of that Kubernetes, such as 1.32
+#   helm.sh terraform FOLDER                                    Terraform: its syntax, and that what it names is there
+#   helm.sh install                                             only install
+#
+# It is kept in $CLICKCAST_SERVICES, by default ${XDG_CACHE_HOME:-$HOME/.cache}/clickcast-services.
+set -euo pipefail
+
+VERSION=1
+CACHE=${CLICKCAST_SERVICES:-${XDG_CACHE_HOME:-$HOME/.cache}/clickcast-services}
+VENV=$CACHE/helm/chart-$VERSION
+HERE=$(cd "$(dirname "$0")" && pwd)
+
+# Tests start it side by side: one of them installs, the others wait for it.
+install_once() {
+  if [ -f "$VENV/installed" ]; then return; fi
+  mkdir -p "$CACHE/helm"
+  exec 9> "$CACHE/helm/lock"
+  flock 9
+  if [ ! -f "$VENV/installed" ]; then
+    rm -rf "$VENV"
+    "${PYTHON:-python3}" -m venv "$VENV" >&2
+    "$VENV/bin/pip" install -q --disable-pip-version-check --no-cache-dir --no-deps -r "$HERE/helm-requirements.txt" >&2
+    # Its package holds the library three times over.
+    for copy in "$VENV"/lib/python*/site-packages/helm_python/lib/libhelm_c.so.*; do ln -f "${copy%.so.*}.so" "$copy"; done
+    touch "$VENV/installed"
+  fi
+  exec 9>&-
+}
+
+command=${1:-}
+if [ -n "$command" ]; then shift; fi
+case $command in
+  template) install_once; exec "$VENV/bin/python" "$HERE/helm_template.py" "$@" ;;
+  lint) install_once; exec "$VENV/bin/python" "$HERE/helm_template.py" --lint "$@" ;;
+  check) install_once; exec "$VENV/bin/kubernetes-validate" --strict -k "$@" ;;
+  terraform) install_once; exec "$VENV/bin/python" "$HERE/terraform_check.py" "$@" ;;
+  install) install_once ;;
+  *)
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
+    exit 2
+    ;;
+esac
