@@ -212,7 +212,7 @@ fn setting(name: &str, default: u64) -> u64 {
 fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_files_are_dead() {
     let seed = setting("CLICKCAST_TORTURE_SEED", u64::from(std::process::id()));
     let files = setting("CLICKCAST_TORTURE_FILES", 1_000) as usize;
-    println!("CLICKCAST_TORTURE_SEED={seed} CLICKCAST_TORTURE_FILES={files}");
+    eprintln!("CLICKCAST_TORTURE_SEED={seed} CLICKCAST_TORTURE_FILES={files}");
     let mut dice = Dice(seed);
     let world = world(files, 10);
     for poisoned in 0..5 {
@@ -239,7 +239,7 @@ fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_fil
         signal(worker, "TERM");
         assert!(worker.wait().unwrap().success());
     }
-    println!("{kills} workers ended");
+    eprintln!("{kills} workers ended");
     world.json(&format!("{WORKER} --until-idle"));
     assert_same(&outputs(&world, "out"), &expected(&world));
     let dead = world.json(&format!("queue dead --queue {QUEUE}"));
