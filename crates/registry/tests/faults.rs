@@ -1,7 +1,6 @@
 //! Whatever request fails, or whoever comes at the same moment: the registry stays readable, and nothing is half there.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[allow(dead_code)]
 #[path = "../../storage/tests/support/mod.rs"]
 mod services;
 mod support;

@@ -146,6 +146,28 @@ async fn conforms(queue: &Queue) {
 }
 
 #[test]
+fn dead_letters_of_sqs_are_sent_again() {
+    let Some(moto) = Moto::start() else { return };
+    moto.make_queue("q-dead", &[]);
+    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:123456789012:q-dead","maxReceiveCount":"9"}"#;
+    moto.make_queue("q", &[("RedrivePolicy", policy)]);
+    run(async {
+        let queue = Queue::open_with("sqs://q", &moto.variables(), Arc::new(SystemTime::now)).await.unwrap();
+        let sent: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+        queue.send(&sent).await.unwrap();
+        for _ in 0..2 {
+            for message in queue.receive(10, SECOND).await.unwrap() {
+                queue.bury(&message, "poison").await.unwrap();
+            }
+        }
+        assert_eq!(queue.depth().await.unwrap().dead, 12);
+        assert_eq!(queue.redrive().await.unwrap(), 12);
+        let depth = queue.depth().await.unwrap();
+        assert_eq!((depth.visible, depth.dead), (12, 0));
+    });
+}
+
+#[test]
 fn a_message_is_somebodys_until_it_is_acknowledged_or_comes_back() {
     run(async {
         let world = World::sqlite().await;

@@ -26,8 +26,10 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
 /// The message attribute that says why a message is dead.
 const REASON: &str = "clickcast-reason";
-/// How long dead letters that are looked at, or sent again, stay invisible meanwhile.
-const LOOK_S: i32 = 2;
+/// How long dead letters that are looked at stay invisible meanwhile: longer than a look takes.
+const LOOK_S: i32 = 30;
+/// A receiver that doesn't wait asks a few of the service's machines only, and may find nothing where there is something.
+const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Sqs {
     client: Client,
@@ -161,7 +163,7 @@ impl Port for Sqs {
         let Some(url) = &self.dead_url else { return Ok(Vec::new()) };
         let mut dead = Vec::new();
         while dead.len() < count_max {
-            let found = self.receive_from(url, count_max - dead.len(), Duration::ZERO, Some(LOOK_S)).await?;
+            let found = self.receive_from(url, count_max - dead.len(), LOOK_WAIT, Some(LOOK_S)).await?;
             if found.is_empty() {
                 break;
             }
@@ -177,11 +179,12 @@ impl Port for Sqs {
     async fn redrive(&self) -> Result<u64, Error> {
         // By hand, message by message: the service's own move tells neither when it ends nor how many there were.
         let Some(url) = &self.dead_url else { return Ok(0) };
-        let mut count = 0;
-        loop {
-            let found = self.receive_from(url, BATCH_MAX, Duration::ZERO, None).await?;
+        // What dies meanwhile is left for the next time, or it would never end.
+        let (mut count, there) = (0, self.depth().await?.dead);
+        while count < there {
+            let found = self.receive_from(url, BATCH_MAX, LOOK_WAIT, None).await?;
             if found.is_empty() {
-                return Ok(count);
+                break;
             }
             for message in found {
                 self.send(&[message.body.unwrap_or_default()]).await?;
@@ -191,6 +194,7 @@ impl Port for Sqs {
                 count += 1;
             }
         }
+        Ok(count)
     }
 
     fn visibility(&self) -> Duration {
@@ -258,7 +262,11 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
     let code = error.code().unwrap_or_default().to_owned();
     let kind = match (&error, code.as_str()) {
         (_, "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist") => Kind::NotFound,
-        (_, "MessageNotInflight" | "ReceiptHandleIsInvalid" | "InvalidParameterValue") => Kind::Conflict,
+        (_, "MessageNotInflight" | "ReceiptHandleIsInvalid") => Kind::Conflict,
+        // Of a receipt whose time is over.
+        (_, "InvalidParameterValue") if operation.starts_with("extend") || operation.starts_with("ack") => {
+            Kind::Conflict
+        }
         (_, "AccessDenied" | "AccessDeniedException" | "InvalidClientTokenId" | "SignatureDoesNotMatch") => {
             Kind::Denied
         }
