@@ -15,11 +15,10 @@ use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use super::data::{self, Data};
+use super::delivery::Day;
 use super::synth::{self, Destination};
-use super::{Context, artifacts, pace, predict, train};
-use crate::arguments::{
-    DemoArguments, FamilyArgument, PrecisionArgument, PredictArguments, TrainArguments, WeightsArgument,
-};
+use super::{Context, artifacts, pace, train};
+use crate::arguments::{DemoArguments, FamilyArgument, TrainArguments, WeightsArgument};
 use crate::console::{self, grouped};
 use crate::failure::Failure;
 use crate::synth::{Generator, Settings};
@@ -52,8 +51,12 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let dir = &arguments.dir;
     let path = |name: &str| dir.join(name).display().to_string();
     let note = |text: &str| console::note(text, context.quiet);
+    // A day is gone through from its beginning, in the place of an earlier demo's.
+    for own in ["registry", "predictions"] {
+        let _ = std::fs::remove_dir_all(dir.join(own));
+    }
 
-    note(&format!("1/5 inventing {} impressions of a week, whose true CTR is known", grouped(ROWS)));
+    note(&format!("1/7 inventing {} impressions of a week, whose true CTR is known", grouped(ROWS)));
     let generator = Generator::new(Settings::for_rows(ROWS)).map_err(Failure::input)?;
     let first = generator.settings().first_day;
     let day = |offset: i64| first.saturating_add(offset.days()).to_string();
@@ -71,7 +74,7 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let mut measured = Vec::new();
     let mut importance: Importance = Vec::new();
     for (number, (family, short, name)) in (2..).zip(FAMILIES) {
-        note(&format!("{number}/5 learning from {DAYS_LEARNED} days: {name}"));
+        note(&format!("{number}/7 learning from {DAYS_LEARNED} days: {name}"));
         let out = path(&format!("model-{short}"));
         let trained = train::train(
             context,
@@ -96,20 +99,17 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
         importance = features;
     }
 
-    note(&format!("4/5 scoring the bookings of {booked_day}"));
-    let predicted = predict::predict(
-        context,
-        &PredictArguments {
-            model: path("model-ffm"),
-            data: path("bookings"),
-            out: path("predictions"),
-            precision: PrecisionArgument::F32,
-            keep: Vec::new(),
-            registry: None,
-            run: None,
-        },
-    )?;
-    note("5/5 writing the report");
+    let day = Day { context, dir, booked: &booked_day };
+    note("4/7 asking the gate: what is in use, its successor, and one that learned from what only the past has");
+    for model in ["model-lr", "model-ffm"] {
+        day.judge(model)?;
+    }
+    note("5/7 learning once more, from a wrong join");
+    day.train_spoiled()?;
+    day.judge("model-spoiled")?;
+    note(&format!("6/7 delivering the bookings of {booked_day}: staged, closed, audited, published"));
+    let predicted = day.deliver()?;
+    note("7/7 writing the report");
     let report = path("report.html");
     data::write_object(context, &report, page(&measured, &importance, &predicted, &next_day))?;
     print(context, dir, &report, &measured, &predicted, start)
@@ -242,6 +242,7 @@ fn print(
     let bookings = grouped(predicted["rows"].as_u64().unwrap_or(0));
     console::say(&format!(
         "\n{table}\n\n{bookings} bookings scored in {:.1} s; all in {seconds:.0} s.\nReport: {report}\n\nTry next:\n  \
+         clickcast models show ctr@champion --registry {dir}/registry\n  \
          clickcast evaluate --model {dir}/model-ffm --data {dir}/next-day --by format\n  \
          clickcast predict --model {dir}/model-lr --data {dir}/bookings --out {dir}/predictions-lr\n  \
          clickcast schema --data {dir}/next-day --label click --id user_id,ad_id",

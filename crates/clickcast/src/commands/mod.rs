@@ -3,6 +3,7 @@
 mod artifacts;
 mod cross;
 mod data;
+mod delivery;
 mod demo;
 mod evaluate;
 mod import;

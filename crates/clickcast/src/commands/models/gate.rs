@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context, arguments: &GateArguments) -> Result<(), Fa
 }
 
 /// Judges a candidate, notes the judgement where it is registered, and writes the page; what to report comes back.
-pub(crate) fn gate(context: &Context, arguments: &GateArguments) -> Result<Value, Failure> {
+pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) -> Result<Value, Failure> {
     let start = Instant::now();
     let registry = artifacts::open_registry(&arguments.registry.registry)?;
     let champion_version = champion_version(context, arguments, &registry)?;

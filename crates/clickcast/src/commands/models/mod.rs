@@ -3,6 +3,8 @@
 mod gate;
 mod page;
 
+pub(super) use gate::gate;
+
 use clickcast_model::Model;
 use clickcast_registry::{Change, Listed, Moved, Moves, Reference, Selector};
 use jiff::Timestamp;

@@ -1,0 +1,120 @@
+//! The second half of the demo's day: models are judged, and predictions delivered, or not.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use clickcast_registry::{Channel, Name, RunName};
+use serde_json::Value;
+
+use super::{Context, data, models, predict, runs, train};
+use crate::arguments::{
+    AuditArguments, FamilyArgument, GateArguments, OutArgument, PrecisionArgument, PredictArguments, PromoteArguments,
+    PublishArguments, RegisterArguments, RegistryArgument, RunArguments, TrainArguments, Versioned, WeightsArgument,
+};
+use crate::console;
+use crate::failure::Failure;
+
+/// The model's name in the registry.
+const NAME: &str = "ctr";
+/// A feature that only the past has: whoever learns from it is too good to be true, and can't score the bookings.
+const LEAK: &str = "\n[[feature]]\nname = \"true_ctr\"\nkind = \"numeric\"\n";
+
+/// A folder with a day's data, in which the day is gone through.
+pub(super) struct Day<'a> {
+    pub(super) context: &'a Context,
+    pub(super) dir: &'a Path,
+    /// The day whose bookings are scored.
+    pub(super) booked: &'a str,
+}
+
+impl Day<'_> {
+    fn path(&self, name: &str) -> String {
+        self.dir.join(name).display().to_string()
+    }
+
+    fn registry(&self) -> RegistryArgument {
+        RegistryArgument { registry: self.path("registry") }
+    }
+
+    fn note(&self, text: &str) {
+        console::note(text, self.context.quiet);
+    }
+
+    /// Registers a model, asks the gate, and promotes it where it passes; the verdict comes back.
+    pub(super) fn judge(&self, model: &str) -> Result<String, Failure> {
+        let name = Name::from_str(NAME)?;
+        let register = RegisterArguments { name: name.clone(), model: self.path(model), registry: self.registry() };
+        let registered = models::register(self.context, &register)?;
+        let version = registered["version"].as_u64().unwrap_or(1);
+        let gate = GateArguments {
+            name: name.clone(),
+            candidate: format!("{NAME}@{version}"),
+            data: self.path("next-day"),
+            today: Some(self.path("bookings")),
+            report: Some(self.path(&format!("gate-{NAME}-{version}.html"))),
+            registry: self.registry(),
+        };
+        let judged = models::gate(self.context, &gate)?;
+        let verdict = judged["verdict"].as_str().unwrap_or("hold").to_owned();
+        let why = judged["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+        self.note(&format!("    {NAME}@{version} ({model}): {verdict}{why}"));
+        // A first model, or one that is held, is a person's decision; here the demo's.
+        if verdict != "fail" {
+            let reason = (verdict != "pass").then(|| "the demo goes on".to_owned());
+            let promote = PromoteArguments {
+                model: Versioned { name, version },
+                channel: Channel::from_str("champion")?,
+                expect: None,
+                force: reason.is_some(),
+                reason,
+                registry: self.registry(),
+            };
+            models::promote(self.context, &promote)?;
+        }
+        Ok(verdict)
+    }
+
+    /// Learns from what only the past has, as a wrong join would.
+    pub(super) fn train_spoiled(&self) -> Result<(), Failure> {
+        let schema = std::fs::read_to_string(self.dir.join("features.toml"));
+        let schema = schema.map_err(|error| Failure::transient(format!("features.toml: {error}")))?;
+        data::write_object(self.context, &self.path("features-spoiled.toml"), schema + LEAK)?;
+        let arguments = TrainArguments {
+            data: self.path("impressions"),
+            schema: self.dir.join("features-spoiled.toml"),
+            family: FamilyArgument::Lr,
+            out: self.path("model-spoiled"),
+            valid: None,
+            sample_negatives: None,
+            weights: WeightsArgument::F32,
+            seed: 1,
+        };
+        train::train(self.context, &arguments).map(drop)
+    }
+
+    /// Scores the bookings by the champion into a run, closes, audits and publishes it; what `predict` reported comes back.
+    pub(super) fn deliver(&self) -> Result<Value, Failure> {
+        let run = RunName::from_str(&format!("dt={}", self.booked))?;
+        let predict = PredictArguments {
+            model: format!("{NAME}@champion"),
+            registry: Some(self.path("registry")),
+            data: self.path("bookings"),
+            out: self.path("predictions"),
+            run: Some(run.clone()),
+            precision: PrecisionArgument::F32,
+            keep: Vec::new(),
+        };
+        let predicted = predict::predict(self.context, &predict)?;
+        let out = OutArgument { out: self.path("predictions") };
+        let run = RunArguments { run, out };
+        runs::close(self.context, &run)?;
+        let audit = AuditArguments { run: run.clone(), registry: Some(self.path("registry")) };
+        let audited = runs::audit_run(self.context, &audit)?;
+        self.note(&format!("    audit: {}", audited["verdict"].as_str().unwrap_or("-")));
+        if audited["verdict"] == "pass" {
+            let published = runs::publish(self.context, &PublishArguments { run, reason: None, fence: None })?;
+            self.note(&format!("    published: {}", published["run"].as_str().unwrap_or("-")));
+        }
+        Ok(predicted)
+    }
+}
