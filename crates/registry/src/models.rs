@@ -209,9 +209,13 @@ impl Registry {
         for object in self.store.list_below(&format!("models/{}", record.name)).await? {
             if let Some(Entry { name, kind: EntryKind::Channel(channel) }) = Entry::of(&object.key)
                 && name == record.name
-                && let Some(found) = self.channel(&name, &channel).await?
             {
-                moves.insert(channel, found);
+                match self.channel(&name, &channel).await {
+                    Ok(found) => moves.extend(found.map(|found| (channel, found))),
+                    // A damaged channel is no reason not to tell of a version that isn't.
+                    Err(error) if error.kind() == Kind::Damaged => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         let pointing = moves.iter().filter(|(_, moves)| moves.current == record.version);
