@@ -158,6 +158,22 @@ fn a_promotion_midway_changes_no_run_that_has_begun() {
 }
 
 #[test]
+fn a_run_of_a_model_that_the_registry_does_not_have_ends_among_the_dead_letters() {
+    let world = world(2, 20);
+    // The run is pinned to a model that was never registered.
+    world.json("train --data day.csv --schema features.toml --family lr --seed 5 --sample-negatives 0.9 --out stray");
+    world.json(&format!("predict --model stray --data {} --out out --run dt=1", world.path("in/dt=1").display()));
+    world.write("in/dt=1/late.csv", std::fs::read(world.path("in/dt=1/0000.csv")).unwrap());
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!(done["written"], 0);
+    let dead = world.json(&format!("queue dead --queue {QUEUE}"));
+    let letters = dead["dead"].as_array().unwrap();
+    assert_eq!(letters.len(), 3, "{dead}");
+    assert!(letters.iter().all(|letter| letter["reason"].as_str().is_some_and(|reason| !reason.is_empty())), "{dead}");
+}
+
+#[test]
 fn what_a_worker_does_can_be_watched() {
     let world = world(3, 20);
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));

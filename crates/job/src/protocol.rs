@@ -74,6 +74,10 @@ pub enum Event {
 /// one that kills its workers, and bury it.
 const RECEIVES_MAX: u32 = 4;
 
+/// Receptions after which a message whose problem does not pass by itself, such as a run of a model that this registry doesn't
+/// have, goes to the dead letters: somebody has to mend that, and then sends it again.
+pub const LASTING_RECEIVES_MAX: u32 = 3;
+
 /// What to do after an event; `jitter` is from 0 to 1.
 #[must_use]
 pub fn next(event: &Event, jitter: f64) -> Action {

@@ -73,6 +73,10 @@ impl Worker<'_> {
             return Event::Refused(problem.sentence.clone());
         }
         (self.note)(&format!("{}: {problem}", held.name()));
+        let is_work = matches!(action, Action::Look | Action::Close | Action::Verify | Action::Reject(_));
+        if is_work && !problem.is_transient && held.message.receive_count >= protocol::LASTING_RECEIVES_MAX {
+            return Event::Refused(problem.sentence.clone());
+        }
         match action {
             // The queue itself lets it come back.
             Action::Leave(_) | Action::Release => Event::Settled,
