@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use clickcast_job::worker::Problem;
+
 /// A command's failure, as the person who typed it sees it.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -39,17 +41,7 @@ impl Failure {
 
     /// From a library's error: its whole chain in one sentence.
     pub(crate) fn new(error: &(dyn std::error::Error + 'static), transient: bool) -> Self {
-        let mut sentence = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            // Some libraries repeat their source; a reader wants each thing once.
-            if !sentence.contains(&text) {
-                sentence.push_str(": ");
-                sentence.push_str(&text);
-            }
-            source = cause.source();
-        }
+        let sentence = Problem::new(error, transient).sentence;
         Self { sentence, exit: if transient { Exit::Transient } else { Exit::Input } }
     }
 

@@ -24,7 +24,7 @@ pub use error::Error;
 pub use input::{row_groups, rows_of, sample};
 pub use pairs::{Coded, PairColumn, PairEncoder, PairGroup, PairWriter, RepeatedColumn};
 pub use scan::{Scan, Step, scan};
-pub use write::{CTR, Place, Precision, PredictionWriter, TableWriter, footer, prediction_metadata};
+pub use write::{CTR, Place, Precision, PredictionWriter, TableWriter, footer, is_written, prediction_metadata};
 
 /// Rows decoded at a time at most: enough to amortize a batch's overhead.
 const BATCH_ROWS_MAX: usize = 32 * 1024;

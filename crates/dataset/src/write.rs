@@ -170,6 +170,18 @@ pub fn prediction_metadata(
     Ok(Some(input::key_values(&input, handle)?.into_iter().collect()))
 }
 
+/// Whether there is a file of predictions whose footer says all of this; one that can't be read says nothing.
+///
+/// # Errors
+/// Where the store fails for a reason that may pass.
+pub fn is_written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, handle: &Handle) -> Result<bool, Error> {
+    match prediction_metadata(store, key, handle) {
+        Ok(Some(found)) => Ok(wanted.iter().all(|(key, value)| found.get(key) == Some(value))),
+        Err(error) if error.is_transient() => Err(error),
+        Ok(None) | Err(_) => Ok(false),
+    }
+}
+
 /// Writes a table as Parquet or CSV, as the ending of its name says.
 pub struct TableWriter {
     name: String,

@@ -3,17 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use clickcast_dataset::{
-    CTR, Input, Place, Precision, PredictionWriter, Scan, Step, footer, prediction_metadata, scan,
-};
+use clickcast_dataset::{CTR, Input, Place, Precision, PredictionWriter, Scan, Step, footer, is_written, scan};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
 use tokio::runtime::Handle;
-
-/// Batches in flight for each thread: one worked on, and some to even out parts of unequal cost. A batch of 32,768 rows and
-/// 40 columns takes up to 10 MiB.
-const BATCHES_PER_THREAD: usize = 6;
 
 /// An input, or some of its row groups, and the file that its predictions go to.
 #[derive(Debug, Clone)]
@@ -150,14 +144,7 @@ impl Scorer<'_> {
     /// # Errors
     /// Where the store can't be read for a reason that may pass.
     pub fn is_done(&self, piece: &Piece) -> Result<bool, clickcast_dataset::Error> {
-        let wanted = self.metadata(piece);
-        match prediction_metadata(self.out, &piece.output, self.handle) {
-            Ok(Some(found)) => Ok(wanted.iter().all(|(key, value)| found.get(key) == Some(value))),
-            Ok(None) => Ok(false),
-            Err(error) if error.is_transient() => Err(error),
-            // What can't be read isn't done: it is written anew.
-            Err(_) => Ok(false),
-        }
+        is_written(self.out, &piece.output, &self.metadata(piece), self.handle)
     }
 
     /// Scores pieces, in order; `go_on` is told how far it is, and says whether to.
@@ -182,7 +169,7 @@ impl Scorer<'_> {
             schema: self.model.schema(),
             need: &need,
             threads: self.threads,
-            batches_max: self.threads * BATCHES_PER_THREAD,
+            batches_max: self.threads * Scan::BATCHES_PER_THREAD,
             handle: self.handle,
         };
         let (mut writer, mut ended, mut scored) = (None, 0, Scored::default());

@@ -70,9 +70,7 @@ fn a_file_conforms() {
 #[test]
 fn sqs_conforms() {
     let Some(moto) = Moto::start() else { return };
-    moto.make_queue("bookings-dead", &[]);
-    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:123456789012:bookings-dead","maxReceiveCount":"9"}"#;
-    moto.make_queue("bookings", &[("RedrivePolicy", policy), ("VisibilityTimeout", "77")]);
+    moto.make_queue("bookings", "77");
     run(async {
         let open = async |uri: &str| Queue::open_with(uri, &moto.variables(), Arc::new(SystemTime::now)).await;
         let queue = open("sqs://bookings").await.unwrap();
@@ -148,9 +146,7 @@ async fn conforms(queue: &Queue) {
 #[test]
 fn dead_letters_of_sqs_are_sent_again() {
     let Some(moto) = Moto::start() else { return };
-    moto.make_queue("q-dead", &[]);
-    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:123456789012:q-dead","maxReceiveCount":"9"}"#;
-    moto.make_queue("q", &[("RedrivePolicy", policy)]);
+    moto.make_queue("q", "30");
     run(async {
         let queue = Queue::open_with("sqs://q", &moto.variables(), Arc::new(SystemTime::now)).await.unwrap();
         let sent: Vec<String> = (0..12).map(|number| number.to_string()).collect();

@@ -8,10 +8,6 @@ use clickcast_storage::Store;
 use super::{Context, storage_failure};
 use crate::failure::Failure;
 
-/// Batches in flight for each thread: one worked on, and some to even out parts of unequal cost. A
-/// batch of 32,768 rows and 40 columns takes up to 10 MiB.
-const BATCHES_PER_THREAD: usize = 6;
-
 /// The files behind a data URI.
 pub(super) struct Data {
     uri: String,
@@ -22,11 +18,8 @@ pub(super) struct Data {
 impl Data {
     pub(super) fn open(context: &Context, uri: &str) -> Result<Self, Failure> {
         let inputs = context.runtime.block_on(clickcast_dataset::discover(uri))?;
-        let rows_total = match clickcast_dataset::rows_of(&inputs, context.runtime.handle()) {
-            Err(error) if error.is_transient() => return Err(error.into()),
-            // Whoever reads the file says what is wrong with it.
-            rows_total => rows_total.unwrap_or_default(),
-        };
+        // Whoever reads the file says what is wrong with it.
+        let rows_total = if_readable(clickcast_dataset::rows_of(&inputs, context.runtime.handle()))?.flatten();
         Ok(Self { uri: uri.to_owned(), inputs, rows_total })
     }
 
@@ -72,7 +65,7 @@ pub(super) fn scan<R: Send>(
         schema,
         need,
         threads: context.threads,
-        batches_max: context.threads * BATCHES_PER_THREAD,
+        batches_max: context.threads * Scan::BATCHES_PER_THREAD,
         handle: context.runtime.handle(),
     };
     clickcast_dataset::scan(scan, map, sink)
@@ -81,6 +74,14 @@ pub(super) fn scan<R: Send>(
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::new(&error, error.is_transient())
+    }
+}
+
+/// What was read; none where it never can be.
+pub(super) fn if_readable<T>(read: Result<T, Error>) -> Result<Option<T>, Failure> {
+    match read {
+        Err(error) if error.is_transient() => Err(error.into()),
+        read => Ok(read.ok()),
     }
 }
 
@@ -96,4 +97,24 @@ pub(super) fn write_object(context: &Context, uri: &str, content: impl Into<Vec<
     let (store, key) = Store::open_parent(uri).map_err(|error| storage_failure(&error))?;
     let put = store.put(&key, content.into().into());
     context.runtime.block_on(put).map_err(|error| storage_failure(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clickcast_dataset::prediction_metadata;
+    use clickcast_storage::Fault;
+
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_read_just_now_is_not_taken_for_what_never_can() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let store = Store::in_memory();
+        runtime.block_on(store.put("a.parquet", "no Parquet".into())).unwrap();
+        let read = |store: &Store| if_readable(prediction_metadata(store, "a.parquet", runtime.handle()));
+        assert_eq!(read(&store).unwrap(), None);
+        let unreachable = store.with_faults(|_, _| Some(Fault::Refused));
+        assert!(read(&unreachable).unwrap_err().is_transient());
+    }
 }

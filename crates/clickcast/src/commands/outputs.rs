@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use clickcast_dataset::{footer, prediction_metadata};
+use clickcast_dataset::{footer, is_written};
 use clickcast_model::Model;
 use clickcast_storage::Store;
 
@@ -24,13 +24,7 @@ pub(super) fn is_done(
     key: &str,
     metadata: &BTreeMap<String, String>,
 ) -> Result<bool, Failure> {
-    match prediction_metadata(out, key, context.runtime.handle()) {
-        Ok(Some(found)) => Ok(metadata.iter().all(|(key, value)| found.get(key) == Some(value))),
-        Ok(None) => Ok(false),
-        Err(error) if error.is_transient() => Err(error.into()),
-        // What can't be read isn't done: it is written anew.
-        Err(_) => Ok(false),
-    }
+    Ok(is_written(out, key, metadata, context.runtime.handle())?)
 }
 
 /// Says how many files are left alone.

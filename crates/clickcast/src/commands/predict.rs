@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use clickcast_dataset::{Place, Precision, row_groups};
+use clickcast_dataset::{Input, Place, Precision, row_groups};
 use clickcast_job::{Piece, Scored, Scorer, Told, carried, ranges};
 use clickcast_registry::{PinnedModel, Rejected, Run, RunName, RunRecord, RunSettings, Runs};
 use clickcast_storage::Store;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::artifacts::Loaded;
-use super::data::Data;
+use super::data::{self, Data};
 use super::{Context, artifacts, outputs, pace, peak_memory_bytes, storage_failure};
 use crate::arguments::{PrecisionArgument, PredictArguments};
 use crate::console;
@@ -110,7 +110,7 @@ fn split_done(
             .iter()
             .map(|input| Piece { input: input.clone(), output: input.output_key(), place: Place::Any })
             .collect(),
-        Some(run) => pieces_of(context, data, run)?,
+        Some(run) => pieces_of(context, &data.inputs, run)?,
     };
     let all = pieces.len();
     let mut todo = Vec::new();
@@ -135,11 +135,11 @@ fn split_done(
 }
 
 /// A run's pieces: large inputs in ranges that follow from their row groups alone.
-fn pieces_of(context: &Context, data: &Data, run: &Run) -> Result<Vec<Piece>, Failure> {
+fn pieces_of(context: &Context, inputs: &[Input], run: &Run) -> Result<Vec<Piece>, Failure> {
     let mut pieces = Vec::new();
-    for input in &data.inputs {
+    for input in inputs {
         // A file that can't be opened is one piece, which then says so.
-        let groups = row_groups(input, context.runtime.handle()).ok().flatten();
+        let groups = data::if_readable(row_groups(input, context.runtime.handle()))?.flatten();
         match groups.and_then(|groups| ranges(&groups)) {
             None => {
                 let output = run.output_key(&input.output_key(), None);

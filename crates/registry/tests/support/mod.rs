@@ -69,7 +69,8 @@ pub fn artifact(weights: &[u8]) -> Artifact {
         payloads: BTreeMap::new(),
         sha256: String::new(),
     };
-    Artifact::new(manifest, [("weights".to_owned(), weights.to_vec())].into())
+    let payloads = ["a.safetensors", "b.txt"].map(|name| (name.to_owned(), weights.to_vec()));
+    Artifact::new(manifest, payloads.into())
 }
 
 pub fn judgement(verdict: Verdict) -> Judgement {

@@ -60,8 +60,16 @@ impl Moto {
         &self.endpoint
     }
 
-    /// Makes a queue.
-    pub fn make_queue(&self, name: &str, attributes: &[(&str, &str)]) {
+    /// Makes a queue, and one for its dead letters.
+    pub fn make_queue(&self, name: &str, visibility_s: &str) {
+        let dead = format!("{name}-dead");
+        let arn = format!("arn:aws:sqs:us-east-1:123456789012:{dead}");
+        let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"9"}}"#);
+        self.create_queue(&dead, &[]);
+        self.create_queue(name, &[("RedrivePolicy", &policy), ("VisibilityTimeout", visibility_s)]);
+    }
+
+    fn create_queue(&self, name: &str, attributes: &[(&str, &str)]) {
         let mut command = Command::new("curl");
         command.args(["-sf", &self.endpoint, "--data-urlencode", "Action=CreateQueue"]);
         command.args(["--data-urlencode", &format!("QueueName={name}")]);

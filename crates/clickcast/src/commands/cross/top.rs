@@ -21,7 +21,7 @@ pub(super) trait Number: Copy + PartialOrd + Default + Send + Sync + Into<f64> +
         out: &mut [Self],
     ) -> Result<(), Error>;
 
-    /// Ranks users with a range of ads; see [`Cross::rank_f32`].
+    /// Ranks users with a range of ads; see [`Cross::rank_f32`]. By the probabilities, where these are not to be had sooner.
     fn rank(
         cross: &Cross<'_>,
         users: &Users,
@@ -29,10 +29,14 @@ pub(super) trait Number: Copy + PartialOrd + Default + Send + Sync + Into<f64> +
         range: Range<usize>,
         scratch: &mut Scratch,
         out: &mut [Self],
-    ) -> Result<(), Error>;
+    ) -> Result<(), Error> {
+        Self::score(cross, users, ads, range, scratch, out)
+    }
 
     /// The probability of a rank.
-    fn probability(cross: &Cross<'_>, rank: Self) -> Self;
+    fn probability(_: &Cross<'_>, rank: Self) -> Self {
+        rank
+    }
 
     /// A probability in this precision.
     fn of(probability: f64) -> Self;
@@ -87,21 +91,6 @@ impl Number for f64 {
         out: &mut [Self],
     ) -> Result<(), Error> {
         cross.score_f64(users, ads, range, scratch, out)
-    }
-
-    fn rank(
-        cross: &Cross<'_>,
-        users: &Users,
-        ads: &Ads,
-        range: Range<usize>,
-        scratch: &mut Scratch,
-        out: &mut [Self],
-    ) -> Result<(), Error> {
-        cross.score_f64(users, ads, range, scratch, out)
-    }
-
-    fn probability(_: &Cross<'_>, rank: Self) -> Self {
-        rank
     }
 
     fn of(probability: f64) -> Self {

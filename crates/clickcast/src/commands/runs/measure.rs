@@ -1,17 +1,18 @@
 //! What a run consists of, and what its files say: read once, in order, in bounded memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, ArrayRef};
 use clickcast_dataset::{CTR, Input, Step, discover, footer, prediction_metadata, row_groups, sample, text_of};
 use clickcast_gate::Scores;
 use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunStatistics};
-use clickcast_record::{Column, Feature, Kind, Need, Numeric, Schema, Side};
+use clickcast_record::{Batch, Column, Feature, Kind, Need, Numeric, Schema, Side};
 use clickcast_registry::{InputRecord, Manifest, OutputRecord, Reference, Run, Runs, Selector};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::super::artifacts::open_registry;
+use super::super::data::if_readable;
 use super::super::{Context, data, storage_failure};
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -24,7 +25,7 @@ pub(super) fn manifest(context: &Context, run: &Run, closed: Timestamp) -> Resul
     let inputs = context.runtime.block_on(discover(&run.record().input))?;
     let mut records = Vec::with_capacity(inputs.len());
     for input in &inputs {
-        let groups = row_groups(input, context.runtime.handle()).unwrap_or_default();
+        let groups = if_readable(row_groups(input, context.runtime.handle()))?.flatten();
         records.push(InputRecord {
             key: input.object.key.clone(),
             etag: input.object.etag.clone(),
@@ -42,12 +43,9 @@ pub(super) fn outputs(context: &Context, run: &Run) -> Result<Vec<OutputRecord>,
     let mut records = Vec::new();
     for object in context.runtime.block_on(run.outputs())? {
         let key = run.key(&format!("ctr/{}", object.key));
-        let found = match prediction_metadata(run.store(), &key, context.runtime.handle()) {
-            Ok(found) => found.unwrap_or_default(),
-            Err(error) if error.is_transient() => return Err(error.into()),
-            // What can't be read tells nothing of itself; the audit will say so.
-            Err(_) => BTreeMap::new(),
-        };
+        // What can't be read tells nothing of itself; the audit will say so.
+        let found = prediction_metadata(run.store(), &key, context.runtime.handle());
+        let found = if_readable(found)?.flatten().unwrap_or_default();
         let text = |key: &str| found.get(key).cloned().unwrap_or_default();
         let range = found.get(footer::ROW_GROUPS).and_then(|range| range.split_once('-'));
         records.push(OutputRecord {
@@ -112,27 +110,30 @@ pub(super) fn statistics(
 ) -> Result<RunStatistics, Failure> {
     let rows = manifest.outputs.iter().map(|output| output.rows).sum();
     let progress = Progress::new("audit", Some(rows), context.quiet);
-    let now = context.runtime.block_on(discover(&run.record().input)).unwrap_or_default();
+    let listed = |uri: &str| if_readable(context.runtime.block_on(discover(uri)));
+    let now = listed(&run.record().input)?.unwrap_or_default();
     let now: BTreeMap<&str, &Input> = now.iter().map(|input| (input.object.key.as_str(), input)).collect();
-    let files = context.runtime.block_on(discover(&run.store().uri(&run.key("ctr")))).unwrap_or_default();
+    let files = listed(&run.store().uri(&run.key("ctr")))?.unwrap_or_default();
     let files: BTreeMap<&str, &Input> = files.iter().map(|file| (file.object.key.as_str(), file)).collect();
+    let known: BTreeSet<&str> = manifest.outputs.iter().map(|output| output.key.as_str()).collect();
+    let mut of_input: BTreeMap<&str, Vec<&OutputRecord>> = BTreeMap::new();
+    for output in &manifest.outputs {
+        of_input.entry(&output.input).or_default().push(output);
+    }
     let mut statistics = RunStatistics {
         artifact: run.record().model.artifact.clone(),
         inputs: Vec::new(),
         outputs: Vec::new(),
         errors: manifest.errors.iter().map(|error| (error.key.clone(), error.reason.clone())).collect(),
-        strangers: files
-            .keys()
-            .filter(|key| manifest.outputs.iter().all(|output| output.key != **key))
-            .map(|key| (*key).to_owned())
-            .collect(),
+        strangers: files.keys().filter(|key| !known.contains(*key)).map(|key| (*key).to_owned()).collect(),
         previous,
         judged,
     };
     for record in &manifest.inputs {
         let input = now.get(record.key.as_str()).copied();
-        let own: Vec<&OutputRecord> = manifest.outputs.iter().filter(|output| output.input == record.key).collect();
-        let groups = input.and_then(|input| row_groups(input, context.runtime.handle()).ok().flatten());
+        let own = of_input.remove(record.key.as_str()).unwrap_or_default();
+        let groups = input.map(|input| if_readable(row_groups(input, context.runtime.handle()))).transpose()?;
+        let groups = groups.flatten().flatten();
         let mut audited = Vec::new();
         for output in &own {
             audited.push(audited_output(context, run, output, files.get(output.key.as_str()).copied(), &progress)?);
@@ -155,11 +156,10 @@ pub(super) fn statistics(
             rows,
         });
     }
-    for output in &manifest.outputs {
-        if manifest.inputs.iter().all(|input| input.key != output.input) {
-            let file = files.get(output.key.as_str()).copied();
-            statistics.outputs.push(audited_output(context, run, output, file, &progress)?.output);
-        }
+    // Outputs of what is no input.
+    for output in of_input.into_values().flatten() {
+        let file = files.get(output.key.as_str()).copied();
+        statistics.outputs.push(audited_output(context, run, output, file, &progress)?.output);
     }
     Ok(statistics)
 }
@@ -222,30 +222,19 @@ fn read_rows(
     let head = sample(file, context.runtime.handle(), 0)?;
     let names = head.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
     let columns: Vec<String> = names.into_iter().filter(|name| name != CTR).collect();
-    let schema = one_feature(CTR, Kind::Numeric)?;
-    let need = Need { carried: columns.clone(), ..Need::default() };
     let mut hash = Sha256::new();
-    let own = std::slice::from_ref(file);
-    data::scan(
-        context,
-        own,
-        &schema,
-        &need,
-        |batch| batch,
-        |step| {
-            let Step::Rows(batch) = step else { return Ok(()) };
-            match batch.features.first() {
-                Some(Column::Numeric(values)) => {
-                    (0..batch.rows).for_each(|row| output.scores.add(Numeric::get(values, row)));
-                }
-                _ => return Err(Failure::input(format!("`{}` has no numbers in `{CTR}`", file.name()))),
+    each_batch(context, file, (CTR, Kind::Numeric), &columns, |batch| {
+        match batch.features.first() {
+            Some(Column::Numeric(values)) => {
+                (0..batch.rows).for_each(|row| output.scores.add(Numeric::get(values, row)));
             }
-            hash_rows(&mut hash, &batch.carried, 0..batch.rows)?;
-            output.rows_read += batch.rows as u64;
-            progress.add(batch.rows as u64);
-            Ok(())
-        },
-    )?;
+            _ => return Err(Failure::input(format!("`{}` has no numbers in `{CTR}`", file.name()))),
+        }
+        hash_rows(&mut hash, &batch.carried, 0..batch.rows)?;
+        output.rows_read += batch.rows as u64;
+        progress.add(batch.rows as u64);
+        Ok(())
+    })?;
     let ids = (!columns.is_empty()).then(|| format!("{:x?}", hash.finalize()));
     Ok((columns, ids))
 }
@@ -269,29 +258,18 @@ fn compare_ids(
             None => (0, u64::MAX, Sha256::new()),
         })
         .collect();
-    let schema = one_feature(&columns[0], Kind::Categorical)?;
-    let need = Need { carried: columns.clone(), ..Need::default() };
     let mut rows = 0;
-    let own = std::slice::from_ref(input);
-    data::scan(
-        context,
-        own,
-        &schema,
-        &need,
-        |batch| batch,
-        |step| {
-            let Step::Rows(batch) = step else { return Ok(()) };
-            let end = rows + batch.rows as u64;
-            for (first, last, hash) in &mut ranges {
-                let (from, to) = ((*first).max(rows), (*last).min(end));
-                if from < to {
-                    hash_rows(hash, &batch.carried, (from - rows) as usize..(to - rows) as usize)?;
-                }
+    each_batch(context, input, (&columns[0], Kind::Categorical), &columns, |batch| {
+        let end = rows + batch.rows as u64;
+        for (first, last, hash) in &mut ranges {
+            let (from, to) = ((*first).max(rows), (*last).min(end));
+            if from < to {
+                hash_rows(hash, &batch.carried, (from - rows) as usize..(to - rows) as usize)?;
             }
-            rows = end;
-            Ok(())
-        },
-    )?;
+        }
+        rows = end;
+        Ok(())
+    })?;
     for (read, (_, _, hash)) in outputs.iter_mut().zip(ranges) {
         let expected = format!("{:x?}", hash.finalize());
         read.output.ids_agree = Some(read.ids.as_ref() == Some(&expected) && read.columns == columns);
@@ -317,8 +295,22 @@ fn hash_rows(hash: &mut Sha256, columns: &[(String, ArrayRef)], rows: std::ops::
     Ok(())
 }
 
-fn one_feature(name: &str, kind: Kind) -> Result<Schema, Failure> {
-    Schema::new(vec![Feature::new(name, kind, Side::Context)]).map_err(Failure::input)
+/// Reads one column of a file as a feature, and others as they are, batch by batch.
+fn each_batch(
+    context: &Context,
+    file: &Input,
+    (name, kind): (&str, Kind),
+    columns: &[String],
+    mut each: impl FnMut(&Batch) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let feature = Feature::new(name, kind, Side::Context);
+    let schema = Schema::new(vec![feature]).map_err(Failure::input)?;
+    let need = Need { carried: columns.to_vec(), ..Need::default() };
+    let whole = |batch: Batch| batch;
+    data::scan(context, std::slice::from_ref(file), &schema, &need, whole, |step| match step {
+        Step::Rows(batch) => each(&batch),
+        Step::Begin(_) | Step::End(_) => Ok(()),
+    })
 }
 
 /// The scores of the run that readers see now; none where there is none, or it is this one.
