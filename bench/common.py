@@ -50,7 +50,7 @@ def main(description, commands, *options):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("command", choices=[command.__name__ for command in commands])
     for option in options:
-        parser.add_argument(f"--{option.lower()}", type=int if option.isupper() else str)
+        parser.add_argument(f"--{option.lower().replace('_', '-')}", type=int if option.isupper() else str)
     a = parser.parse_args()
     command = next(command for command in commands if command.__name__ == a.command)
     with contextlib.redirect_stdout(sys.stderr):  # Some libraries are talkative.

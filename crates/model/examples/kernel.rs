@@ -2,9 +2,11 @@
 //! scores come out.
 //!
 //! ```text
-//! kernel FOLDER ROWS      # FOLDER as `bench/trees.py make` writes it
+//! kernel FOLDER ROWS                 # FOLDER as `bench/trees.py make` writes it
+//! kernel FOLDER ROWS CALL_ROWS       # calls of so many rows: the candidates for one user
 //! ```
 //!
+//! Of a call's candidates the first two thirds of the columns are the user's, whose values the first row has.
 //! Numeric columns are given as `f32` values, so that binning is part of the work; categorical ones as codes into a
 //! dictionary, as Parquet holds them.
 
@@ -43,6 +45,18 @@ impl Values {
         Self::Coded { codes, values }
     }
 
+    /// The value of this row for all rows.
+    fn constant(&self, row: usize) -> TreeColumn<'_> {
+        TreeColumn::Constant(self.value(row))
+    }
+
+    fn value(&self, row: usize) -> f64 {
+        match self {
+            Self::Numbers(values) => f64::from(values[row]),
+            Self::Coded { codes, values } => values[codes[row] as usize],
+        }
+    }
+
     fn from(&self, row: usize) -> TreeColumn<'_> {
         match self {
             Self::Numbers(values) => TreeColumn::F32(&values[row..]),
@@ -52,13 +66,14 @@ impl Values {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(folder), Some(rows)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: kernel FOLDER ROWS".into());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (folder, rows, call_rows) = match arguments.as_slice() {
+        [folder, rows] => (Path::new(folder), rows.parse::<usize>()?, None),
+        [folder, rows, call_rows] => (Path::new(folder), rows.parse()?, Some(call_rows.parse::<usize>()?)),
+        _ => return Err("usage: kernel FOLDER ROWS [CALL_ROWS]".into()),
     };
-    let (folder, rows) = (Path::new(&folder), rows.parse::<usize>()?);
     let ensemble = Ensemble::parse(&std::fs::read(folder.join("model.txt"))?)?;
-    let expected: Vec<f64> = numbers(&folder.join("raw"), f64::from_le_bytes)?;
+    let mut expected: Vec<f64> = numbers(&folder.join("raw"), f64::from_le_bytes)?;
     let all: Vec<f32> = numbers(&folder.join("rows"), f32::from_le_bytes)?;
     let columns: Vec<Values> = ensemble
         .features()
@@ -66,13 +81,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         .zip(all.chunks(expected.len()))
         .map(|(feature, column)| Values::new(&column[..rows], feature.kind))
         .collect();
+    let batch_rows = call_rows.unwrap_or(BATCH_ROWS);
+    let of_user = if call_rows.is_some() { columns.len() * 2 / 3 } else { 0 };
+    if call_rows.is_some() {
+        // Rows that LightGBM hasn't scored: the model's plain form says what they are worth.
+        let row = |row: usize| {
+            let user = row / batch_rows * batch_rows;
+            let place = |(index, column): (usize, &Values)| column.value(if index < of_user { user } else { row });
+            ensemble.raw_score(&columns.iter().enumerate().map(place).collect::<Vec<_>>())
+        };
+        expected = (0..rows).map(row).collect();
+    }
 
     let plan = Plan::new(&ensemble);
     let (mut scratch, mut out) = (Scratch::default(), vec![0.0; rows]);
+    let mut call = Vec::new();
     let mut pass = |out: &mut [f64]| {
-        out.chunks_mut(BATCH_ROWS).enumerate().try_for_each(|(batch, out)| {
-            let columns: Vec<TreeColumn<'_>> = columns.iter().map(|column| column.from(batch * BATCH_ROWS)).collect();
-            plan.score(&columns, out.len(), &mut scratch, out)
+        out.chunks_mut(batch_rows).enumerate().try_for_each(|(batch, out)| {
+            let row = batch * batch_rows;
+            call.clear();
+            call.extend(columns[..of_user].iter().map(|column| column.constant(row)));
+            call.extend(columns[of_user..].iter().map(|column| column.from(row)));
+            plan.score(&call, out.len(), &mut scratch, out)
         })
     };
     pass(&mut out)?;

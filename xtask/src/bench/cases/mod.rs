@@ -4,6 +4,7 @@ mod bulk;
 mod files;
 mod learning;
 mod memory;
+mod online;
 mod pairs;
 mod synthesis;
 mod trees;
@@ -24,6 +25,7 @@ pub(crate) struct Case {
 /// Every case, in the order of the page. A new one is a module and a line here.
 pub(crate) const ALL: &[Case] = &[
     Case { name: "trees", title: "Trees in memory", measure: trees::measure },
+    Case { name: "online", title: "Trees a few rows at a time", measure: online::measure },
     Case { name: "files", title: "Trees from file to file", measure: files::measure },
     Case { name: "bulk", title: "A hundred million rows", measure: bulk::measure },
     Case { name: "pairs", title: "Users by ads", measure: pairs::measure },

@@ -8,13 +8,13 @@ use super::super::results::{Claim, Comparison, Table};
 use super::super::tools::{Tools, our_kernel, peer};
 
 const SCRIPT: &str = "bench/trees.py";
-const SCORE: &str = "bench/score.py";
+pub(crate) const SCORE: &str = "bench/score.py";
 /// Rows that are made; quick mode scores the first of them.
 const ROWS: u64 = 100_000;
 const ROWS_QUICK: u64 = 20_000;
 
-const OURS: &str = "clickcast";
-const LIGHTGBM: &str = "LightGBM";
+pub(crate) const OURS: &str = "clickcast";
+pub(crate) const LIGHTGBM: &str = "LightGBM";
 
 /// A model of LightGBM's.
 #[derive(Clone, Copy)]
