@@ -49,11 +49,14 @@ pub(crate) struct Selection {
 pub(crate) struct Parted {
     /// To learn from.
     pub(crate) learn: Block,
-    /// To measure on.
-    pub(crate) held: Block,
-    /// Those of the held-out rows that would be learned from.
-    pub(crate) held_learn: Block,
+    /// To measure on, in pieces.
+    pub(crate) held: Vec<Block>,
+    /// Of each piece those that would be learned from.
+    pub(crate) held_learn: Vec<Block>,
 }
+
+/// Rows of a piece of those held out.
+pub(crate) const PIECE_ROWS: usize = 1024;
 
 impl Selection {
     /// Encodes and parts a batch whose first row is the data's `first_row`-th.
@@ -66,24 +69,24 @@ impl Selection {
             labels: labels.iter().map(|&label| f32::from(u8::from(label))).collect(),
             weights: batch.weights.clone(),
         };
-        let (mut learn, mut held, mut held_learn) = (Vec::new(), Vec::new(), Vec::new());
-        for (row, &label) in labels.iter().enumerate() {
-            let number = first_row + row as u64;
-            let time = batch.times.as_ref().map(|times| times[row]);
-            let kept = label || self.negatives >= 1.0 || uniform(self.seed ^ 0x5A3B, number) < self.negatives;
-            if self.split.holds_out(self.fold, self.seed, number, time) {
-                held.push(row);
-                if kept {
-                    held_learn.push(row);
-                }
-            } else if kept {
-                learn.push(row);
-            }
-        }
+        let kept = |row: usize| {
+            labels[row] || self.negatives >= 1.0 || uniform(self.seed ^ 0x5A3B, first_row + row as u64) < self.negatives
+        };
+        let held_out = |row: &usize| {
+            let time = batch.times.as_ref().map(|times| times[*row]);
+            self.split.holds_out(self.fold, self.seed, first_row + *row as u64, time)
+        };
+        let (held, mut learn): (Vec<usize>, Vec<usize>) = (0..batch.rows).partition(held_out);
+        learn.retain(|&row| kept(row));
         if learn.len() == batch.rows {
             return Ok(Parted { learn: all, ..Parted::default() });
         }
-        Ok(Parted { learn: all.select(&learn), held: all.select(&held), held_learn: all.select(&held_learn) })
+        let of_piece = |piece: &[usize]| {
+            let learned: Vec<usize> = piece.iter().copied().filter(|&row| kept(row)).collect();
+            (all.select(piece), all.select(&learned))
+        };
+        let (held, held_learn) = held.chunks(PIECE_ROWS).map(of_piece).unzip();
+        Ok(Parted { learn: all.select(&learn), held, held_learn })
     }
 }
 

@@ -19,9 +19,21 @@ const NEWTON_STEPS: usize = 50;
 /// 0.25. Steeper ones are the noise of close steps, and the f32 sums by which pairs are scored bear up to 0.5.
 const STEEPNESS_MAX: f64 = 0.45;
 
+/// What becomes of the ratio of clicks to predictions over all rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// It is corrected like all else.
+    Fitted,
+    /// It is left as the model has it: the rows are a day that may be unlike the next.
+    Ignored,
+}
+
 /// Fits no, Platt's or isotonic calibration, whichever has the least cross-fitted log loss; with a
 /// sentence on the choice.
-pub(crate) fn fit(rows: &[Row]) -> (Calibration, String) {
+pub(crate) fn fit(rows: &[Row], level: Level) -> (Calibration, String) {
+    let shift = if level == Level::Ignored { level_shift(rows) } else { 0.0 };
+    let rows: Vec<Row> = rows.iter().map(|&(log_odds, label, weight)| (log_odds + shift, label, weight)).collect();
+    let rows = &rows[..];
     let positives = rows.iter().filter(|row| row.1).count();
     if positives < POSITIVES_MIN || rows.len() - positives < POSITIVES_MIN {
         return (Calibration::Identity, format!("calibration: none, for want of clicks held out ({positives})"));
@@ -38,6 +50,25 @@ pub(crate) fn fit(rows: &[Row]) -> (Calibration, String) {
     }
     let sentence = format!("calibration: {} (held-out log loss {:.5}, uncalibrated {none:.5})", best.2, best.0);
     (best.1, sentence)
+}
+
+/// What, added to the log-odds, makes as many clicks predicted as there were.
+pub(crate) fn level_shift(rows: &[Row]) -> f64 {
+    let mut shift = 0.0;
+    for _ in 0..NEWTON_STEPS {
+        let (mut error, mut curvature) = (0.0, 1e-9);
+        for &(log_odds, label, weight) in rows {
+            let p = logistic(log_odds + shift);
+            error += weight * (p - f64::from(u8::from(label)));
+            curvature += weight * p * (1.0 - p);
+        }
+        let step = (error / curvature).clamp(-1.0, 1.0);
+        shift -= step;
+        if step.abs() < 1e-10 {
+            break;
+        }
+    }
+    shift
 }
 
 /// The mean log loss of each part under a fit on the others.
@@ -154,12 +185,25 @@ mod tests {
             ("too bold", "Platt", |z| logistic(0.5 * z - 1.0)),
             ("a ramp between two plains", "isotonic", |z| 0.1 + 0.4 * (z + 1.5).clamp(0.0, 1.0)),
         ] {
-            let (calibration, sentence) = fit(&rows(40_000, truth));
+            let (calibration, sentence) = fit(&rows(40_000, truth), Level::Fitted);
             assert!(sentence.contains(chosen), "{name}: {sentence}");
             let error: f64 =
                 (-40..20).map(|z| f64::from(z) / 10.0).map(|z| (calibration.probability(z) - truth(z)).abs()).sum();
             assert!(error / 60.0 < 0.03, "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn a_level_that_is_ignored_stays_as_the_model_has_it() {
+        // Clicked twice as often as predicted, all over: nothing to calibrate but the level.
+        let found = rows(40_000, |z| logistic(z + 0.7));
+        let (calibration, _) = fit(&found, Level::Ignored);
+        assert_eq!(calibration, Calibration::Identity);
+        assert_ne!(fit(&found, Level::Fitted).0, Calibration::Identity);
+        // Too bold, beside it: only that is corrected.
+        let (calibration, sentence) = fit(&rows(40_000, |z| logistic(0.5 * z + 0.7)), Level::Ignored);
+        let Calibration::Platt { slope, .. } = calibration else { panic!("{sentence}") };
+        assert!((slope - 0.5).abs() < 0.03, "{slope}");
     }
 
     #[test]
@@ -180,7 +224,7 @@ mod tests {
 
     #[test]
     fn few_clicks_are_not_calibrated() {
-        let (calibration, _) = fit(&rows(200, |_| 0.1));
+        let (calibration, _) = fit(&rows(200, |_| 0.1), Level::Fitted);
         assert_eq!(calibration, Calibration::Identity);
     }
 }

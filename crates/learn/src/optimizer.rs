@@ -79,6 +79,7 @@ pub(crate) struct Optimizer {
     rates: Rates,
     /// Added to log-odds when scoring, not when learning: the correction for sampled negatives.
     shift: f32,
+    offset: f32,
     regions: Vec<RwLock<Region>>,
     /// Each field's region.
     region_of: Vec<usize>,
@@ -155,29 +156,40 @@ impl Optimizer {
         });
         let regions = regions.collect();
         let intercept = RwLock::new(Intercept { weight: intercept, square: 1.0 });
-        Self { shape, rates, shift, regions, region_of, intercept, pace: Mutex::default() }
+        Self { shape, rates, shift, offset: 0.0, regions, region_of, intercept, pace: Mutex::default() }
+    }
+
+    /// From now on rows are learned as if the model's log-odds were higher by so much: what they differ by is no news.
+    pub(crate) fn set_offset(&mut self, offset: f32) {
+        self.offset = offset;
     }
 
     /// Learns every row once, in order.
     pub(crate) fn learn(&self, block: &Block) -> Loss {
-        self.pass(block, true)
+        self.learn_rows(block, 0..block.encoded.rows)
+    }
+
+    /// Learns some rows of a block once, in order.
+    pub(crate) fn learn_rows(&self, block: &Block, rows: std::ops::Range<usize>) -> Loss {
+        self.pass(block, rows, true)
     }
 
     /// Scores every row.
     pub(crate) fn score(&self, block: &Block) -> Loss {
-        self.pass(block, false)
+        self.pass(block, 0..block.encoded.rows, false)
     }
 
-    fn pass(&self, block: &Block, learns: bool) -> Loss {
+    fn pass(&self, block: &Block, rows: std::ops::Range<usize>, learns: bool) -> Loss {
         let (start, threads) = (Instant::now(), lock(&self.pace).threads(self.regions.len()));
-        let loss = self.pass_with(block, learns, threads);
+        let count = rows.len();
+        let loss = self.pass_with(block, rows, learns, threads);
         if learns {
-            lock(&self.pace).add(threads, block.encoded.rows, start.elapsed());
+            lock(&self.pace).add(threads, count, start.elapsed());
         }
         loss
     }
 
-    fn pass_with(&self, block: &Block, learns: bool, threads: usize) -> Loss {
+    fn pass_with(&self, block: &Block, rows: std::ops::Range<usize>, learns: bool, threads: usize) -> Loss {
         let barrier = Barrier::new(threads);
         let chunks: Vec<RwLock<Chunk>> = (0..threads).map(|_| RwLock::default()).collect();
         let total = RwLock::new(Loss::default());
@@ -189,8 +201,8 @@ impl Optimizer {
                 Family::Ffm => ROWS_FFM,
             };
             let mut scratch = Vec::new();
-            for first in (0..block.encoded.rows).step_by(rows_together) {
-                let count = rows_together.min(block.encoded.rows - first);
+            for first in rows.clone().step_by(rows_together) {
+                let count = rows_together.min(rows.end - first);
                 {
                     let mut chunk = write(&chunks[thread]);
                     chunk.rows = first + thread * count / threads..first + (thread + 1) * count / threads;
@@ -227,7 +239,7 @@ impl Optimizer {
     /// The first step: the chunk's rows' losses, gradients and directions.
     fn find_errors(&self, block: &Block, chunk: &mut Chunk, learns: bool) {
         let regions: Vec<_> = self.regions.iter().map(read).collect();
-        let shift = if learns { 0.0 } else { self.shift };
+        let shift = if learns { self.offset } else { self.shift };
         let intercept = read(&self.intercept).weight + shift;
         let rows = chunk.rows.clone();
         chunk.gradients.clear();

@@ -1,6 +1,7 @@
 //! From labelled batches to a calibrated model.
 
 use std::iter;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use clickcast_model::artifact::Training;
@@ -12,12 +13,13 @@ use clickcast_model::profile::{self, Collector};
 use clickcast_record::{Batch, Schema};
 
 use crate::Error;
-use crate::blocks::{Selection, Split};
-use crate::calibrate::{self, Row};
+use crate::blocks::{PIECE_ROWS, Selection, Split};
+use crate::calibrate::{self, Level, Row, level_shift};
 use crate::choose::{Measured, choose};
 use crate::fit::{Candidate, coordinates, default_candidate, until_it_stops_improving};
 use crate::optimizer::{Block, Loss, Optimizer};
 use crate::profile::Profile;
+use crate::random::hash;
 
 /// Up to so many rows settings are searched for; above, one fit takes longer than they are worth. An FFM's fit takes
 /// about ten times as long as the others': for 100,000 rows the search took 14 s of one core.
@@ -36,6 +38,10 @@ const KEPT_BYTES_MAX: u64 = 512 << 20;
 /// Weights and their sums of squares together at most; the best pass is kept beside them, so twice this.
 const WEIGHTS_BYTES_MAX: usize = 256 << 20;
 const EPOCHS_MAX: usize = 20;
+/// Steps in which the rows held out are learned at last: each measures them by a copy of the weights.
+const STEPS_LAST: usize = 12;
+/// Rows that stay together where rows are learned in random order: enough for threads to be worth their start.
+const TOGETHER_ROWS: usize = 4096;
 
 /// Labelled rows that can be gone through again and again, in one order.
 pub trait Source<E> {
@@ -94,11 +100,17 @@ pub struct Trained {
 struct Rows {
     /// To learn from; none where they don't fit in memory.
     kept: Option<Vec<Block>>,
-    /// To measure on.
-    held: Vec<Block>,
-    /// Those of them to learn from in the end.
-    held_learn: Vec<Block>,
+    held: Held,
     data_hash: u64,
+}
+
+/// Rows held out.
+#[derive(Default)]
+struct Held {
+    /// To measure on.
+    measure: Vec<Block>,
+    /// Of each of those blocks the rows to learn from in the end; empty where they are never learned.
+    learn: Vec<Block>,
 }
 
 impl Rows {
@@ -108,7 +120,7 @@ impl Rows {
             // They are in memory twice meanwhile.
             Some(blocks) if blocks.iter().map(Block::bytes).sum::<u64>() <= KEPT_BYTES_MAX / 2 => {
                 *blocks = vec![Block::shuffled(blocks, seed)];
-                self.held_learn = vec![Block::shuffled(&self.held_learn, seed)];
+                self.held = std::mem::take(&mut self.held).shuffled(seed);
                 "the rows are sorted by their label: learned in random order"
             }
             _ => "the rows are sorted by their label, which learns badly: shuffle the files",
@@ -116,10 +128,29 @@ impl Rows {
     }
 }
 
+impl Held {
+    /// Takes in what a selection held out of a batch.
+    fn add(&mut self, measure: Vec<Block>, learn: Vec<Block>) {
+        self.measure.extend(measure);
+        self.learn.extend(learn);
+    }
+
+    /// The rows in random order, measured and learned as one block.
+    fn shuffled(self, seed: u64) -> Self {
+        if self.learn.is_empty() {
+            return self;
+        }
+        Self { measure: vec![Block::shuffled(&self.measure, seed)], learn: vec![Block::shuffled(&self.learn, seed)] }
+    }
+}
+
 /// The result of one fit, on rows of its own.
 struct Fit {
     epochs: usize,
+    /// The rows held out, by the model that has none of them.
     held: Vec<Row>,
+    /// The same as they were learned in the end; see [`Trainer::learn_progressively`].
+    progressive: Vec<Row>,
 }
 
 /// Learns a model.
@@ -221,7 +252,7 @@ impl Trainer<'_> {
         }
         let (best, fits, loss) = (candidates[best], &tried[best], measured[best].loss());
         let of_folds = fits.iter().zip(&trials).filter(|(_, (split, _))| !matches!(split, Split::Tail(_)));
-        let rows: Vec<Row> = of_folds.flat_map(|(fit, _)| fit.held.iter().copied()).collect();
+        let rows: Vec<Row> = of_folds.flat_map(|(fit, _)| fit.progressive.iter().copied()).collect();
         let mut notes = vec![format!(
             "few rows: tried {} settings, took {} with held-out log loss {:.5}",
             candidates.len(),
@@ -255,23 +286,23 @@ impl Trainer<'_> {
         let mut rows = self.encode_once(source, read, &encoder, &selection)?;
         for (batch, first_row) in with_first_rows(self.valid) {
             let all = Selection { split: Split::None, negatives: 1.0, ..selection };
-            rows.held.push(all.part(&encoder, batch, first_row)?.learn);
+            rows.held.measure.push(all.part(&encoder, batch, first_row)?.learn);
         }
-        rows.held.retain(|block| block.encoded.rows > 0);
         let order_note = self.profile.is_sorted_by_label().then(|| rows.shuffle(self.settings.seed));
-        let Rows { kept, held, held_learn, data_hash } = rows;
+        let Rows { kept, held, data_hash } = rows;
         let mut optimizer = self.optimizer(&encoder, &candidate, self.settings.threads);
         let mut number = 0;
-        let history = until_it_stops_improving(&mut optimizer, &held, EPOCHS_MAX, |optimizer, go_on| {
+        let history = until_it_stops_improving(&mut optimizer, &held.measure, EPOCHS_MAX, |optimizer, go_on| {
             number += 1;
             source.begin(Phase::Learn(number));
             let mut loss = Loss::default();
             match &kept {
                 Some(blocks) => {
-                    for (index, block) in blocks.iter().enumerate() {
-                        loss.add(optimizer.learn(block));
+                    let pieces = in_random_order(blocks, self.settings.seed, number);
+                    for (index, (block, rows)) in pieces.iter().enumerate() {
+                        loss.add(optimizer.learn_rows(block, rows.clone()));
                         // A look at the held-out rows costs a tenth of a pass; one, at a quarter.
-                        if index == blocks.len() / 4 && !go_on() {
+                        if index == pieces.len() / 4 && !go_on() {
                             break;
                         }
                     }
@@ -288,10 +319,7 @@ impl Trainer<'_> {
             }
             Ok::<_, E>(loss)
         })?;
-        let rows = held_rows(&self.factors(&optimizer, &encoder)?, &held);
-        for block in &held_learn {
-            optimizer.learn(block);
-        }
+        let rows = self.learn_progressively(&mut optimizer, &encoder, &held)?;
         let held_out = history.last().map_or(f64::NAN, |epoch| epoch.held_out);
         let mut notes = vec![format!(
             "many rows: took {}; {} passes, held-out log loss {held_out:.5}",
@@ -310,11 +338,12 @@ impl Trainer<'_> {
         encoder: &Encoder,
         selection: &Selection,
     ) -> Result<Rows, E> {
-        let mut rows = Rows { kept: Some(Vec::new()), held: Vec::new(), held_learn: Vec::new(), data_hash: 0 };
+        let mut rows = Rows { kept: Some(Vec::new()), held: Held::default(), data_hash: 0 };
         let (mut first_row, mut bytes) = (0, 0);
         let mut encode = |batch: Batch| -> Result<(), E> {
             let parted = selection.part(encoder, &batch, first_row)?;
-            for block in [&parted.learn, &parted.held_learn] {
+            for (piece, block) in iter::once(&parted.learn).chain(&parted.held_learn).enumerate() {
+                let first_row = first_row + (piece * PIECE_ROWS) as u64;
                 rows.data_hash = rows.data_hash.wrapping_add(block.data_hash(first_row));
             }
             first_row += batch.rows as u64;
@@ -323,8 +352,7 @@ impl Trainer<'_> {
                 Some(kept) if bytes <= KEPT_BYTES_MAX => kept.push(parted.learn),
                 _ => rows.kept = None,
             }
-            rows.held.push(parted.held);
-            rows.held_learn.push(parted.held_learn);
+            rows.held.add(parted.held, parted.held_learn);
             Ok(())
         };
         match read {
@@ -380,16 +408,54 @@ impl Trainer<'_> {
         let (learn, mut held, _) = self.encode_all(&selection, &encoder, batches)?;
         for (batch, first_row) in with_first_rows(self.valid) {
             let all = Selection { split: Split::None, negatives: 1.0, ..selection };
-            held.push(all.part(&encoder, batch, first_row)?.learn);
+            held.measure.push(all.part(&encoder, batch, first_row)?.learn);
         }
         let mut optimizer = self.optimizer(&encoder, candidate, 1);
-        let history = until_it_stops_improving(&mut optimizer, &held, EPOCHS_MAX, |optimizer, _| {
+        let history = until_it_stops_improving(&mut optimizer, &held.measure, EPOCHS_MAX, |optimizer, _| {
             let mut loss = Loss::default();
             learn.iter().for_each(|block| loss.add(optimizer.learn(block)));
             Ok::<_, Error>(loss)
         })?;
-        let held = held_rows(&self.factors(&optimizer, &encoder)?, &held);
-        Ok(Fit { epochs: history.len(), held })
+        let rows = held_rows(&self.factors(&optimizer, &encoder)?, &held.measure);
+        let progressive = self.learn_progressively(&mut optimizer, &encoder, &held)?;
+        Ok(Fit { epochs: history.len(), held: rows, progressive })
+    }
+
+    /// Learns the rows held out at last, in steps; answers with what the model said of each before it learned it.
+    ///
+    /// A calibration must not correct what these rows have taught the model: what the newest day has of its own would be
+    /// corrected twice. And a day's level may be its own or the first of more to come: half of it is learned.
+    ///
+    /// # Source
+    /// Blum, Kalai and Langford, "Beating the hold-out", COLT 1999: progressive validation.
+    fn learn_progressively(
+        &self,
+        optimizer: &mut Optimizer,
+        encoder: &Encoder,
+        held: &Held,
+    ) -> Result<Vec<Row>, Error> {
+        if held.learn.is_empty() {
+            return Ok(held_rows(&self.factors(optimizer, encoder)?, &held.measure));
+        }
+        if self.level() == Level::Ignored {
+            let rows = held_rows(&self.factors(optimizer, encoder)?, &held.measure);
+            optimizer.set_offset(0.5 * level_shift(&rows) as f32);
+        }
+        let step = held.measure.len().div_ceil(STEPS_LAST);
+        let mut rows = Vec::new();
+        for (measure, learn) in held.measure.chunks(step).zip(held.learn.chunks(step)) {
+            rows.extend(held_rows(&self.factors(optimizer, encoder)?, measure));
+            for block in learn {
+                optimizer.learn(block);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether a calibration is fitted to the level of the rows held out. A day's level is its own; rows held out evenly, or
+    /// given, have the level of what is to come.
+    fn level(&self) -> Level {
+        if matches!(self.split(HELD_SHARE), Split::Time { .. }) { Level::Ignored } else { Level::Fitted }
     }
 
     /// What each candidate is tried on where rows are few: parts of the rows, each held out once.
@@ -407,23 +473,23 @@ impl Trainer<'_> {
         }
     }
 
-    /// Blocks to learn from, blocks held out, and the data's hash.
+    /// Blocks to learn from, rows held out, and the data's hash.
     fn encode_all(
         &self,
         selection: &Selection,
         encoder: &Encoder,
         batches: &[Batch],
-    ) -> Result<(Vec<Block>, Vec<Block>, u64), Error> {
-        let (mut learn, mut held, mut data_hash) = (Vec::new(), Vec::new(), 0u64);
+    ) -> Result<(Vec<Block>, Held, u64), Error> {
+        let (mut learn, mut held, mut data_hash) = (Vec::new(), Held::default(), 0u64);
         for (batch, first_row) in with_first_rows(batches) {
             let parted = selection.part(encoder, batch, first_row)?;
             data_hash = data_hash.wrapping_add(parted.learn.data_hash(first_row));
             learn.push(parted.learn);
-            held.push(parted.held);
+            held.add(parted.held, parted.held_learn);
         }
-        held.retain(|block| block.encoded.rows > 0);
         if self.profile.is_sorted_by_label() {
             learn = vec![Block::shuffled(&learn, selection.seed)];
+            held = held.shuffled(selection.seed);
         }
         Ok((learn, held, data_hash))
     }
@@ -477,7 +543,7 @@ impl Trainer<'_> {
         mut notes: Vec<String>,
     ) -> Result<Trained, Error> {
         let factors = self.factors(optimizer, &encoder)?;
-        let (calibration, note) = calibrate::fit(held);
+        let (calibration, note) = calibrate::fit(held, self.level());
         notes.push(note);
         let mut measured = Accumulator::new(held.len());
         for &(log_odds, label, weight) in held {
@@ -493,6 +559,18 @@ impl Trainer<'_> {
         };
         Ok(Trained { encoder, factors, calibration, training, profile: self.described.clone() })
     }
+}
+
+/// Pieces of blocks for one pass: in the order of time the last day would leave its own level in every weight.
+fn in_random_order(blocks: &[Block], seed: u64, pass: usize) -> Vec<(&Block, Range<usize>)> {
+    let of_block = |block: &Block| {
+        let rows = block.encoded.rows;
+        (0..rows).step_by(TOGETHER_ROWS).map(move |first| first..rows.min(first + TOGETHER_ROWS))
+    };
+    let mut pieces: Vec<_> =
+        blocks.iter().flat_map(|block| of_block(block).map(move |rows| (block, rows))).enumerate().collect();
+    pieces.sort_by_key(|(index, _)| hash(hash(seed, pass as u64), *index as u64));
+    pieces.into_iter().map(|(_, piece)| piece).collect()
 }
 
 /// Batches with their first rows' places in the whole data.

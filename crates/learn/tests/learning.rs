@@ -250,6 +250,24 @@ fn learning_stops_by_the_newest_rows_where_there_are_times() {
 }
 
 #[test]
+fn a_last_day_with_a_level_of_its_own_does_not_become_the_level_of_the_next() {
+    fn clicked_twice_as_often_at_last(row: u64, user: u64, ad: u64, hour: f64) -> f64 {
+        let last = [18_000..20_000, 298_000..320_000].iter().any(|days| days.contains(&row));
+        additive(row, user, ad, hour) - 1.5 + if last { 0.8 } else { 0.0 }
+    }
+    for (rows, what) in [(0..20_000, "few"), (100_000..320_000, "many")] {
+        let last = (rows.end - rows.start) / 10;
+        let mut world = World::new(rows, clicked_twice_as_often_at_last);
+        world.time = Some(|row| row as i64);
+        let trained = learn(&mut world, &settings(Family::Lr)).unwrap();
+        let found = World::new(500_000..520_000, clicked_twice_as_often_at_last).evaluate(&trained);
+        let ratio = found.calibration.unwrap();
+        // Half of what the last day has of its own is learned, and twice the clicks are a log-odds of 0.8.
+        assert!((0.9..1.4).contains(&ratio), "{what} rows ({last} on the last day): predicted over clicked is {ratio}");
+    }
+}
+
+#[test]
 fn the_newest_of_few_distinct_times_are_held_out_in_part() {
     const DAY: u64 = 20_000;
     type Case = (&'static str, fn(u64) -> i64, std::ops::Range<u64>);

@@ -1,6 +1,7 @@
 //! Makes a profile in one pass.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use clickcast_record::hash::integer as mix;
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric};
@@ -51,14 +52,33 @@ pub(super) struct Sample {
 #[derive(Debug, Clone)]
 struct Listed {
     hash_max: u64,
-    hashes: BTreeSet<u64>,
+    /// All up to that hash; up to twice as many as are kept in the end.
+    hashes: HashSet<u64, BuildHasherDefault<Itself>>,
+}
+
+/// The hash of a hash: of the low ones that are kept the upper bits are all alike, and the table looks at those too.
+#[derive(Debug, Clone, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.0 = self.0.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
 }
 
 impl Collector {
     /// A collector of rows with these features.
     #[must_use]
     pub fn new(features: &[Feature]) -> Self {
-        let listed = || Listed { hash_max: u64::MAX, hashes: BTreeSet::new() };
+        let listed = || Listed { hash_max: u64::MAX, hashes: HashSet::default() };
         Self {
             features: features.to_vec(),
             rows: 0,
@@ -192,7 +212,8 @@ impl Collector {
         }
         let mut determines = pairs::determines(&self.sample).into_iter();
         let sample = &self.sample;
-        let features = self.features.iter().zip(&self.values).enumerate().map(|(index, (feature, listed))| {
+        let values: Vec<Values> = self.values.into_iter().map(Listed::lowest).collect();
+        let features = self.features.iter().zip(values).enumerate().map(|(index, (feature, values))| {
             let mut cells = vec![vec![(0u32, 0u32); bins::count(feature.kind)]; days.len()];
             for (row, (&day, &label)) in sample.days.iter().zip(&sample.labels).enumerate() {
                 let cell = &mut cells[place(day)][usize::from(sample.bin(row, index))];
@@ -208,7 +229,7 @@ impl Collector {
                 name: feature.name.clone(),
                 kind: feature.kind,
                 days: cells.into_iter().map(listed_cells).collect(),
-                values: Values { hash_max: listed.hash_max, hashes: listed.hashes.iter().copied().collect() },
+                values,
                 determines,
                 alike,
             }
@@ -279,10 +300,25 @@ impl Listed {
 
     #[inline]
     fn list(&mut self, hash: u64) {
-        if hash <= self.hash_max && self.hashes.insert(hash) && self.hashes.len() > VALUES_MAX {
-            self.hashes.pop_last();
-            self.hash_max = self.hashes.last().copied().unwrap_or(u64::MAX);
+        if hash <= self.hash_max && self.hashes.insert(hash) && self.hashes.len() > 2 * VALUES_MAX {
+            self.thin();
         }
+    }
+
+    /// Leaves out the highest.
+    fn thin(&mut self) {
+        if self.hashes.len() > VALUES_MAX {
+            let mut all: Vec<u64> = self.hashes.iter().copied().collect();
+            self.hash_max = *all.select_nth_unstable(VALUES_MAX - 1).1;
+            self.hashes.retain(|&hash| hash <= self.hash_max);
+        }
+    }
+
+    fn lowest(mut self) -> Values {
+        self.thin();
+        let mut hashes: Vec<u64> = self.hashes.into_iter().collect();
+        hashes.sort_unstable();
+        Values { hash_max: self.hash_max, hashes }
     }
 }
 
