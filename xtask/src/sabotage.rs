@@ -13,10 +13,22 @@ use serde::Deserialize;
 use crate::root;
 use crate::steps::{cargo, step};
 
-/// Markets that the limits were tuned on are 1 to 16; these are others.
-const SEED_FIRST: u64 = 31;
-const SEEDS: u64 = 8;
-const SEEDS_QUICK: u64 = 2;
+/// Markets that the benchmark judges; the limits were tuned on others, [`TUNED_ON`].
+const MARKETS: [Markets; 2] = [
+    Markets { seed_first: 201, seeds: 12, rows_per_day: 20_000 },
+    Markets { seed_first: 301, seeds: 1, rows_per_day: 200_000 },
+];
+const MARKETS_QUICK: [Markets; 1] = [Markets { seed_first: 201, seeds: 2, rows_per_day: 20_000 }];
+const TUNED_ON: &str = "1 to 16, 31, and 101 to 124";
+
+/// Markets of one size.
+#[derive(Debug, Clone, Copy)]
+struct Markets {
+    seed_first: u64,
+    seeds: u64,
+    rows_per_day: u64,
+}
+
 /// A loss from which on nothing may get through, in normalized entropy.
 const COSTLY: f64 = 0.01;
 
@@ -50,19 +62,16 @@ impl Case {
 /// # Errors
 /// If the example does not build or run, or its output is not what it was.
 pub(crate) fn run(quick: bool) -> Result<()> {
-    let seeds = if quick { SEEDS_QUICK } else { SEEDS };
+    let markets = if quick { &MARKETS_QUICK[..] } else { &MARKETS };
     let start = Instant::now();
-    let (seed, count) = (SEED_FIRST.to_string(), seeds.to_string());
-    let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];
-    let output = step("sabotage", || {
-        let output = cargo(&[&example[..], &["--seed", &seed, "--seeds", &count]].concat()).output()?;
-        if !output.status.success() {
-            bail!("the example failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(output.stdout)
-    })?;
-    let cases = parse(&String::from_utf8(output).context("the cases are no text")?)?;
-    let page = page(&cases, start.elapsed().as_secs_f64());
+    let judged: Vec<(Markets, Vec<Case>)> = markets
+        .iter()
+        .map(|&markets| {
+            let title = format!("{} rows a day", markets.rows_per_day);
+            Ok((markets, step(&title, || markets.judge())?))
+        })
+        .collect::<Result<_>>()?;
+    let page = page(&judged, start.elapsed().as_secs_f64());
     let path = if quick { root().join("target/sabotage/SABOTAGE.md") } else { root().join("bench/SABOTAGE.md") };
     fs::create_dir_all(path.parent().context("a folder")?)?;
     fs::write(&path, &page).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -70,49 +79,83 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     Ok(())
 }
 
+impl Markets {
+    /// Every case of these markets.
+    fn judge(self) -> Result<Vec<Case>> {
+        let options = [("--seed", self.seed_first), ("--seeds", self.seeds), ("--rows-per-day", self.rows_per_day)];
+        let options: Vec<String> =
+            options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect();
+        let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];
+        let output = cargo(&example).args(options).output()?;
+        if !output.status.success() {
+            bail!("the example failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        parse(&String::from_utf8(output.stdout).context("the cases are no text")?)
+    }
+
+    fn seeds(self) -> String {
+        format!("{} to {}", self.seed_first, self.seed_first + self.seeds - 1)
+    }
+}
+
 fn parse(text: &str) -> Result<Vec<Case>> {
     text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no case: {line}"))).collect()
 }
 
 /// The whole page.
-fn page(cases: &[Case], seconds: f64) -> String {
-    let (honest, spoiled): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.is_honest());
-    let costly: Vec<&Case> = spoiled.iter().copied().filter(|case| case.cost >= COSTLY).collect();
-    let stopped = |cases: &[&Case]| cases.iter().filter(|case| case.is_stopped()).count();
-    let mut seeds: Vec<u64> = cases.iter().map(|case| case.seed).collect();
-    seeds.sort_unstable();
-    seeds.dedup();
-    let slowest = cases.iter().map(|case| case.seconds).fold(0.0, f64::max);
+fn page(judged: &[(Markets, Vec<Case>)], seconds: f64) -> String {
     let mut page = format!(
-        "# What the gate stops\n\nWritten by `cargo xtask sabotage` in {seconds:.0} s. Markets of `synth`, 20,000 rows a day, windows of eleven days; \
-         every third market has another schema (half of the columns, renamed, all categories as numbers, no sides). Seeds {seeds:?}; the limits \
-         were tuned on seeds 1 to 16 alone. A cost is normalized entropy lost on the rows to be delivered, by their true click probabilities, \
-         against an honest candidate. Stopped is `hold` or `fail`. The slowest judgement took {slowest:.1} s.\n\n"
+        "# What the gate stops\n\nWritten by `cargo xtask sabotage` in {seconds:.0} s, on seeds that no limit was tuned on \
+         (those were {TUNED_ON}). Markets of `synth`, windows of eleven days; every third market has another schema (half of \
+         the columns, renamed, all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be \
+         delivered, by their true click probabilities, against an honest candidate. Stopped is `hold` or `fail`.\n\n\
+         | rows a day | seeds | | stopped | of | | slowest judgement |\n|---:|---|---|---:|---:|---:|---:|\n"
     );
-    let share = |part: usize, all: usize| {
-        if all == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / all as f64) }
-    };
-    let alarms = stopped(&honest);
-    let worse = honest.iter().filter(|case| case.is_stopped() && case.cost >= COSTLY / 2.0).count();
-    // Writing to a String cannot fail.
-    let _ = writeln!(page, "| | stopped | of | |\n|---|---:|---:|---:|");
-    let _ = writeln!(
-        page,
-        "| sabotage that costs 1 % or more | {} | {} | {} |",
-        stopped(&costly),
-        costly.len(),
-        share(stopped(&costly), costly.len())
-    );
-    let cheap = spoiled.len() - costly.len();
-    let cheap_stopped = stopped(&spoiled) - stopped(&costly);
-    let _ =
-        writeln!(page, "| sabotage that costs less | {cheap_stopped} | {cheap} | {} |", share(cheap_stopped, cheap));
-    let _ = writeln!(page, "| honest retrains | {alarms} | {} | {} |", honest.len(), share(alarms, honest.len()));
-    let _ = writeln!(page, "| of them truly worse than the champion by 0.5 % or more | {worse} | {alarms} | |");
+    for (markets, cases) in judged {
+        summary(&mut page, *markets, cases);
+    }
+    for (markets, cases) in judged {
+        let _ = writeln!(page, "\n# {} rows a day", markets.rows_per_day);
+        details(&mut page, cases);
+    }
+    page
+}
+
+/// The lines of the first table for one size. Writing to a String cannot fail, here and below.
+fn summary(page: &mut String, markets: Markets, cases: &[Case]) {
+    let slowest = cases.iter().map(|case| case.seconds).fold(0.0, f64::max);
+    let kinds: [(&str, fn(&Case) -> bool); 4] = [
+        ("sabotage that costs 1 % or more", |case| !case.is_honest() && case.cost >= COSTLY),
+        ("sabotage that costs less", |case| !case.is_honest() && case.cost < COSTLY),
+        ("honest retrains", Case::is_honest),
+        ("of them truly worse than the champion by 0.5 % or more", |case| {
+            case.is_honest() && case.cost >= COSTLY / 2.0
+        }),
+    ];
+    for (what, is_meant) in kinds {
+        let meant: Vec<&Case> = cases.iter().filter(|case| is_meant(case)).collect();
+        let stopped = meant.iter().filter(|case| case.is_stopped()).count();
+        let share = if meant.is_empty() {
+            "-".to_owned()
+        } else {
+            format!("{:.1} %", 100.0 * stopped as f64 / meant.len() as f64)
+        };
+        let Markets { rows_per_day, .. } = markets;
+        let seeds = markets.seeds();
+        let _ = writeln!(
+            page,
+            "| {rows_per_day} | {seeds} | {what} | {stopped} | {} | {share} | {slowest:.1} s |",
+            meant.len()
+        );
+    }
+}
+
+fn details(page: &mut String, cases: &[Case]) {
+    let (honest, spoiled): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.is_honest());
     page.push_str("\n## By kind and strength\n\nThe share of the rows (or columns) that are spoiled, the mean cost, and how many were stopped.\n\n");
-    curves(&mut page, &spoiled);
+    curves(page, &spoiled);
     page.push_str("\n## What got through\n\n");
-    let missed: Vec<&&Case> = costly.iter().filter(|case| !case.is_stopped()).collect();
+    let missed: Vec<&&Case> = spoiled.iter().filter(|case| case.cost >= COSTLY && !case.is_stopped()).collect();
     if missed.is_empty() {
         page.push_str("Nothing that costs 1 % or more.\n");
     }
@@ -129,7 +172,8 @@ fn page(cases: &[Case], seconds: f64) -> String {
     }
     page.push_str("\n## Honest retrains\n\n| variation | stopped | of |\n|---|---:|---:|\n");
     for (variation, cases) in grouped(&honest, |case| case.place.clone()) {
-        let _ = writeln!(page, "| {variation} | {} | {} |", stopped(&cases), cases.len());
+        let stopped = cases.iter().filter(|case| case.is_stopped()).count();
+        let _ = writeln!(page, "| {variation} | {stopped} | {} |", cases.len());
     }
     for case in honest.iter().filter(|case| case.is_stopped()) {
         let _ = write!(
@@ -142,7 +186,6 @@ fn page(cases: &[Case], seconds: f64) -> String {
         );
     }
     page.push('\n');
-    page
 }
 
 fn curves(page: &mut String, spoiled: &[&Case]) {
@@ -192,9 +235,10 @@ mod tests {
             line("honest", 0.0, "pass"),
             line("honest", 0.0, "hold"),
         ];
-        let page = page(&parse(&lines.join("\n")).expect("they are cases"), 9.0);
+        let markets = Markets { seed_first: 31, seeds: 1, rows_per_day: 20_000 };
+        let page = page(&[(markets, parse(&lines.join("\n")).expect("they are cases"))], 9.0);
         for part in [
-            "| sabotage that costs 1 % or more | 1 | 2 | 50.0 % |",
+            "| 20000 | 31 to 31 | sabotage that costs 1 % or more | 1 | 2 | 50.0 % | 0.5 s |",
             "| sabotage that costs less | 1 | 1 | 100.0 % |",
             "| honest retrains | 1 | 2 | 50.0 % |",
             "| unit change | today's rows | 0.50 | 1.70 % | 2 | 3 |",

@@ -2,11 +2,12 @@
 
 use super::limits::{
     AUC_LOSS, CALIBRATION, CALIBRATION_BY_VALUE, CALIBRATION_BY_VALUE_ALONE, ENTROPY_DEVIATION_MAX, ENTROPY_GAIN,
-    ENTROPY_LOSS,
+    ENTROPY_LOSS, ENTROPY_LOSS_SURE,
 };
 use super::{Check, Evidence, Verdict, percent, worst};
 use crate::compare::{coin_divergence, entropy};
 use crate::measure::{Block, Labels, Observed, Slice};
+use crate::scores::Scores;
 
 /// Clicked rows below which nothing can be said.
 const POSITIVES_MIN: u64 = 30;
@@ -78,12 +79,12 @@ fn loss(labels: &Labels) -> Vec<Check> {
         () if low >= ENTROPY_LOSS.fail => {
             Check::above("normalized_entropy", loss, ENTROPY_LOSS, format!("{said}: it is worse."))
         }
-        () if loss >= ENTROPY_LOSS.hold => {
+        () if loss >= ENTROPY_LOSS.hold && low >= ENTROPY_LOSS_SURE => {
             let check = Check::above(
                 "normalized_entropy",
                 loss,
                 ENTROPY_LOSS,
-                format!("{said}: it is worse, perhaps by chance."),
+                format!("{said}: it is worse, perhaps by less than it seems."),
             );
             Check { verdict: Verdict::Hold, ..check }
         }
@@ -94,7 +95,10 @@ fn loss(labels: &Labels) -> Vec<Check> {
             let check = Check::plain("normalized_entropy", Verdict::Hold, reason);
             Check { observed: Some(deviation), limit: Some(ENTROPY_DEVIATION_MAX), ..check }
         }
-        () => Check::above("normalized_entropy", loss, ENTROPY_LOSS, format!("{said}.")),
+        () => {
+            let pass = Check::plain("normalized_entropy", Verdict::Pass, format!("{said}."));
+            Check { observed: Some(loss), limit: Some(ENTROPY_LOSS.hold), ..pass }
+        }
     };
     // Surely better, by what retraining can't bring.
     let gain = (-high).max(0.0);
@@ -148,19 +152,27 @@ fn auc(difference: crate::measure::Difference) -> Check {
     Check { observed: Some(loss), ..Check::above("auc", sure, AUC_LOSS, reason) }
 }
 
-/// The sum of predictions against the clicks.
+/// The sum of predictions against the clicks. What the champion's predictions are off by in the same direction is the day's
+/// doing and no fault of the candidate.
 fn calibration(observed: &Observed, labels: &Labels) -> Check {
     let clicked = labels.candidate.positives as f64;
-    let predicted = observed.candidate.mean().unwrap_or(0.0) * observed.candidate.rows() as f64;
+    let sum = |scores: &Scores| scores.mean().unwrap_or(0.0) * scores.rows() as f64;
+    let predicted = sum(&observed.candidate);
     let deviation = labels.clicks_variance.max(clicked).sqrt() / clicked;
     let off = (predicted / clicked).ln();
     let beyond = (off.abs() - 3.0 * deviation).max(0.0);
-    let reason = format!(
-        "It predicts {predicted:.0} clicks where there were {clicked}, {} of them, give or take {}.",
+    let others = observed.champion.as_ref().map(|champion| (sum(champion) / clicked).ln());
+    let fault = match others {
+        Some(others) if others * off > 0.0 => beyond.min((off.abs() - others.abs()).max(0.0)),
+        _ => beyond,
+    };
+    let mut reason = format!(
+        "It predicts {predicted:.0} clicks where there were {clicked}, {} of them, give or take {}",
         percent(predicted / clicked),
         percent(2.0 * deviation)
     );
-    Check::above("calibration", if off.is_nan() { f64::NAN } else { beyond }, CALIBRATION, reason)
+    reason += &others.map_or(".".to_owned(), |others| format!("; the champion {}.", percent(others.exp())));
+    Check::above("calibration", if off.is_nan() { f64::NAN } else { fault }, CALIBRATION, reason)
 }
 
 /// What correcting the predictions by each feature's values would win, against the same for the champion.
@@ -169,8 +181,8 @@ fn calibration_by_value(observed: &Observed, labels: &Labels) -> Check {
     let entropy = entropy(labels.candidate.positives as f64 / rows);
     let compared = labels.champion.is_some();
     let findings = observed.slices.iter().enumerate().map(|(index, slices)| {
-        let own = correction(slices.values(), |slice| slice.candidate) / rows / entropy;
-        let others = compared.then(|| correction(slices.values(), |slice| slice.champion) / rows / entropy);
+        let own = correction(slices.values(), |slice| slice.candidate) / entropy;
+        let others = compared.then(|| correction(slices.values(), |slice| slice.champion) / entropy);
         // Chance gives every bin half a nat; it is the same for both models, up to its spread.
         let by_chance = 0.5 * slices.len() as f64 / rows / entropy;
         let spread = (0.5 * slices.len() as f64).sqrt() / rows / entropy;
@@ -208,7 +220,15 @@ fn calibration_by_value(observed: &Observed, labels: &Labels) -> Check {
     )
 }
 
-/// Nats that are won by predicting each bin's own click rate.
+/// Nats a row that are won by predicting each bin's own click rate, beyond what predicting the whole's would win: the level is
+/// another check's.
 fn correction<'a>(slices: impl Iterator<Item = &'a Slice>, predicted: impl Fn(&Slice) -> f64) -> f64 {
-    slices.map(|slice| slice.rows * coin_divergence(slice.positives / slice.rows, predicted(slice) / slice.rows)).sum()
+    let won = |rows: f64, clicked: f64, predicted: f64| rows * coin_divergence(clicked / rows, predicted / rows);
+    let (mut rows, mut clicked, mut all, mut by_bin) = (0.0, 0.0, 0.0, 0.0);
+    for slice in slices {
+        let predicted = predicted(slice);
+        by_bin += won(slice.rows, slice.positives, predicted);
+        (rows, clicked, all) = (rows + slice.rows, clicked + slice.positives, all + predicted);
+    }
+    (by_bin - won(rows, clicked, all)) / rows
 }

@@ -6,7 +6,7 @@ use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 
 use super::days::{Known, counts, full_days};
 use super::limits::{
-    CLICK_RATE_DROP, DETERMINES_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, Limits,
+    CLICK_RATE_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, Limits,
     OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
     SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
 };
@@ -26,7 +26,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
             checks.push(same_days(profile, champion));
             checks.push(other_days(profile, champion, labelled));
             checks.push(rates_by_value(profile, champion));
-            checks.push(joint("training_joint", profile, &[champion], DETERMINES_DROP));
+            checks.push(joint("training_joint", profile, &[champion], DETERMINES_DROP_LATER));
         }
         None => checks.push(joint("training_joint", profile, &[labelled], DETERMINES_DROP_LATER)),
     }
@@ -305,17 +305,16 @@ pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile], limi
             let drop_from = |reference: &&Profile| {
                 let ((_, before), (place, _)) = (reference.feature(&feature.name)?, reference.feature(&other.name)?);
                 let was = f64::from(before.determines.get(place).copied().flatten()?);
-                if was < DETERMINES_MIN {
-                    return None;
-                }
                 // As of a share, but not below that of one in 50.
                 let variance = |share: f64, alike: u32| (share * (1.0 - share)).max(0.02) / f64::from(alike.max(1));
                 let deviation = (variance(was, before.alike) + variance(f64::from(told), feature.alike)).sqrt();
                 Some((was - f64::from(told) - 4.0 * deviation, was))
             };
-            // Whatever agrees with one of the references is explained by it.
-            let drops = references.iter().filter_map(drop_from);
-            let Some((drop, before)) = drops.min_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
+            // Whatever agrees with one of the references is explained by it, even where it tells less there than `DETERMINES_MIN`.
+            let drops: Vec<(f64, f64)> = references.iter().filter_map(drop_from).collect();
+            let is_strong = drops.iter().any(|(_, was)| *was >= DETERMINES_MIN);
+            let least = drops.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).filter(|_| is_strong);
+            let Some((drop, before)) = least else { continue };
             findings.push((drop, (index, &other.name, before, told)));
         }
     }
