@@ -131,6 +131,49 @@ fn an_overwritten_input_replaces_its_output_while_the_run_is_open() {
 }
 
 #[test]
+fn what_no_message_asked_for_is_asked_for_by_the_end_of_its_folder() {
+    let world = world(2, 30);
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1 --close"));
+    // Its event was lost on the way.
+    world.write("in/dt=1/lost.csv", std::fs::read(world.path("in/dt=1/0001.csv")).unwrap());
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!((&done["written"], &done["closed"]), (&3.into(), &1.into()), "{done}");
+    assert_same(&outputs(&world, "out"), &expected(&world));
+}
+
+#[test]
+fn without_credentials_it_is_said_what_to_set_and_no_retry_is_asked_for() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
+    command.args(["queue", "stats", "--queue", "sqs://bookings"]).env_clear();
+    let ended = command.env("AWS_REGION", "eu-west-1").env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("no credentials were found") && said.contains("AWS_ACCESS_KEY_ID"), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+}
+
+#[test]
+fn what_a_worker_says_has_its_run_its_partition_and_its_model_and_no_secret() {
+    let world = world(1, 20);
+    world.write("in/dt=1/broken.parquet", "PAR1 no file");
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let secrets = [("AWS_SECRET_ACCESS_KEY", "hush-key"), ("AWS_SESSION_TOKEN", "hush-token")];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
+    command.args(WORKER.split_whitespace()).arg("--until-idle").current_dir(world.path("")).envs(secrets);
+    let ended = command.output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned() + &String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && !said.contains("hush"), "{said}");
+    let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let buried = lines.iter().find(|line| line["message"].as_str().is_some_and(|text| text.contains("dead letters")));
+    let buried = buried.unwrap_or_else(|| panic!("{said}"));
+    let partition = "runs/dt=1/ctr/broken.parquet";
+    assert_eq!(
+        (&buried["run"], &buried["partition"], &buried["model"]),
+        (&"dt=1".into(), &partition.into(), &"ctr@1".into())
+    );
+}
+
+#[test]
 fn a_promotion_midway_changes_no_run_that_has_begun() {
     let world = world(4, 30);
     let rest: Vec<Vec<u8>> =

@@ -26,6 +26,14 @@ pub struct Task {
     /// The run, where it is not named after the object's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunName>,
+    /// Of a folder's end: how often its missing inputs were asked for again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rounds: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Row groups of one version of an object.
@@ -42,7 +50,7 @@ impl Task {
     /// The task of scoring a whole object, in the run that its folder names.
     #[must_use]
     pub fn new(object: impl Into<String>) -> Self {
-        Self { object: object.into(), folder: None, range: None, run: None }
+        Self { object: object.into(), folder: None, range: None, run: None, rounds: 0 }
     }
 
     /// The message that says it.

@@ -48,8 +48,8 @@ pub enum Event {
     HandedOn,
     /// It ends a run, all inputs of which have their outputs.
     Ready,
-    /// It ends a run that is not so far; the message was received so many times.
-    Unready(u32),
+    /// It ends a run that is not so far; the message was received so many times, in its so-manieth round of asking again.
+    Unready(u32, u32),
     /// The output was put, or somebody else's is there.
     Scored,
     /// What was verified is not there.
@@ -72,11 +72,18 @@ pub enum Event {
 
 /// Receptions after which a message that is not at fault is sent anew: queues take one that was received some more times for
 /// one that kills its workers, and bury it.
-const RECEIVES_MAX: u32 = 4;
+pub const RECEIVES_MAX: u32 = 4;
 
 /// Receptions after which a message whose problem does not pass by itself, such as a run of a model that this registry doesn't
 /// have, goes to the dead letters: somebody has to mend that, and then sends it again.
 pub const LASTING_RECEIVES_MAX: u32 = 3;
+
+/// Rounds of asking again for what a run lacks, before its end goes to the dead letters: about an hour, in which the slowest
+/// range is scored.
+pub const ROUNDS_MAX: u32 = 10;
+
+/// Messages in a queue up to which what a run lacks is not about to come: only ends of runs and a few late ones wait there.
+pub const QUIET_MESSAGES_MAX: u64 = 16;
 
 /// What to do after an event; `jitter` is from 0 to 1.
 #[must_use]
@@ -91,10 +98,11 @@ pub fn next(event: &Event, jitter: f64) -> Action {
         Event::Bad(reason) => Action::Reject(reason.clone()),
         // The run knows of it before the queue forgets it.
         Event::Rejected(reason) | Event::Refused(reason) => Action::Bury(reason.clone()),
-        Event::Failed(RECEIVES_MAX..) | Event::Unready(RECEIVES_MAX..) | Event::Drained(RECEIVES_MAX..) => {
+        Event::Failed(RECEIVES_MAX..) | Event::Unready(RECEIVES_MAX.., _) | Event::Drained(RECEIVES_MAX..) => {
             Action::HandOn
         }
-        Event::Failed(receives) | Event::Unready(receives) => Action::Leave(backoff(*receives, jitter)),
+        Event::Failed(receives) => Action::Leave(backoff(*receives, jitter)),
+        Event::Unready(receives, rounds) => Action::Leave(backoff(receives + rounds * RECEIVES_MAX, jitter)),
         Event::Vanished => Action::Leave(backoff(1, jitter)),
         Event::Drained(_) => Action::Release,
         Event::Settled | Event::LeaseLost => Action::Forget,
@@ -141,8 +149,8 @@ mod tests {
             Event::Several,
             Event::HandedOn,
             Event::Ready,
-            Event::Unready(1),
-            Event::Unready(9),
+            Event::Unready(1, 0),
+            Event::Unready(9, 0),
             Event::Scored,
             Event::Vanished,
             Event::Rejected(reason()),

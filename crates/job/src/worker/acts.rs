@@ -11,10 +11,14 @@ use super::Worker;
 use super::book::{OpenRun, lock};
 use super::closing::{is_present, unfinished};
 use super::counters::Counters;
+use super::note::Note;
 use super::problem::Problem;
 use crate::message::{Range, Task, parse};
 use crate::protocol::{self, Action, Event};
 use crate::{Piece, Scorer, ranges};
+
+/// Inputs that are asked for again at a time.
+const ASKED_AGAIN_MAX: usize = 1000;
 
 /// A message, and how far it is.
 pub(super) struct Held {
@@ -22,6 +26,8 @@ pub(super) struct Held {
     pub(super) event: Event,
     /// What it is handed on as.
     bodies: Vec<String>,
+    /// Of a folder's end; see [`Task::rounds`].
+    rounds: u32,
     pub(super) open: Option<Arc<OpenRun>>,
     pub(super) piece: Option<Piece>,
 }
@@ -29,7 +35,26 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(message: Message) -> Self {
         let bodies = vec![message.body.clone()];
-        Self { message, event: Event::Received, bodies, open: None, piece: None }
+        Self { message, event: Event::Received, bodies, rounds: 0, open: None, piece: None }
+    }
+
+    /// A sentence about it.
+    pub(super) fn note(&self, message: String) -> Note {
+        let record = self.open.as_ref().map(|open| open.run.record());
+        Note {
+            message,
+            run: record.map(|record| record.run.to_string()),
+            partition: self.piece.as_ref().map(|piece| piece.output.clone()),
+            model: record.map(|record| match (&record.model.name, record.model.version) {
+                (Some(name), Some(version)) => format!("{name}@{version}"),
+                _ => record.model.artifact.clone(),
+            }),
+        }
+    }
+
+    /// The event of a run's end that comes too early.
+    fn unready(&self) -> Event {
+        Event::Unready(self.message.receive_count, self.rounds)
     }
 
     /// What is worked on, for messages to people.
@@ -72,7 +97,7 @@ impl Worker<'_> {
         if problem.is_refusal {
             return Event::Refused(problem.sentence.clone());
         }
-        (self.note)(&format!("{}: {problem}", held.name()));
+        (self.note)(&held.note(format!("{}: {problem}", held.name())));
         let is_work = matches!(action, Action::Look | Action::Close | Action::Verify | Action::Reject(_));
         if is_work && !problem.is_transient && held.message.receive_count >= protocol::LASTING_RECEIVES_MAX {
             return Event::Refused(problem.sentence.clone());
@@ -100,7 +125,7 @@ impl Worker<'_> {
             Action::Reject(reason) => self.reject(held, reason),
             Action::Acknowledge => settled(self.handle.block_on(queue.acknowledge(&receipt))),
             Action::Bury(reason) => {
-                (self.note)(&format!("{} goes to the dead letters: {reason}", held.name()));
+                (self.note)(&held.note(format!("{} goes to the dead letters: {reason}", held.name())));
                 let buried = settled(self.handle.block_on(queue.bury(&held.message, reason)))?;
                 Counters::count(&counters.buried);
                 Ok(buried)
@@ -137,7 +162,7 @@ impl Worker<'_> {
             return Ok(Event::Refused(reason));
         }
         if task.is_success() {
-            return self.look_at_end(held, &open);
+            return self.look_at_end(held, &open, task);
         }
         let object = match self.handle.block_on(open.inputs.head(key)) {
             Ok(object) => object,
@@ -266,7 +291,8 @@ impl Worker<'_> {
     }
 
     /// A folder's end: its run may be closed when every input is scored, or known to be bad.
-    fn look_at_end(&self, held: &Held, open: &OpenRun) -> Result<Event, Problem> {
+    fn look_at_end(&self, held: &mut Held, open: &OpenRun, task: &Task) -> Result<Event, Problem> {
+        held.rounds = task.rounds;
         if self.handle.block_on(open.run.is_closed())? {
             return Ok(Event::Done);
         }
@@ -278,7 +304,7 @@ impl Worker<'_> {
         let inputs = match inputs {
             Ok(inputs) => inputs,
             // An empty file is met by its own message.
-            Err(DatasetError::File { .. }) => return Ok(Event::Unready(held.message.receive_count)),
+            Err(DatasetError::File { .. }) => return Ok(held.unready()),
             Err(error) => return Err(error.into()),
         };
         let outputs: Vec<&str> = outputs.iter().map(|object| object.key.as_str()).collect();
@@ -287,17 +313,44 @@ impl Worker<'_> {
             let is_bad = rejected.iter().any(|bad| bad.key == object.key && bad.etag == object.etag);
             is_bad || is_present(&input.output_key(), &outputs)
         };
-        let Some(missing) = inputs.iter().find(|input| !is_settled(input)) else { return Ok(Event::Ready) };
-        (self.note)(&format!("run `{}` waits for `{}`", open.run.record().run, missing.name()));
-        Ok(Event::Unready(held.message.receive_count))
+        let missing: Vec<&Input> = inputs.iter().filter(|input| !is_settled(input)).collect();
+        let Some(first) = missing.first() else { return Ok(Event::Ready) };
+        let run = &open.run.record().run;
+        (self.note)(&held.note(format!("run `{run}` waits for `{}`", first.name())));
+        let depth = self.handle.block_on(self.queue.depth())?;
+        let is_quiet = depth.visible + depth.in_flight + depth.delayed <= protocol::QUIET_MESSAGES_MAX;
+        if held.message.receive_count < protocol::RECEIVES_MAX || !is_quiet {
+            return Ok(held.unready());
+        }
+        // Events are hints: one may be lost, or its message have gone to the dead letters with no fault of the input.
+        if task.rounds >= protocol::ROUNDS_MAX {
+            let reason = format!(
+                "run `{run}` can't be closed: `{}` was asked for {} times and is neither scored nor known to be bad; look \
+                 for it among the dead letters, then send `{}` again",
+                first.name(),
+                task.rounds,
+                task.object
+            );
+            return Ok(Event::Refused(reason));
+        }
+        let (folder, _) = task.folder_and_key();
+        let again = |input: &&Input| Task {
+            object: format!("{folder}/{}", input.object.key),
+            folder: Some(folder.to_owned()),
+            rounds: 0,
+            ..task.clone()
+        };
+        held.bodies = missing.iter().take(ASKED_AGAIN_MAX).map(again).map(|task| task.body()).collect();
+        held.bodies.push(Task { rounds: task.rounds + 1, ..task.clone() }.body());
+        Ok(Event::Several)
     }
 
     fn close(&self, held: &Held) -> Result<Event, Problem> {
         let Some(open) = &held.open else { return Ok(Event::Vanished) };
         let manifest = (self.manifest)(&open.run)?;
         if let Some(missing) = unfinished(&manifest) {
-            (self.note)(&format!("run `{}` is not closed yet: {missing}", manifest.run));
-            return Ok(Event::Unready(held.message.receive_count));
+            (self.note)(&held.note(format!("run `{}` is not closed yet: {missing}", manifest.run)));
+            return Ok(held.unready());
         }
         self.handle.block_on(open.run.close(&manifest))?;
         Counters::count(&self.counters.closed);

@@ -28,6 +28,16 @@ pub struct Counters {
     pub extensions: AtomicU64,
     /// When rows were last scored, in seconds since 1970; zero before the first.
     pub heartbeat_s: AtomicU64,
+    /// When the worker last asked for messages or scored rows, in seconds since 1970; zero before it begins.
+    pub live_s: AtomicU64,
+}
+
+/// A worker that neither asks for messages nor scores rows for so long is stuck: the largest row group takes a tenth of it.
+const STUCK_S: u64 = 600;
+
+/// Whether a worker is at work, by when it last was, in seconds of one clock; zero is before it began.
+fn is_live(live_s: u64, now_s: u64) -> bool {
+    live_s == 0 || now_s.saturating_sub(live_s) < STUCK_S
 }
 
 impl Counters {
@@ -36,9 +46,39 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes that so many rows were scored just now.
     pub(crate) fn beat(&self, rows: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.heartbeat_s.store(now, Ordering::Relaxed);
+        self.heartbeat_s.store(now_s(), Ordering::Relaxed);
+        self.live();
+    }
+
+    /// Notes that the worker is at work.
+    pub(crate) fn live(&self) {
+        self.live_s.store(now_s(), Ordering::Relaxed);
+    }
+
+    /// Whether it is at work, or not begun.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        is_live(self.live_s.load(Ordering::Relaxed), now_s())
+    }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_stands_still_for_ten_minutes_is_stuck() {
+        for (live_s, now_s, expected) in
+            [(0, 5_000, true), (1_000, 1_000, true), (1_000, 1_599, true), (1_000, 1_600, false), (1_000, 900, true)]
+        {
+            assert_eq!(is_live(live_s, now_s), expected, "{live_s} {now_s}");
+        }
     }
 }

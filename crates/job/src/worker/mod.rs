@@ -10,6 +10,7 @@ mod closing;
 mod counters;
 mod drain;
 mod leases;
+mod note;
 mod problem;
 
 use std::hash::{BuildHasher, RandomState};
@@ -29,6 +30,7 @@ pub use closing::unfinished;
 pub use counters::Counters;
 pub use drain::Drain;
 use leases::Leases;
+pub use note::Note;
 pub use problem::Problem;
 
 use crate::protocol::{self, Event, messages_to_take};
@@ -54,7 +56,7 @@ pub struct Worker<'a> {
     /// What a run consists of now.
     manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
     /// Says something to a person.
-    note: &'a (dyn Fn(&str) + Sync),
+    note: &'a (dyn Fn(&Note) + Sync),
 }
 
 impl<'a> Worker<'a> {
@@ -66,7 +68,7 @@ impl<'a> Worker<'a> {
         run: Option<RunName>,
         (threads, handle): (usize, Handle),
         manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
-        note: &'a (dyn Fn(&str) + Sync),
+        note: &'a (dyn Fn(&Note) + Sync),
     ) -> Self {
         let counters = Arc::<Counters>::default();
         let leases = Leases::new(queue.clone(), counters.clone());
@@ -118,12 +120,13 @@ impl<'a> Worker<'a> {
     fn fetch(&self, drain: &Drain, until_idle: bool, looked_at: &SyncSender<Vec<Held>>) -> Result<(), Problem> {
         let mut failures = 0;
         while !drain.is_asked() {
+            self.counters.live();
             let (count, asked) = (messages_to_take(*lock(&self.seconds_each)), Instant::now());
             let messages = match self.handle.block_on(self.queue.receive(count, RECEIVE_WAIT)) {
                 Ok(messages) => messages,
                 Err(error) if error.is_transient() => {
                     failures += 1;
-                    (self.note)(&Problem::from(error).sentence);
+                    (self.note)(&Note::new(Problem::from(error).sentence));
                     let end = Instant::now() + protocol::backoff(failures, self.jitter());
                     while Instant::now() < end && !drain.is_asked() {
                         std::thread::sleep(Duration::from_millis(100));
@@ -239,7 +242,7 @@ impl<'a> Worker<'a> {
         } else if error.is_of_input() {
             Event::Bad(Problem::new(&error, false).sentence)
         } else {
-            (self.note)(&Problem::new(&error, error.is_transient()).sentence);
+            (self.note)(&held.note(Problem::new(&error, error.is_transient()).sentence));
             Event::Failed(receives)
         };
         ended + 1

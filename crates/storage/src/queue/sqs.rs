@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, Region};
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -272,6 +273,12 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         }
         (_, "ThrottlingException" | "RequestThrottled" | "OverLimit") => Kind::Throttled,
         (SdkError::ConstructionFailure(_), _) => Kind::Denied,
+        // Nobody said who asks: that doesn't pass by itself.
+        (SdkError::DispatchFailure(_), _) if lacks_credentials(&error) => {
+            let problem = "no credentials were found in the environment, the shared files, a web identity or the instance's \
+                           role; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
+            return Error::queue(operation, uri, Kind::Denied, problem);
+        }
         (SdkError::ServiceError(service), _) if service.raw().status().is_client_error() => Kind::Invalid,
         _ => Kind::Unavailable,
     };
@@ -280,6 +287,18 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         None => DisplayErrorContext(&error).to_string(),
     };
     Error::queue(operation, uri, kind, problem)
+}
+
+/// Whether a request was not sent for want of credentials; the reason is deep in the chain, and has no type of its own there.
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(CredentialsError::CredentialsNotLoaded(_)) = error.downcast_ref() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 #[cfg(test)]

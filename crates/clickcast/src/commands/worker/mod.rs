@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use clickcast_job::worker::{Counters, Drain, ModelCache, Problem, Setup, Worker};
+use clickcast_job::worker::{Counters, Drain, ModelCache, Note, Problem, Setup, Worker};
 use clickcast_registry::{Run, RunSettings};
 use clickcast_storage::Store;
 use clickcast_storage::queue::Queue;
@@ -41,7 +41,7 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
             is_refusal: false,
         })
     };
-    let log = |text: &str| say(text, context.quiet);
+    let log = |note: &Note| say(note, context.quiet);
     let threads_and_handle = (context.threads, context.runtime.handle().clone());
     let setup = setup(arguments)?;
     let worker = Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, &log);
@@ -51,9 +51,9 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
         let watched =
             watch::Watched { counters: counters.clone(), drain: drain.clone(), queue, model: model.clone(), start };
         let address = watch::serve(context, address, watched)?;
-        log(&format!("watch at http://{address}/metrics"));
+        log(&Note::new(format!("watch at http://{address}/metrics")));
     }
-    log(&format!("scoring by `{model}` what `{}` asks for", arguments.queue));
+    log(&Note::new(format!("scoring by `{model}` what `{}` asks for", arguments.queue)));
     worker.work(&drain, arguments.until_idle)?;
     Ok(report(&counters, start, &model))
 }
@@ -100,13 +100,19 @@ fn report(counters: &Counters, start: Instant, model: &str) -> Value {
     })
 }
 
-/// Says something on stderr: a line for eyes, or, where nobody looks, one JSON object.
-fn say(text: &str, quiet: bool) {
+/// Says something on stderr: a line for eyes, or, where nobody looks, one JSON object with what it is about.
+fn say(note: &Note, quiet: bool) {
     if std::io::stderr().is_terminal() {
-        console::note(text, quiet);
-    } else {
-        console::note(&json!({"time": Timestamp::now().to_string(), "message": text}).to_string(), quiet);
+        return console::note(&note.message, quiet);
     }
+    let Note { message, run, partition, model } = note;
+    let mut line = json!({"time": Timestamp::now().to_string(), "message": message});
+    for (name, value) in [("run", run), ("partition", partition), ("model", model)] {
+        if let Some(value) = value {
+            line[name] = json!(value);
+        }
+    }
+    console::note(&line.to_string(), quiet);
 }
 
 impl From<Problem> for Failure {

@@ -59,6 +59,9 @@ async fn answer(mut stream: TcpStream, watched: &Watched) -> std::io::Result<()>
     let path = line.strip_prefix("GET ").and_then(|rest| rest.split([' ', '?']).next());
     let (status, body) = match path {
         Some("/metrics") => ("200 OK", metrics(watched, watched.queue.depth().await.ok())),
+        Some("/healthz") if !watched.counters.is_live() => {
+            ("503 Service Unavailable", "it neither asks for work nor does any\n".to_owned())
+        }
         Some("/healthz") => ("200 OK", "ok\n".to_owned()),
         Some("/readyz") if watched.drain.is_asked() => ("503 Service Unavailable", "it is about to end\n".to_owned()),
         Some("/readyz") => ("200 OK", "ok\n".to_owned()),
@@ -87,6 +90,7 @@ fn metrics(watched: &Watched, depth: Option<Depth>) -> String {
         closed,
         extensions,
         heartbeat_s,
+        live_s: _,
     } = &*watched.counters;
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = String::new();
