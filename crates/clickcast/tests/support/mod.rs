@@ -1,6 +1,7 @@
 //! A folder to work in, and the binary to run in it.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
+pub mod disturbed;
 pub mod pairs;
 
 use std::path::{Path, PathBuf};
