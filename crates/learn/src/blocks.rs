@@ -1,5 +1,7 @@
 //! Encoded rows, parted into those to learn from and those held out.
 
+use std::ops::Range;
+
 use clickcast_model::encode::{Encoded, Encoder, Slots};
 use clickcast_record::Batch;
 
@@ -55,6 +57,8 @@ pub(crate) struct Parted {
     pub(crate) held_learn: Vec<Block>,
 }
 
+/// Rows that stay together where rows are learned in random order: enough for threads to be worth their start.
+const TOGETHER_ROWS: usize = 4096;
 /// Rows of a piece of those held out.
 pub(crate) const PIECE_ROWS: usize = 1024;
 
@@ -88,6 +92,18 @@ impl Selection {
         let (held, held_learn) = held.chunks(PIECE_ROWS).map(of_piece).unzip();
         Ok(Parted { learn: all.select(&learn), held, held_learn })
     }
+}
+
+/// Pieces of blocks for one pass: in the order of time the last day would leave its own level in every weight.
+pub(crate) fn in_random_order(blocks: &[Block], seed: u64, pass: usize) -> Vec<(&Block, Range<usize>)> {
+    let of_block = |block: &Block| {
+        let rows = block.encoded.rows;
+        (0..rows).step_by(TOGETHER_ROWS).map(move |first| first..rows.min(first + TOGETHER_ROWS))
+    };
+    let mut pieces: Vec<_> =
+        blocks.iter().flat_map(|block| of_block(block).map(move |rows| (block, rows))).enumerate().collect();
+    pieces.sort_by_key(|(index, _)| hash(hash(seed, pass as u64), *index as u64));
+    pieces.into_iter().map(|(_, piece)| piece).collect()
 }
 
 impl Block {

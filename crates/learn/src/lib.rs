@@ -9,6 +9,7 @@ mod blocks;
 mod calibrate;
 mod choose;
 mod fit;
+mod held;
 mod optimizer;
 mod pace;
 mod profile;

@@ -1,7 +1,6 @@
 //! From labelled batches to a calibrated model.
 
 use std::iter;
-use std::ops::Range;
 use std::sync::Mutex;
 
 use clickcast_model::artifact::Training;
@@ -13,13 +12,13 @@ use clickcast_model::profile::{self, Collector};
 use clickcast_record::{Batch, Schema};
 
 use crate::Error;
-use crate::blocks::{PIECE_ROWS, Selection, Split};
+use crate::blocks::{PIECE_ROWS, Selection, Split, in_random_order};
 use crate::calibrate::{self, Level, Row, level_shift};
 use crate::choose::{Measured, choose};
 use crate::fit::{Candidate, coordinates, default_candidate, until_it_stops_improving};
+use crate::held::{Held, held_rows};
 use crate::optimizer::{Block, Loss, Optimizer};
 use crate::profile::Profile;
-use crate::random::hash;
 
 /// Up to so many rows settings are searched for; above, one fit takes longer than they are worth. An FFM's fit takes
 /// about ten times as long as the others': for 100,000 rows the search took 14 s of one core.
@@ -40,8 +39,6 @@ const WEIGHTS_BYTES_MAX: usize = 256 << 20;
 const EPOCHS_MAX: usize = 20;
 /// Steps in which the rows held out are learned at last: each measures them by a copy of the weights.
 const STEPS_LAST: usize = 12;
-/// Rows that stay together where rows are learned in random order: enough for threads to be worth their start.
-const TOGETHER_ROWS: usize = 4096;
 
 /// Labelled rows that can be gone through again and again, in one order.
 pub trait Source<E> {
@@ -104,15 +101,6 @@ struct Rows {
     data_hash: u64,
 }
 
-/// Rows held out.
-#[derive(Default)]
-struct Held {
-    /// To measure on.
-    measure: Vec<Block>,
-    /// Of each of those blocks the rows to learn from in the end; empty where they are never learned.
-    learn: Vec<Block>,
-}
-
 impl Rows {
     /// Puts rows that are sorted by their label in random order, if that can be; gives the note for it.
     fn shuffle(&mut self, seed: u64) -> &'static str {
@@ -125,22 +113,6 @@ impl Rows {
             }
             _ => "the rows are sorted by their label, which learns badly: shuffle the files",
         }
-    }
-}
-
-impl Held {
-    /// Takes in what a selection held out of a batch.
-    fn add(&mut self, measure: Vec<Block>, learn: Vec<Block>) {
-        self.measure.extend(measure);
-        self.learn.extend(learn);
-    }
-
-    /// The rows in random order, measured and learned as one block.
-    fn shuffled(self, seed: u64) -> Self {
-        if self.learn.is_empty() {
-            return self;
-        }
-        Self { measure: vec![Block::shuffled(&self.measure, seed)], learn: vec![Block::shuffled(&self.learn, seed)] }
     }
 }
 
@@ -561,18 +533,6 @@ impl Trainer<'_> {
     }
 }
 
-/// Pieces of blocks for one pass: in the order of time the last day would leave its own level in every weight.
-fn in_random_order(blocks: &[Block], seed: u64, pass: usize) -> Vec<(&Block, Range<usize>)> {
-    let of_block = |block: &Block| {
-        let rows = block.encoded.rows;
-        (0..rows).step_by(TOGETHER_ROWS).map(move |first| first..rows.min(first + TOGETHER_ROWS))
-    };
-    let mut pieces: Vec<_> =
-        blocks.iter().flat_map(|block| of_block(block).map(move |rows| (block, rows))).enumerate().collect();
-    pieces.sort_by_key(|(index, _)| hash(hash(seed, pass as u64), *index as u64));
-    pieces.into_iter().map(|(_, piece)| piece).collect()
-}
-
 /// Batches with their first rows' places in the whole data.
 fn with_first_rows(batches: &[Batch]) -> impl Iterator<Item = (&Batch, u64)> {
     batches.iter().scan(0, |next, batch| {
@@ -580,17 +540,6 @@ fn with_first_rows(batches: &[Batch]) -> impl Iterator<Item = (&Batch, u64)> {
         *next += batch.rows as u64;
         Some((batch, first))
     })
-}
-
-fn held_rows(factors: &Factors, held: &[Block]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut log_odds = Vec::new();
-    for block in held {
-        factors.logits(&block.encoded, &mut log_odds);
-        let weight = |row: usize| block.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
-        rows.extend(log_odds.iter().enumerate().map(|(row, &z)| (z, block.labels[row] > 0.5, weight(row))));
-    }
-    rows
 }
 
 fn measure(fits: &[Fit], trials: &[(Split, u64)]) -> Measured {
