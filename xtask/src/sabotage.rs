@@ -124,7 +124,8 @@ fn page(judged: &[(Markets, Vec<Case>)], seconds: f64) -> String {
 /// The lines of the first table for one size. Writing to a String cannot fail, here and below.
 fn summary(page: &mut String, markets: Markets, cases: &[Case]) {
     let slowest = cases.iter().map(|case| case.seconds).fold(0.0, f64::max);
-    let kinds: [(&str, fn(&Case) -> bool); 4] = [
+    type IsMeant = fn(&Case) -> bool;
+    let kinds: [(&str, IsMeant); 4] = [
         ("sabotage that costs 1 % or more", |case| !case.is_honest() && case.cost >= COSTLY),
         ("sabotage that costs less", |case| !case.is_honest() && case.cost < COSTLY),
         ("honest retrains", Case::is_honest),

@@ -65,7 +65,9 @@ fn ask(moto: &Moto, service: &str, pairs: &[&str]) {
     let who = format!("Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request");
     let mut command = Command::new("curl");
     command.args(["-sf", moto.endpoint(), "-H", &who]);
-    pairs.iter().for_each(|pair| drop(command.args(["--data-urlencode", pair])));
+    for pair in pairs {
+        command.args(["--data-urlencode", pair]);
+    }
     let answered = command.output().unwrap();
     assert!(answered.status.success(), "{pairs:?}: {answered:?}");
 }
