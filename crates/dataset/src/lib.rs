@@ -29,7 +29,7 @@ pub use write::{CTR, Place, Precision, PredictionWriter, TableWriter, footer, is
 /// Rows decoded at a time at most: enough to amortize a batch's overhead.
 const BATCH_ROWS_MAX: usize = 32 * 1024;
 /// Bytes of a batch's numbers and codes, so that the batches in flight stay in tens of megabytes.
-const BATCH_BYTES: usize = 10 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 
 /// Rows decoded at a time, of so many columns.
 pub(crate) fn batch_rows(columns: usize) -> usize {

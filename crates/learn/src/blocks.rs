@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use clickcast_model::encode::{Encoded, Encoder, Slots};
-use clickcast_record::Batch;
+use clickcast_model::encode::{Encoded, Slots};
 
-use crate::Error;
+use crate::numbered::Outcomes;
 use crate::optimizer::Block;
 use crate::random::{hash, uniform};
 
@@ -63,34 +62,29 @@ const TOGETHER_ROWS: usize = 4096;
 pub(crate) const PIECE_ROWS: usize = 1024;
 
 impl Selection {
-    /// Encodes and parts a batch whose first row is the data's `first_row`-th.
-    pub(crate) fn part(&self, encoder: &Encoder, batch: &Batch, first_row: u64) -> Result<Parted, Error> {
-        let labels = batch.labels.as_ref().ok_or(Error::NoLabels)?;
-        let mut encoded = Encoded::default();
-        encoder.encode(batch, &mut encoded)?;
-        let all = Block {
-            encoded,
-            labels: labels.iter().map(|&label| f32::from(u8::from(label))).collect(),
-            weights: batch.weights.clone(),
-        };
+    /// Parts a batch whose first row is the data's `first_row`-th.
+    pub(crate) fn part(&self, encoded: Encoded, outcomes: Outcomes, first_row: u64) -> Parted {
+        let Outcomes { labels, weights, times } = outcomes;
+        let all = Block { encoded, labels: labels.iter().map(|&label| f32::from(u8::from(label))).collect(), weights };
+        let rows = all.encoded.rows;
         let kept = |row: usize| {
             labels[row] || self.negatives >= 1.0 || uniform(self.seed ^ 0x5A3B, first_row + row as u64) < self.negatives
         };
         let held_out = |row: &usize| {
-            let time = batch.times.as_ref().map(|times| times[*row]);
+            let time = times.as_ref().map(|times| times[*row]);
             self.split.holds_out(self.fold, self.seed, first_row + *row as u64, time)
         };
-        let (held, mut learn): (Vec<usize>, Vec<usize>) = (0..batch.rows).partition(held_out);
+        let (held, mut learn): (Vec<usize>, Vec<usize>) = (0..rows).partition(held_out);
         learn.retain(|&row| kept(row));
-        if learn.len() == batch.rows {
-            return Ok(Parted { learn: all, ..Parted::default() });
+        if learn.len() == rows {
+            return Parted { learn: all, ..Parted::default() };
         }
         let of_piece = |piece: &[usize]| {
             let learned: Vec<usize> = piece.iter().copied().filter(|&row| kept(row)).collect();
             (all.select(piece), all.select(&learned))
         };
         let (held, held_learn) = held.chunks(PIECE_ROWS).map(of_piece).unzip();
-        Ok(Parted { learn: all.select(&learn), held, held_learn })
+        Parted { learn: all.select(&learn), held, held_learn }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which of the settings tried on rows held out to take.
 
 use crate::calibrate::Row;
+use crate::held::{mean_loss, row_loss};
 
 /// What one setting reached: a trial for each part of the rows that was held out.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +23,7 @@ impl Measured {
 
     /// Takes in the trial of the data's last rows.
     pub(crate) fn set_tail(&mut self, rows: &[Row]) {
-        self.tail = rows.iter().map(row_loss).sum::<f64>() / rows.iter().map(|row| row.2).sum::<f64>();
+        self.tail = mean_loss(rows);
     }
 
     /// Mean log loss of the rows held out.
@@ -58,11 +59,6 @@ pub(crate) fn choose(measured: &[Measured]) -> usize {
     equals.sort_by(by);
     let tails = equals.into_iter().map(|(index, _)| (index, measured[index].tail));
     tails.min_by(by).map_or(best, |(index, _)| index)
-}
-
-fn row_loss(&(log_odds, label, weight): &Row) -> f64 {
-    let margin = if label { log_odds } else { -log_odds };
-    weight * ((-margin.abs()).exp().ln_1p() + (-margin).max(0.0))
 }
 
 #[cfg(test)]

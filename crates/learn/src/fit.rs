@@ -3,7 +3,8 @@
 use clickcast_model::encode::Encoder;
 use clickcast_model::factors::{Family, Shape};
 
-use crate::optimizer::{Block, Loss, Optimizer, Rates};
+use crate::held::{held_rows, mean_loss};
+use crate::optimizer::{Block, Optimizer, Rates};
 
 /// A pass must better the held-out log loss by this much, relatively, to be followed by another.
 const GAIN_MIN: f64 = 1e-4;
@@ -25,46 +26,37 @@ impl Candidate {
     }
 }
 
-/// Mean log losses of one pass.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Epoch {
-    /// Of the rows learned from, each before it was learned.
-    pub(crate) learned: f64,
-    /// Of the rows held out, after the pass.
-    pub(crate) held_out: f64,
-}
-
-/// Learns pass by pass while the held-out log loss falls, and goes back to the best pass.
+/// Learns pass by pass while the held-out log loss falls, and goes back to the best pass; gives that loss after each.
 ///
 /// `pass` learns every row once; it calls its argument now and then, which says whether to go on.
 pub(crate) fn until_it_stops_improving<E>(
     optimizer: &mut Optimizer,
     held: &[Block],
     epochs_max: usize,
-    mut pass: impl FnMut(&Optimizer, &mut dyn FnMut() -> bool) -> Result<Loss, E>,
-) -> Result<Vec<Epoch>, E> {
-    let mut history: Vec<Epoch> = Vec::new();
+    mut pass: impl FnMut(&Optimizer, &mut dyn FnMut() -> bool) -> Result<(), E>,
+) -> Result<Vec<f64>, E> {
+    let held_out = |optimizer: &Optimizer| mean_loss(&held_rows(optimizer, held));
+    let mut history: Vec<f64> = Vec::new();
     let mut best: Option<(f64, crate::optimizer::Snapshot)> = None;
     for _ in 0..epochs_max {
         let best_loss = best.as_ref().map(|(loss, _)| *loss);
         let mut worse = false;
-        let learned = pass(optimizer, &mut || {
+        pass(optimizer, &mut || {
             // A pass that makes things worse does so early on; the rest of it is saved.
-            worse = best_loss.is_some_and(|best_loss| score(optimizer, held) > best_loss * (1.0 + GAIN_MIN));
+            worse = best_loss.is_some_and(|best_loss| held_out(optimizer) > best_loss * (1.0 + GAIN_MIN));
             !worse
         })?;
         if worse {
             break;
         }
-        let held_out = score(optimizer, held);
-        history.push(Epoch { learned: learned.mean(), held_out });
-        if best_loss.is_some_and(|best_loss| held_out >= best_loss) {
-            history.pop();
+        let loss = held_out(optimizer);
+        if best_loss.is_some_and(|best_loss| loss >= best_loss) {
             break;
         }
-        let enough = best_loss.is_some_and(|best_loss| held_out > best_loss * (1.0 - GAIN_MIN));
+        history.push(loss);
+        let enough = best_loss.is_some_and(|best_loss| loss > best_loss * (1.0 - GAIN_MIN));
         let older = best.take().map(|(_, snapshot)| snapshot);
-        best = Some((held_out, optimizer.snapshot(older)));
+        best = Some((loss, optimizer.snapshot(older)));
         if enough {
             break;
         }
@@ -73,15 +65,6 @@ pub(crate) fn until_it_stops_improving<E>(
         optimizer.restore(snapshot);
     }
     Ok(history)
-}
-
-/// The mean log loss of held-out rows.
-pub(crate) fn score(optimizer: &Optimizer, held: &[Block]) -> f64 {
-    let mut loss = Loss::default();
-    for block in held {
-        loss.add(optimizer.score(block));
-    }
-    loss.mean()
 }
 
 /// The settings that hold where rows are many, and from which a search starts where they are few.

@@ -1,9 +1,7 @@
-//! Rows held out, and what a model says of them.
-
-use clickcast_model::factors::Factors;
+//! Rows held out, and what was learned says of them.
 
 use crate::calibrate::Row;
-use crate::optimizer::Block;
+use crate::optimizer::{Block, Optimizer};
 
 /// Rows held out.
 #[derive(Default)]
@@ -30,14 +28,25 @@ impl Held {
     }
 }
 
-/// What a model says of held-out rows.
-pub(crate) fn held_rows(factors: &Factors, held: &[Block]) -> Vec<Row> {
+/// Held-out rows as they look by what is learned so far.
+pub(crate) fn held_rows(optimizer: &Optimizer, held: &[Block]) -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut log_odds = Vec::new();
     for block in held {
-        factors.logits(&block.encoded, &mut log_odds);
         let weight = |row: usize| block.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
-        rows.extend(log_odds.iter().enumerate().map(|(row, &z)| (z, block.labels[row] > 0.5, weight(row))));
+        let log_odds = optimizer.log_odds(block).into_iter().enumerate();
+        rows.extend(log_odds.map(|(row, z)| (f64::from(z), block.labels[row] > 0.5, weight(row))));
     }
     rows
+}
+
+/// A row's log loss, weighted.
+pub(crate) fn row_loss(&(log_odds, label, weight): &Row) -> f64 {
+    let margin = if label { log_odds } else { -log_odds };
+    // ln(1 + exp(-margin)), without overflow.
+    weight * ((-margin.abs()).exp().ln_1p() + (-margin).max(0.0))
+}
+
+/// The mean log loss of rows.
+pub(crate) fn mean_loss(rows: &[Row]) -> f64 {
+    rows.iter().map(row_loss).sum::<f64>() / rows.iter().map(|row| row.2).sum::<f64>()
 }

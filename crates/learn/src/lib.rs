@@ -10,6 +10,7 @@ mod calibrate;
 mod choose;
 mod fit;
 mod held;
+mod numbered;
 mod optimizer;
 mod pace;
 mod profile;

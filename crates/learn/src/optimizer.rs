@@ -11,6 +11,7 @@ use std::time::Instant;
 use clickcast_kernel::factors::{Ftrl, FtrlConstants, adagrad, ftrl_gather, ftrl_scatter, prefetch};
 use clickcast_model::encode::{Encoded, Encoder, Slots, value_of};
 use clickcast_model::factors::{Factors, Family, Shape, sum_slots};
+use rayon::prelude::*;
 
 use crate::Error;
 use crate::barrier::Barrier;
@@ -22,6 +23,8 @@ use crate::random::{hash, uniform};
 const ROWS_LR: usize = 64;
 const ROWS_FM: usize = 16;
 const ROWS_FFM: usize = 8;
+/// Rows that one thread scores at a time.
+const ROWS_SCORED: usize = 256;
 /// The intercept starts at the data's log-odds and has little left to learn.
 const INTERCEPT_RATE: f32 = 0.02;
 
@@ -52,25 +55,6 @@ pub(crate) struct Rates {
     pub(crate) init: f32,
     /// What sums of squared gradients start at.
     pub(crate) square: f32,
-}
-
-/// Sums over the rows of one pass.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Loss {
-    /// Weighted sum of the rows' log losses, each before the row was learned.
-    pub(crate) sum: f64,
-    pub(crate) weight: f64,
-}
-
-impl Loss {
-    pub(crate) fn mean(self) -> f64 {
-        self.sum / self.weight
-    }
-
-    pub(crate) fn add(&mut self, other: Self) {
-        self.sum += other.sum;
-        self.weight += other.weight;
-    }
 }
 
 /// Weights under way.
@@ -118,8 +102,8 @@ pub(crate) struct Snapshot {
 #[derive(Default)]
 struct Chunk {
     rows: std::ops::Range<usize>,
+    /// Of each row's loss by its log-odds.
     gradients: Vec<f32>,
-    losses: Vec<f64>,
     directions: Vec<f32>,
 }
 
@@ -165,34 +149,21 @@ impl Optimizer {
     }
 
     /// Learns every row once, in order.
-    pub(crate) fn learn(&self, block: &Block) -> Loss {
-        self.learn_rows(block, 0..block.encoded.rows)
+    pub(crate) fn learn(&self, block: &Block) {
+        self.learn_rows(block, 0..block.encoded.rows);
     }
 
     /// Learns some rows of a block once, in order.
-    pub(crate) fn learn_rows(&self, block: &Block, rows: std::ops::Range<usize>) -> Loss {
-        self.pass(block, rows, true)
-    }
-
-    /// Scores every row.
-    pub(crate) fn score(&self, block: &Block) -> Loss {
-        self.pass(block, 0..block.encoded.rows, false)
-    }
-
-    fn pass(&self, block: &Block, rows: std::ops::Range<usize>, learns: bool) -> Loss {
+    pub(crate) fn learn_rows(&self, block: &Block, rows: std::ops::Range<usize>) {
         let (start, threads) = (Instant::now(), lock(&self.pace).threads(self.regions.len()));
         let count = rows.len();
-        let loss = self.pass_with(block, rows, learns, threads);
-        if learns {
-            lock(&self.pace).add(threads, count, start.elapsed());
-        }
-        loss
+        self.learn_with(block, rows, threads);
+        lock(&self.pace).add(threads, count, start.elapsed());
     }
 
-    fn pass_with(&self, block: &Block, rows: std::ops::Range<usize>, learns: bool, threads: usize) -> Loss {
+    fn learn_with(&self, block: &Block, rows: std::ops::Range<usize>, threads: usize) {
         let barrier = Barrier::new(threads);
         let chunks: Vec<RwLock<Chunk>> = (0..threads).map(|_| RwLock::default()).collect();
-        let total = RwLock::new(Loss::default());
         let work = |thread: usize| {
             let member = barrier.join();
             let rows_together = match self.shape.family {
@@ -206,20 +177,18 @@ impl Optimizer {
                 {
                     let mut chunk = write(&chunks[thread]);
                     chunk.rows = first + thread * count / threads..first + (thread + 1) * count / threads;
-                    self.find_errors(block, &mut chunk, learns);
+                    self.find_gradients(block, &mut chunk);
                 }
                 member.wait();
                 let chunks: Vec<_> = chunks.iter().map(read).collect();
                 if thread == 0 {
-                    self.finish(block, &chunks, learns, &mut write(&total));
+                    self.update_intercept(&chunks);
                 }
-                if learns {
-                    for region in self.regions.iter().skip(thread).step_by(threads) {
-                        let mut region = write(region);
-                        match self.shape.family {
-                            Family::Lr => self.update_linear(&mut region, block, &chunks),
-                            _ => self.update_factors(&mut region, block, &chunks, &mut scratch),
-                        }
+                for region in self.regions.iter().skip(thread).step_by(threads) {
+                    let mut region = write(region);
+                    match self.shape.family {
+                        Family::Lr => self.update_linear(&mut region, block, &chunks),
+                        _ => self.update_factors(&mut region, block, &chunks, &mut scratch),
                     }
                 }
                 drop(chunks);
@@ -233,27 +202,36 @@ impl Optimizer {
             }
             work(0);
         });
-        *read(&total)
     }
 
-    /// The first step: the chunk's rows' losses, gradients and directions.
-    fn find_errors(&self, block: &Block, chunk: &mut Chunk, learns: bool) {
+    /// Every row's log-odds, as the model that [`Optimizer::factors`] gives would have them but for its weights' type.
+    pub(crate) fn log_odds(&self, block: &Block) -> Vec<f32> {
         let regions: Vec<_> = self.regions.iter().map(read).collect();
-        let shift = if learns { self.offset } else { self.shift };
-        let intercept = read(&self.intercept).weight + shift;
-        let rows = chunk.rows.clone();
-        chunk.gradients.clear();
-        chunk.gradients.resize(rows.len(), intercept);
+        let mut all = vec![read(&self.intercept).weight + self.shift; block.encoded.rows];
+        all.par_chunks_mut(ROWS_SCORED).enumerate().for_each(|(index, log_odds)| {
+            let first = index * ROWS_SCORED;
+            let rows = first..first + log_odds.len();
+            match self.shape.family {
+                Family::Lr => self.add_linear(&regions, block, rows, log_odds),
+                _ => self.add_factors(&regions, block, rows, log_odds, None),
+            }
+        });
+        all
+    }
+
+    /// The first step: the chunk's rows' gradients and directions.
+    fn find_gradients(&self, block: &Block, chunk: &mut Chunk) {
+        let regions: Vec<_> = self.regions.iter().map(read).collect();
+        let Chunk { rows, gradients, directions } = chunk;
+        gradients.clear();
+        gradients.resize(rows.len(), read(&self.intercept).weight + self.offset);
         match self.shape.family {
-            Family::Lr => self.add_linear(&regions, block, rows.clone(), &mut chunk.gradients),
-            _ => self.add_factors(&regions, block, chunk, learns),
+            Family::Lr => self.add_linear(&regions, block, rows.clone(), gradients),
+            _ => self.add_factors(&regions, block, rows.clone(), gradients, Some(directions)),
         }
-        chunk.losses.clear();
-        for (row, value) in rows.zip(&mut chunk.gradients) {
+        for (row, value) in rows.clone().zip(gradients) {
             let weight = block.weights.as_ref().map_or(1.0, |weights| weights[row]);
-            let (loss, gradient) = logistic_loss(*value, block.labels[row]);
-            chunk.losses.push(f64::from(loss * weight));
-            *value = gradient * weight;
+            *value = weight * logistic_gradient(*value, block.labels[row]);
         }
     }
 
@@ -280,17 +258,32 @@ impl Optimizer {
         }
     }
 
-    fn add_factors(&self, regions: &[RwLockReadGuard<'_, Region>], block: &Block, chunk: &mut Chunk, learns: bool) {
+    /// Adds to the rows' log-odds; where their directions are asked for, rows are to be learned, and else slots that no
+    /// row touched add nothing.
+    fn add_factors(
+        &self,
+        regions: &[RwLockReadGuard<'_, Region>],
+        block: &Block,
+        rows: std::ops::Range<usize>,
+        log_odds: &mut [f32],
+        mut directions: Option<&mut Vec<f32>>,
+    ) {
         let (stride, fields) = (self.shape.stride(), self.shape.fields);
-        chunk.directions.resize(chunk.rows.len() * fields * stride, 0.0);
+        if let Some(directions) = &mut directions {
+            directions.resize(rows.len() * fields * stride, 0.0);
+        }
         let lists = block.encoded.columns.iter().filter(|column| matches!(column, Slots::Many { .. })).count();
-        let (mut summed, mut sum) = (vec![0.0; lists * stride], vec![0.0; stride]);
-        let vector = |field: usize, slot: u32| regions[self.region_of[field]].weights(slot, stride);
-        for (index, row) in chunk.rows.clone().enumerate() {
+        let (mut summed, mut sum, zeros) = (vec![0.0; lists * stride], vec![0.0; stride], vec![0.0; stride]);
+        let learns = directions.is_some();
+        let vector = |field: usize, slot: u32| {
+            let region = &regions[self.region_of[field]];
+            if learns || self.is_touched(region, field, slot) { region.weights(slot, stride) } else { &zeros[..] }
+        };
+        for (index, row) in rows.enumerate() {
             if row + 1 < block.encoded.rows {
                 for (field, column) in block.encoded.columns.iter().enumerate() {
                     if let Slots::One(slots) = column {
-                        prefetch(vector(field, slots[row + 1]));
+                        prefetch(regions[self.region_of[field]].weights(slots[row + 1], stride));
                     }
                 }
             }
@@ -306,31 +299,28 @@ impl Optimizer {
                     }
                 }
             }
-            chunk.gradients[index] += self.shape.log_odds(&vectors, &mut sum);
-            if learns {
-                let directions = &mut chunk.directions[index * fields * stride..][..fields * stride];
+            log_odds[index] += self.shape.log_odds(&vectors, &mut sum);
+            if let Some(directions) = &mut directions {
+                let directions = &mut directions[index * fields * stride..][..fields * stride];
                 self.shape.directions(&vectors, &mut sum, directions);
             }
         }
     }
 
-    /// What one thread does for all: sums the losses and moves the intercept.
-    fn finish(&self, block: &Block, chunks: &[RwLockReadGuard<'_, Chunk>], learns: bool, total: &mut Loss) {
-        let mut gradient = 0.0;
-        for chunk in chunks {
-            total.sum += chunk.losses.iter().sum::<f64>();
-            total.weight += match &block.weights {
-                None => chunk.rows.len() as f64,
-                Some(weights) => weights[chunk.rows.clone()].iter().map(|&weight| f64::from(weight)).sum(),
-            };
-            gradient += chunk.gradients.iter().map(|&value| f64::from(value)).sum::<f64>();
-        }
-        if learns {
-            let gradient = gradient as f32;
-            let mut intercept = write(&self.intercept);
-            intercept.square += gradient * gradient;
-            intercept.weight -= INTERCEPT_RATE * gradient / intercept.square.sqrt();
-        }
+    /// Whether a row that was learned had the slot.
+    #[inline]
+    fn is_touched(&self, region: &Region, field: usize, slot: u32) -> bool {
+        let stride = self.shape.stride();
+        region.squares(slot, stride)[self.shape.linear(field)] != self.rates.square
+    }
+
+    /// What one thread does for all: moves the intercept.
+    fn update_intercept(&self, chunks: &[RwLockReadGuard<'_, Chunk>]) {
+        let gradients = chunks.iter().flat_map(|chunk| &chunk.gradients);
+        let gradient = gradients.map(|&value| f64::from(value)).sum::<f64>() as f32;
+        let mut intercept = write(&self.intercept);
+        intercept.square += gradient * gradient;
+        intercept.weight -= INTERCEPT_RATE * gradient / intercept.square.sqrt();
     }
 
     /// The second step for logistic regression.
@@ -422,16 +412,13 @@ impl Optimizer {
             let region = read(region);
             match &region.state {
                 State::Ftrl(states) => weights.extend(states.iter().map(|state| state.weight)),
-                State::AdaGrad(numbers) => {
-                    let mut rows = numbers.chunks_exact(2 * stride);
+                State::AdaGrad(_) => {
                     for field in region.fields.clone() {
-                        let slots = encoder.first_slot(field)..encoder.first_slot(field + 1);
-                        for row in rows.by_ref().take(slots.len()) {
-                            let untouched = row[stride + self.shape.linear(field)] == self.rates.square;
-                            if untouched {
-                                weights.resize(weights.len() + stride, 0.0);
+                        for slot in encoder.first_slot(field)..encoder.first_slot(field + 1) {
+                            if self.is_touched(&region, field, slot) {
+                                weights.extend_from_slice(region.weights(slot, stride));
                             } else {
-                                weights.extend_from_slice(&row[..stride]);
+                                weights.resize(weights.len() + stride, 0.0);
                             }
                         }
                     }
@@ -450,6 +437,14 @@ impl Region {
     fn weights(&self, slot: u32, stride: usize) -> &[f32] {
         match &self.state {
             State::AdaGrad(numbers) => &numbers[(slot - self.first_slot) as usize * 2 * stride..][..stride],
+            State::Ftrl(_) => &[],
+        }
+    }
+
+    #[inline]
+    fn squares(&self, slot: u32, stride: usize) -> &[f32] {
+        match &self.state {
+            State::AdaGrad(numbers) => &numbers[((slot - self.first_slot) as usize * 2 + 1) * stride..][..stride],
             State::Ftrl(_) => &[],
         }
     }
@@ -481,15 +476,13 @@ fn start_slot(numbers: &mut Vec<f32>, shape: Shape, field: usize, rates: Rates, 
     numbers.resize(numbers.len() + stride, rates.square);
 }
 
-/// The log loss of log-odds, and its derivative.
+/// The derivative of the log loss by the log-odds.
 #[inline]
-fn logistic_loss(log_odds: f32, label: f32) -> (f32, f32) {
+fn logistic_gradient(log_odds: f32, label: f32) -> f32 {
     let margin = if label > 0.5 { log_odds } else { -log_odds };
-    // ln(1 + exp(-margin)), without overflow.
     let small = (-margin.abs()).exp();
-    let loss = small.ln_1p() + (-margin).max(0.0);
     let wrong = if margin >= 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) };
-    (loss, if label > 0.5 { -wrong } else { wrong })
+    if label > 0.5 { -wrong } else { wrong }
 }
 
 // A lock is poisoned only where a thread panicked, which the scope passes on.

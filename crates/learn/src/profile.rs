@@ -1,10 +1,13 @@
 //! The first pass: what values each feature takes, and how often.
 
-use clickcast_model::encode::{BINS_MAX, Coding, Encoder};
+use clickcast_kernel::factors::prefetch;
+use clickcast_model::encode::{BINS_MAX, Coding, Encoder, Slots};
+use clickcast_model::profile::Distinct;
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric};
 use rayon::prelude::*;
 
 use crate::Error;
+use crate::numbered::Places;
 use crate::random::hash;
 
 /// Rows whose numbers are kept to find quantiles: their error is below 1 / sqrt(2^15), half a percent.
@@ -12,6 +15,10 @@ const SAMPLE_ROWS_MAX: usize = 1 << 15;
 /// Distinct values counted over all features together; beyond it the rarest are forgotten. Each
 /// takes at most 64 bytes (tables are a quarter to half full), so 256 MB.
 const VALUES_MAX: usize = 1 << 22;
+/// Values whose places are asked for together.
+const AHEAD: usize = 32;
+/// The number of missing values.
+const MISSING: u32 = 0;
 
 /// What the first pass found.
 pub(crate) struct Profile {
@@ -23,6 +30,8 @@ pub(crate) struct Profile {
     pub(crate) weight: f64,
     pub(crate) positive_weight: f64,
     pub(crate) time_range: Option<(i64, i64)>,
+    /// Whether every number that was given still stands for its value: none was forgotten.
+    pub(crate) numbers_hold: bool,
     fields: Vec<Field>,
     sample: Sample,
 }
@@ -47,11 +56,22 @@ struct Sample {
     seed: u64,
 }
 
-/// How often each hash occurred: an open-addressing table at most half full.
+/// How often each hash occurred, and the number it was given: an open-addressing table at most half full.
 #[derive(Default)]
 struct Counts {
-    entries: Vec<(u64, u32)>,
+    entries: Vec<Entry>,
     used: usize,
+    /// The highest number given; they count from 1.
+    number_max: u32,
+    distinct: Distinct,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    hash: u64,
+    /// 0 where the entry is empty.
+    count: u32,
+    number: u32,
 }
 
 impl Profile {
@@ -71,13 +91,14 @@ impl Profile {
             weight: 0.0,
             positive_weight: 0.0,
             time_range: None,
+            numbers_hold: true,
             fields: features.iter().map(field).collect(),
             sample: Sample { hash_max: u64::MAX, hashes: Vec::new(), times: Vec::new(), seed },
         }
     }
 
-    /// Takes a batch, whose first row is the data's `self.rows`-th.
-    pub(crate) fn add(&mut self, batch: &Batch) -> Result<(), Error> {
+    /// Takes a batch, whose first row is the data's `self.rows`-th; gives its columns of categories as numbers.
+    pub(crate) fn add(&mut self, batch: &Batch) -> Result<Vec<Option<Slots>>, Error> {
         let labels = batch.labels.as_ref().ok_or(Error::NoLabels)?;
         self.positives += labels.iter().filter(|&&label| label).count() as u64;
         for (row, &label) in labels.iter().enumerate() {
@@ -91,11 +112,36 @@ impl Profile {
             self.time_range = Some((low.min(time), high.max(time)));
         }
         let taken = self.sample.take(self.rows, batch);
-        self.fields.par_iter_mut().zip(&batch.features).for_each(|(field, column)| field.values.add(column, &taken));
+        let columns = self.fields.par_iter_mut().zip(&batch.features);
+        let numbers = columns.map(|(field, column)| field.values.add(column, &taken)).collect();
         self.rows += batch.rows as u64;
         self.thin_sample();
         self.forget_rare();
-        Ok(())
+        Ok(numbers)
+    }
+
+    /// Each field's distinct values.
+    pub(crate) fn distinct(&self) -> Vec<Distinct> {
+        let distinct = self.fields.iter().map(|field| match &field.values {
+            Values::Numbers(_) => Distinct::default(),
+            Values::Counts(counts) => counts.distinct.clone(),
+        });
+        distinct.collect()
+    }
+
+    /// The encoder's slot of each number.
+    pub(crate) fn places(&self, encoder: &Encoder) -> Places {
+        let places = self.fields.iter().enumerate().map(|(field, Field { values, .. })| match values {
+            Values::Numbers(_) => Vec::new(),
+            Values::Counts(counts) => {
+                let mut places = vec![encoder.category_slot(field, None); counts.number_max as usize + 1];
+                for entry in counts.entries.iter().filter(|entry| entry.count > 0) {
+                    places[entry.number as usize] = encoder.category_slot(field, Some(entry.hash));
+                }
+                places
+            }
+        });
+        places.collect()
     }
 
     /// Whether equal labels stand together far more than chance, or drift, would have them: less than half the changes
@@ -123,6 +169,7 @@ impl Profile {
         let used = |field: &Field| if let Values::Counts(counts) = &field.values { counts.used } else { 0 };
         let mut count_min = 2;
         while self.fields.iter().map(used).sum::<usize>() > VALUES_MAX {
+            self.numbers_hold = false;
             for field in &mut self.fields {
                 if let Values::Counts(counts) = &mut field.values {
                     counts.forget(count_min);
@@ -184,77 +231,111 @@ impl Sample {
 }
 
 impl Values {
-    fn add(&mut self, column: &Column, taken: &[usize]) {
+    fn add(&mut self, column: &Column, taken: &[usize]) -> Option<Slots> {
         match (self, column) {
             (Self::Numbers(numbers), Column::Numeric(values)) => {
                 numbers.extend(taken.iter().map(|&row| Numeric::get(values, row)));
+                None
             }
-            (Self::Counts(counts), Column::Categorical(values)) => counts.add_all(values),
-            (Self::Counts(counts), Column::Multi(lists)) => counts.add_all(&lists.values),
+            (Self::Counts(counts), Column::Categorical(values)) => Some(Slots::One(counts.add_all(values))),
+            (Self::Counts(counts), Column::Multi(lists)) => {
+                let items = counts.add_all(&lists.values);
+                let (mut offsets, mut slots) = (vec![0], Vec::with_capacity(items.len()));
+                for bounds in lists.offsets.windows(2) {
+                    match &items[bounds[0]..bounds[1]] {
+                        [] => slots.push(MISSING),
+                        list => slots.extend_from_slice(list),
+                    }
+                    offsets.push(slots.len() as u32);
+                }
+                Some(Slots::Many { offsets, slots })
+            }
             // A column of another kind is refused when it is encoded.
-            _ => {}
+            _ => None,
         }
     }
 }
 
 impl Counts {
-    fn add_all(&mut self, values: &Categorical) {
+    /// Counts values; gives their numbers.
+    fn add_all(&mut self, values: &Categorical) -> Vec<u32> {
         match values {
             Categorical::Coded { codes, categories } => {
                 let mut counts = vec![0u32; categories.len() + 1];
                 for &code in codes {
                     counts[code as usize] += 1;
                 }
+                let mut numbers = vec![MISSING; counts.len()];
                 for (code, &count) in counts.iter().enumerate().skip(1) {
                     if count > 0 {
-                        self.add(categories.get(code - 1).hash(), count);
+                        numbers[code] = self.add(categories.get(code - 1).hash(), count);
                     }
                 }
+                codes.iter().map(|&code| numbers[code as usize]).collect()
             }
-            Categorical::Integers { values: integers, nulls: None } => {
-                for &value in integers {
-                    self.add(clickcast_record::hash::integer(value), 1);
-                }
-            }
-            Categorical::Integers { values: integers, nulls: Some(nulls) } => {
-                for (&value, present) in integers.iter().zip(nulls) {
-                    if present {
-                        self.add(clickcast_record::hash::integer(value), 1);
+            Categorical::Integers { values: integers, nulls } => {
+                let mut numbers = Vec::with_capacity(integers.len());
+                let mut hashes = [0; AHEAD];
+                for (chunk, integers) in integers.chunks(AHEAD).enumerate() {
+                    for (hash, &value) in hashes.iter_mut().zip(integers) {
+                        *hash = clickcast_record::hash::integer(value);
+                        self.fetch(*hash);
+                    }
+                    for (row, &hash) in (chunk * AHEAD..).zip(&hashes[..integers.len()]) {
+                        let present = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+                        numbers.push(if present { self.add(hash, 1) } else { MISSING });
                     }
                 }
+                numbers
             }
         }
     }
 
+    /// Asks for the place of a hash ahead of its use; tables may be larger than caches.
     #[inline]
-    fn add(&mut self, hash: u64, count: u32) {
+    fn fetch(&self, hash: u64) {
+        let index = hash as usize & self.entries.len().wrapping_sub(1);
+        prefetch(self.entries.get(index).map_or(&[], std::slice::from_ref));
+    }
+
+    /// Counts a hash so many times; gives its number.
+    #[inline]
+    fn add(&mut self, hash: u64, count: u32) -> u32 {
         if self.used * 2 >= self.entries.len() {
             self.rebuild((self.entries.len() * 2).max(64), 1);
         }
+        let entry = self.find(hash);
+        let entry = &mut self.entries[entry];
+        if entry.count == 0 {
+            // So many that they run out have long been forgotten in part, and no number holds.
+            self.number_max = self.number_max.saturating_add(1);
+            *entry = Entry { hash, count, number: self.number_max };
+            self.used += 1;
+            self.distinct.add(hash);
+        } else {
+            entry.count = entry.count.saturating_add(count);
+        }
+        entry.number
+    }
+
+    /// Where a hash is, or would be.
+    #[inline]
+    fn find(&self, hash: u64) -> usize {
         let mask = self.entries.len() - 1;
         let mut index = hash as usize & mask;
-        loop {
-            let entry = &mut self.entries[index];
-            if entry.1 == 0 {
-                *entry = (hash, count);
-                self.used += 1;
-                return;
-            }
-            if entry.0 == hash {
-                entry.1 = entry.1.saturating_add(count);
-                return;
-            }
+        while self.entries[index].count > 0 && self.entries[index].hash != hash {
             index = (index + 1) & mask;
         }
+        index
     }
 
     fn rebuild(&mut self, size: usize, count_min: u32) {
-        let old = std::mem::replace(&mut self.entries, vec![(0, 0); size]);
+        let old = std::mem::replace(&mut self.entries, vec![Entry::default(); size]);
         self.used = 0;
-        for (hash, count) in old {
-            if count >= count_min {
-                self.add(hash, count);
-            }
+        for entry in old.into_iter().filter(|entry| entry.count >= count_min) {
+            let place = self.find(entry.hash);
+            self.entries[place] = entry;
+            self.used += 1;
         }
     }
 
@@ -263,8 +344,8 @@ impl Counts {
     }
 
     fn frequent(&self, count_min: u32) -> Vec<u64> {
-        let kept = self.entries.iter().filter(|(_, count)| *count >= count_min.max(1));
-        let mut hashes: Vec<u64> = kept.map(|(hash, _)| *hash).collect();
+        let kept = self.entries.iter().filter(|entry| entry.count >= count_min.max(1));
+        let mut hashes: Vec<u64> = kept.map(|entry| entry.hash).collect();
         hashes.sort_unstable();
         hashes
     }

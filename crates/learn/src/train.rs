@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
-use clickcast_model::encode::Encoder;
+use clickcast_model::encode::{Encoded, Encoder};
 use clickcast_model::factors::{Factors, Family, WeightType};
 use clickcast_model::metrics::Accumulator;
 use clickcast_model::profile::{self, Collector};
@@ -17,7 +17,8 @@ use crate::calibrate::{self, Level, Row, level_shift};
 use crate::choose::{Measured, choose};
 use crate::fit::{Candidate, coordinates, default_candidate, until_it_stops_improving};
 use crate::held::{Held, held_rows};
-use crate::optimizer::{Block, Loss, Optimizer};
+use crate::numbered::{Numbered, Outcomes};
+use crate::optimizer::{Block, Optimizer};
 use crate::profile::Profile;
 
 /// Up to so many rows settings are searched for; above, one fit takes longer than they are worth. An FFM's fit takes
@@ -74,7 +75,7 @@ pub struct Settings {
     pub threads: usize,
     /// Share of the unclicked rows to learn from, above 0 and up to 1; log-odds are corrected exactly.
     pub sample_negatives: f64,
-    /// How the model keeps its weights; calibration and metrics are of what is kept.
+    /// How the model keeps its weights.
     pub weights: WeightType,
 }
 
@@ -143,10 +144,13 @@ pub fn train<E: From<Error> + Send>(
     let (mut kept, mut bytes) = (Some(Vec::new()), 0);
     source.begin(Phase::Profile);
     source.pass(&mut |batch| {
-        rayon::join(|| profile.add(&batch), || collector.add(&batch)).0?;
-        bytes += batch.bytes() as u64;
+        let numbers = rayon::join(|| profile.add(&batch), || collector.add_rows(&batch)).0?;
         match &mut kept {
-            Some(batches) if bytes <= KEPT_BYTES_MAX => batches.push(batch),
+            Some(batches) if bytes <= KEPT_BYTES_MAX && profile.numbers_hold => {
+                let batch = Numbered::new(batch, numbers)?;
+                bytes += batch.bytes() as u64;
+                batches.push(batch);
+            }
             _ => kept = None,
         }
         Ok(())
@@ -169,7 +173,7 @@ pub fn train<E: From<Error> + Send>(
             return Err(Error::NoValidRows { rows }.into());
         }
     }
-    let described = collector.profile();
+    let described = collector.profile_with(profile.distinct());
     let trainer = Trainer { schema, settings, profile: &profile, described: &described, valid: &valid_batches };
     match kept {
         Some(batches) if profile.rows <= rows_few_max(settings.family) => Ok(trainer.few(&batches)?),
@@ -204,7 +208,7 @@ struct Trainer<'a> {
 
 impl Trainer<'_> {
     /// Few rows: tries settings on rows held out, then learns all rows by the best.
-    fn few(&self, batches: &[Batch]) -> Result<Trained, Error> {
+    fn few(&self, batches: &[Numbered]) -> Result<Trained, Error> {
         let trials = self.trials();
         let mut candidates = vec![default_candidate(self.settings.family)];
         let (mut tried, mut measured, mut best) = (Vec::new(), Vec::new(), 0);
@@ -250,16 +254,13 @@ impl Trainer<'_> {
 
     /// Many rows: one fit by settings that hold there, then the rows held out are learned too. `read` are the source's
     /// batches where they were kept.
-    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>, read: Option<Vec<Batch>>) -> Result<Trained, E> {
+    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>, read: Option<Vec<Numbered>>) -> Result<Trained, E> {
         let share = HELD_SHARE.min(HELD_ROWS_MAX / self.profile.rows as f64);
         let selection = self.selection(self.split(share), 0);
         let candidate = default_candidate(self.settings.family);
         let encoder = self.encoder(&candidate)?;
         let mut rows = self.encode_once(source, read, &encoder, &selection)?;
-        for (batch, first_row) in with_first_rows(self.valid) {
-            let all = Selection { split: Split::None, negatives: 1.0, ..selection };
-            rows.held.measure.push(all.part(&encoder, batch, first_row)?.learn);
-        }
+        self.hold_valid(&mut rows.held, &encoder)?;
         let order_note = self.profile.is_sorted_by_label().then(|| rows.shuffle(self.settings.seed));
         let Rows { kept, held, data_hash } = rows;
         let mut optimizer = self.optimizer(&encoder, &candidate, self.settings.threads);
@@ -267,12 +268,11 @@ impl Trainer<'_> {
         let history = until_it_stops_improving(&mut optimizer, &held.measure, EPOCHS_MAX, |optimizer, go_on| {
             number += 1;
             source.begin(Phase::Learn(number));
-            let mut loss = Loss::default();
             match &kept {
                 Some(blocks) => {
                     let pieces = in_random_order(blocks, self.settings.seed, number);
                     for (index, (block, rows)) in pieces.iter().enumerate() {
-                        loss.add(optimizer.learn_rows(block, rows.clone()));
+                        optimizer.learn_rows(block, rows.clone());
                         // A look at the held-out rows costs a tenth of a pass; one, at a quarter.
                         if index == pieces.len() / 4 && !go_on() {
                             break;
@@ -282,17 +282,17 @@ impl Trainer<'_> {
                 None => {
                     let mut first_row = 0;
                     source.pass(&mut |batch| {
-                        let parted = selection.part(&encoder, &batch, first_row)?;
+                        let parted = selection.part(encode(&encoder, &batch)?, Outcomes::of(&batch)?, first_row);
                         first_row += batch.rows as u64;
-                        loss.add(optimizer.learn(&parted.learn));
+                        optimizer.learn(&parted.learn);
                         Ok(())
                     })?;
                 }
             }
-            Ok::<_, E>(loss)
+            Ok::<_, E>(())
         })?;
-        let rows = self.learn_progressively(&mut optimizer, &encoder, &held)?;
-        let held_out = history.last().map_or(f64::NAN, |epoch| epoch.held_out);
+        let rows = self.learn_progressively(&mut optimizer, &held);
+        let held_out = history.last().copied().unwrap_or(f64::NAN);
         let mut notes = vec![format!(
             "many rows: took {}; {} passes, held-out log loss {held_out:.5}",
             describe(&candidate),
@@ -306,42 +306,60 @@ impl Trainer<'_> {
     fn encode_once<E: From<Error>>(
         &self,
         source: &mut dyn Source<E>,
-        read: Option<Vec<Batch>>,
+        read: Option<Vec<Numbered>>,
         encoder: &Encoder,
         selection: &Selection,
     ) -> Result<Rows, E> {
         let mut rows = Rows { kept: Some(Vec::new()), held: Held::default(), data_hash: 0 };
         let (mut first_row, mut bytes) = (0, 0);
-        let mut encode = |batch: Batch| -> Result<(), E> {
-            let parted = selection.part(encoder, &batch, first_row)?;
+        let mut keep = |encoded: Encoded, outcomes: Outcomes| {
+            let encoded_rows = encoded.rows as u64;
+            let parted = selection.part(encoded, outcomes, first_row);
             for (piece, block) in iter::once(&parted.learn).chain(&parted.held_learn).enumerate() {
                 let first_row = first_row + (piece * PIECE_ROWS) as u64;
                 rows.data_hash = rows.data_hash.wrapping_add(block.data_hash(first_row));
             }
-            first_row += batch.rows as u64;
+            first_row += encoded_rows;
             bytes += parted.learn.bytes();
             match &mut rows.kept {
                 Some(kept) if bytes <= KEPT_BYTES_MAX => kept.push(parted.learn),
                 _ => rows.kept = None,
             }
             rows.held.add(parted.held, parted.held_learn);
-            Ok(())
         };
         match read {
-            Some(batches) => batches.into_iter().try_for_each(encode)?,
+            Some(batches) => {
+                let places = self.profile.places(encoder);
+                for batch in batches {
+                    let (encoded, outcomes) = batch.into_encoded(encoder, &places)?;
+                    keep(encoded, outcomes);
+                }
+            }
             None => {
                 source.begin(Phase::Encode);
-                source.pass(&mut encode)?;
+                source.pass(&mut |batch| {
+                    keep(encode(encoder, &batch)?, Outcomes::of(&batch)?);
+                    Ok(())
+                })?;
             }
         }
         Ok(rows)
+    }
+
+    /// Adds the rows given to measure on.
+    fn hold_valid(&self, held: &mut Held, encoder: &Encoder) -> Result<(), Error> {
+        let all = Selection { split: Split::None, fold: 0, seed: self.settings.seed, negatives: 1.0 };
+        for batch in self.valid {
+            held.measure.push(all.part(encode(encoder, batch)?, Outcomes::of(batch)?, 0).learn);
+        }
+        Ok(())
     }
 
     /// Fits each candidate on each fold, several at a time; each fit on one thread.
     fn cross_fit(
         &self,
         candidates: &[Candidate],
-        batches: &[Batch],
+        batches: &[Numbered],
         trials: &[(Split, u64)],
     ) -> Result<Vec<Vec<Fit>>, Error> {
         let tasks: Vec<(&Candidate, (Split, u64))> =
@@ -374,22 +392,18 @@ impl Trainer<'_> {
     }
 
     /// One fit on the rows of a fold, measured on those held out.
-    fn fit(&self, candidate: &Candidate, batches: &[Batch], split: Split, fold: u64) -> Result<Fit, Error> {
+    fn fit(&self, candidate: &Candidate, batches: &[Numbered], split: Split, fold: u64) -> Result<Fit, Error> {
         let encoder = self.encoder(candidate)?;
         let selection = self.selection(split, fold);
         let (learn, mut held, _) = self.encode_all(&selection, &encoder, batches)?;
-        for (batch, first_row) in with_first_rows(self.valid) {
-            let all = Selection { split: Split::None, negatives: 1.0, ..selection };
-            held.measure.push(all.part(&encoder, batch, first_row)?.learn);
-        }
+        self.hold_valid(&mut held, &encoder)?;
         let mut optimizer = self.optimizer(&encoder, candidate, 1);
         let history = until_it_stops_improving(&mut optimizer, &held.measure, EPOCHS_MAX, |optimizer, _| {
-            let mut loss = Loss::default();
-            learn.iter().for_each(|block| loss.add(optimizer.learn(block)));
-            Ok::<_, Error>(loss)
+            learn.iter().for_each(|block| optimizer.learn(block));
+            Ok::<_, Error>(())
         })?;
-        let rows = held_rows(&self.factors(&optimizer, &encoder)?, &held.measure);
-        let progressive = self.learn_progressively(&mut optimizer, &encoder, &held)?;
+        let rows = held_rows(&optimizer, &held.measure);
+        let progressive = self.learn_progressively(&mut optimizer, &held);
         Ok(Fit { epochs: history.len(), held: rows, progressive })
     }
 
@@ -400,28 +414,23 @@ impl Trainer<'_> {
     ///
     /// # Source
     /// Blum, Kalai and Langford, "Beating the hold-out", COLT 1999: progressive validation.
-    fn learn_progressively(
-        &self,
-        optimizer: &mut Optimizer,
-        encoder: &Encoder,
-        held: &Held,
-    ) -> Result<Vec<Row>, Error> {
+    fn learn_progressively(&self, optimizer: &mut Optimizer, held: &Held) -> Vec<Row> {
         if held.learn.is_empty() {
-            return Ok(held_rows(&self.factors(optimizer, encoder)?, &held.measure));
+            return held_rows(optimizer, &held.measure);
         }
         if self.level() == Level::Ignored {
-            let rows = held_rows(&self.factors(optimizer, encoder)?, &held.measure);
+            let rows = held_rows(optimizer, &held.measure);
             optimizer.set_offset(0.5 * level_shift(&rows) as f32);
         }
         let step = held.measure.len().div_ceil(STEPS_LAST);
         let mut rows = Vec::new();
         for (measure, learn) in held.measure.chunks(step).zip(held.learn.chunks(step)) {
-            rows.extend(held_rows(&self.factors(optimizer, encoder)?, measure));
+            rows.extend(held_rows(optimizer, measure));
             for block in learn {
                 optimizer.learn(block);
             }
         }
-        Ok(rows)
+        rows
     }
 
     /// Whether a calibration is fitted to the level of the rows held out. A day's level is its own; rows held out evenly, or
@@ -450,12 +459,16 @@ impl Trainer<'_> {
         &self,
         selection: &Selection,
         encoder: &Encoder,
-        batches: &[Batch],
+        batches: &[Numbered],
     ) -> Result<(Vec<Block>, Held, u64), Error> {
+        let places = self.profile.places(encoder);
         let (mut learn, mut held, mut data_hash) = (Vec::new(), Held::default(), 0u64);
-        for (batch, first_row) in with_first_rows(batches) {
-            let parted = selection.part(encoder, batch, first_row)?;
+        let mut first_row = 0;
+        for batch in batches {
+            let (encoded, outcomes) = batch.clone().into_encoded(encoder, &places)?;
+            let parted = selection.part(encoded, outcomes, first_row);
             data_hash = data_hash.wrapping_add(parted.learn.data_hash(first_row));
+            first_row += batch.rows as u64;
             learn.push(parted.learn);
             held.add(parted.held, parted.held_learn);
         }
@@ -501,11 +514,6 @@ impl Trainer<'_> {
         Optimizer::new(encoder, shape, candidate.rates, intercept, shift, seed, threads)
     }
 
-    /// The model that was learned, its weights as they will be kept.
-    fn factors(&self, optimizer: &Optimizer, encoder: &Encoder) -> Result<Factors, Error> {
-        Ok(optimizer.factors(encoder)?.into_type(self.settings.weights))
-    }
-
     fn finish(
         &self,
         encoder: Encoder,
@@ -514,7 +522,7 @@ impl Trainer<'_> {
         data_hash: u64,
         mut notes: Vec<String>,
     ) -> Result<Trained, Error> {
-        let factors = self.factors(optimizer, &encoder)?;
+        let factors = optimizer.factors(&encoder)?.into_type(self.settings.weights);
         let (calibration, note) = calibrate::fit(held, self.level());
         notes.push(note);
         let mut measured = Accumulator::new(held.len());
@@ -533,13 +541,10 @@ impl Trainer<'_> {
     }
 }
 
-/// Batches with their first rows' places in the whole data.
-fn with_first_rows(batches: &[Batch]) -> impl Iterator<Item = (&Batch, u64)> {
-    batches.iter().scan(0, |next, batch| {
-        let first = *next;
-        *next += batch.rows as u64;
-        Some((batch, first))
-    })
+fn encode(encoder: &Encoder, batch: &Batch) -> Result<Encoded, Error> {
+    let mut encoded = Encoded::default();
+    encoder.encode(batch, &mut encoded)?;
+    Ok(encoded)
 }
 
 fn measure(fits: &[Fit], trials: &[(Split, u64)]) -> Measured {

@@ -9,7 +9,7 @@
 mod table;
 
 use clickcast_kernel::factors::{bins_f32, bins_f64};
-use clickcast_record::{Batch, Categorical, Column, Numeric};
+use clickcast_record::{Batch, Categorical, Category, Column, Numeric};
 use serde::{Deserialize, Serialize};
 use table::Table;
 
@@ -290,6 +290,18 @@ impl Encoder {
     pub fn encode_column(&self, field: usize, column: &Column, out: &mut Slots) -> Result<(), Error> {
         self.fields[field].encode(column, out)
     }
+
+    /// The slot of a category, by its hash; of a missing one where there is none.
+    ///
+    /// # Panics
+    /// Where the field is of quantities.
+    #[must_use]
+    pub fn category_slot(&self, field: usize, hash: Option<u64>) -> u32 {
+        let Field { first, finder: Finder::Values(table), .. } = &self.fields[field] else {
+            unreachable!("quantities have no categories")
+        };
+        slot_of(hash, table, *first)
+    }
 }
 
 impl Field {
@@ -368,14 +380,19 @@ fn encode_numbers(values: &Numeric, edges: &[f64], first: u32, last: u32, out: &
 }
 
 fn encode_categories(values: &Categorical, table: &Table, first: u32, out: &mut Vec<u32>) {
-    let slot = |hash: u64| first + 1 + table.find(hash);
+    let slot = |value: Option<Category<'_>>| slot_of(value.map(|value| value.hash()), table, first);
     match values {
         // A dictionary larger than the batch is not worth hashing whole.
         Categorical::Coded { codes, categories } if categories.len() > codes.len() => {
-            out.extend((0..codes.len()).map(|row| values.get(row).map_or(first, |value| slot(value.hash()))));
+            out.extend((0..codes.len()).map(|row| slot(values.get(row))));
         }
-        _ => values.map_into(out, |value| value.map_or(first, |value| slot(value.hash()))),
+        _ => values.map_into(out, slot),
     }
+}
+
+#[inline]
+fn slot_of(hash: Option<u64>, table: &Table, first: u32) -> u32 {
+    hash.map_or(first, |hash| first + 1 + table.find(hash))
 }
 
 /// What `to_parts` puts in the model's description.

@@ -93,15 +93,22 @@ impl Batch {
     /// About what the columns take in memory, in bytes; what batches share is counted for each.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let column = |column: &Column| match column {
-            Column::Numeric(Numeric::F32(values)) => size_of_val(values.as_ref()),
-            Column::Numeric(Numeric::F64(values)) => size_of_val(values.as_ref()),
-            Column::Categorical(values) => values.bytes(),
-            Column::Multi(lists) => size_of_val(lists.offsets.as_slice()) + lists.values.bytes(),
-        };
         let carried = self.carried.iter().map(|(_, array)| array.get_array_memory_size());
         // A label, a weight and a time.
-        self.features.iter().map(column).sum::<usize>() + carried.sum::<usize>() + self.rows * 13
+        self.features.iter().map(Column::bytes).sum::<usize>() + carried.sum::<usize>() + self.rows * 13
+    }
+}
+
+impl Column {
+    /// About what the values take in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Numeric(Numeric::F32(values)) => size_of_val(values.as_ref()),
+            Self::Numeric(Numeric::F64(values)) => size_of_val(values.as_ref()),
+            Self::Categorical(values) => values.bytes(),
+            Self::Multi(lists) => size_of_val(lists.offsets.as_slice()) + lists.values.bytes(),
+        }
     }
 }
 
@@ -119,6 +126,14 @@ impl Numeric {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same values in f32, where that loses nothing of any.
+    #[must_use]
+    pub fn narrowed(self) -> Self {
+        let Self::F64(values) = &self else { return self };
+        let is_held = |&value: &f64| f64::from(value as f32) == value || value.is_nan();
+        if values.iter().all(is_held) { Self::F32(values.iter().map(|&value| value as f32).collect()) } else { self }
     }
 
     /// The value of one row; NaN where missing.
@@ -180,9 +195,7 @@ impl Categorical {
         out.clear();
         match self {
             Self::Coded { codes, categories } => {
-                let table: Vec<T> = std::iter::once(map(None))
-                    .chain((0..categories.len()).map(|index| map(Some(categories.get(index)))))
-                    .collect();
+                let table = categories.map(map);
                 out.extend(codes.iter().map(|&code| table[code as usize]));
             }
             Self::Integers { values, nulls: None } => {
@@ -201,6 +214,12 @@ impl Categorical {
 }
 
 impl Categories {
+    /// Maps every code by a function of its category: none for the first, which is missing.
+    pub fn map<T>(&self, mut map: impl FnMut(Option<Category<'_>>) -> T) -> Vec<T> {
+        let missing = map(None);
+        std::iter::once(missing).chain((0..self.len()).map(|index| map(Some(self.get(index))))).collect()
+    }
+
     /// Number of dictionary entries.
     #[must_use]
     pub fn len(&self) -> usize {

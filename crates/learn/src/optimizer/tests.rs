@@ -2,6 +2,7 @@
 use clickcast_model::encode::Coding;
 
 use super::*;
+use crate::held::{held_rows, row_loss};
 
 fn encoder() -> Encoder {
     let categories = |count: u64| Coding::Categories { hashes: (1..=count).collect() };
@@ -32,12 +33,14 @@ fn a_step_goes_down_the_gradient_that_finite_differences_give() {
         for row in 0..6 {
             let one = block().select(&[row]);
             let optimizer = || Optimizer::new(&encoder, shape, RATES, 0.3, 0.0, 5, 1);
-            let loss = |place: usize, change: f32| {
+            let changed = |place: usize, change: f32| {
                 let optimizer = optimizer();
                 if let State::AdaGrad(numbers) = &mut write(&optimizer.regions[0]).state {
                     numbers[place] += change;
+                    // As if every slot had been learned: others add nothing.
+                    numbers.chunks_exact_mut(2 * shape.stride()).for_each(|slot| slot[shape.stride()..].fill(2.0));
                 }
-                optimizer.score(&one).sum
+                loss(&optimizer, &one)
             };
             let learned = optimizer();
             learned.learn(&one);
@@ -46,7 +49,7 @@ fn a_step_goes_down_the_gradient_that_finite_differences_give() {
             for place in (0..before.len()).filter(|place| (place / stride).is_multiple_of(2)) {
                 // What AdaGrad divided the gradient by is known after the step.
                 let gradient = (before[place] - after[place]) * after[place + stride].sqrt() / RATES.rate;
-                let difference = (loss(place, 1e-2) - loss(place, -1e-2)) / 2e-2;
+                let difference = (changed(place, 1e-2) - changed(place, -1e-2)) / 2e-2;
                 assert!(
                     (f64::from(gradient) - difference).abs() < 2e-3,
                     "{shape:?}, row {row}, place {place}: {gradient}, not {difference}"
@@ -65,9 +68,16 @@ fn threads_share_the_work_to_the_same_bits() {
         let shape = Shape { family, k, fields: 3 };
         let learned = |threads| {
             let optimizer = Optimizer::new(&encoder, shape, RATES, 0.3, 0.0, 5, threads);
-            let losses = (optimizer.learn(&block), optimizer.learn(&block), optimizer.score(&block));
-            assert!(losses.1.sum < losses.0.sum, "{family:?}: {losses:?}");
-            (losses, optimizer.factors(&encoder).unwrap())
+            let losses = [(); 3].map(|()| {
+                optimizer.learn(&block);
+                loss(&optimizer, &block)
+            });
+            assert!(losses.is_sorted_by(|a, b| a > b), "{family:?}: {losses:?}");
+            let (factors, mut log_odds) = (optimizer.factors(&encoder).unwrap(), Vec::new());
+            factors.logits(&block.encoded, &mut log_odds);
+            let own = optimizer.log_odds(&block).into_iter().map(f64::from);
+            assert!(own.zip(&log_odds).all(|(own, z)| (own - z).abs() < 1e-5), "{family:?} is scored as it is kept");
+            (losses, factors)
         };
         let one = learned(1);
         for threads in [2, 3, 5] {
@@ -89,6 +99,11 @@ fn a_snapshot_is_gone_back_to_exactly_and_untouched_slots_add_nothing() {
     assert!(optimizer.factors(&encoder).unwrap() == factors);
     // Slot 6 is in no row.
     assert_eq!(factors.slot(6), [0.0; 4]);
+}
+
+/// The rows' weighted log losses together.
+fn loss(optimizer: &Optimizer, block: &Block) -> f64 {
+    held_rows(optimizer, std::slice::from_ref(block)).iter().map(row_loss).sum()
 }
 
 fn numbers(optimizer: &Optimizer) -> Vec<f32> {

@@ -30,7 +30,7 @@ pub struct Collector {
     times: Option<(i64, i64)>,
     days: BTreeMap<i64, (u64, u64)>,
     sample: Sample,
-    values: Vec<Listed>,
+    values: Vec<Distinct>,
     fingerprints: BTreeMap<u64, (u32, u32)>,
     fingerprint_max: u64,
 }
@@ -48,9 +48,9 @@ pub(super) struct Sample {
     kinds: Vec<Kind>,
 }
 
-/// The values of one feature with the lowest hashes.
+/// The distinct values of one feature with the lowest hashes.
 #[derive(Debug, Clone)]
-struct Listed {
+pub struct Distinct {
     hash_max: u64,
     /// All up to that hash; up to twice as many as are kept in the end.
     hashes: HashSet<u64, BuildHasherDefault<Itself>>,
@@ -78,7 +78,6 @@ impl Collector {
     /// A collector of rows with these features.
     #[must_use]
     pub fn new(features: &[Feature]) -> Self {
-        let listed = || Listed { hash_max: u64::MAX, hashes: HashSet::default() };
         Self {
             features: features.to_vec(),
             rows: 0,
@@ -94,7 +93,7 @@ impl Collector {
                 features: features.len(),
                 kinds: features.iter().map(|feature| feature.kind).collect(),
             },
-            values: features.iter().map(|_| listed()).collect(),
+            values: vec![Distinct::default(); features.len()],
             fingerprints: BTreeMap::new(),
             fingerprint_max: u64::MAX,
         }
@@ -102,17 +101,24 @@ impl Collector {
 
     /// Takes the next rows. A batch of other features than the collector's counts as rows alone.
     pub fn add(&mut self, batch: &Batch) {
+        self.add_rows(batch);
+        if batch.features.len() == self.features.len() {
+            for (index, column) in batch.features.iter().enumerate() {
+                match column {
+                    Column::Categorical(values) => self.values[index].add_all(values),
+                    Column::Multi(lists) => self.values[index].add_all(&lists.values),
+                    Column::Numeric(_) => {}
+                }
+            }
+        }
+    }
+
+    /// As [`Collector::add`], for who knows the distinct values anyway and gives them to [`Collector::profile_with`].
+    pub fn add_rows(&mut self, batch: &Batch) {
         let days = self.count(batch);
         if batch.features.len() == self.features.len() {
             self.recognize(batch);
             self.draw(batch, &days);
-            for (index, column) in batch.features.iter().enumerate() {
-                match column {
-                    Column::Categorical(values) => self.values[index].add(values),
-                    Column::Multi(lists) => self.values[index].add(&lists.values),
-                    Column::Numeric(_) => {}
-                }
-            }
         }
         self.rows += batch.rows as u64;
     }
@@ -180,14 +186,21 @@ impl Collector {
     /// Takes rows into the sample.
     fn draw(&mut self, batch: &Batch, days: &[i64]) {
         let sample = &mut self.sample;
+        let mut taken = Vec::new();
         for (row, &day) in days.iter().enumerate() {
             let hash = mix((self.rows + row as u64).cast_signed());
             if hash <= sample.hash_max {
+                taken.push(row);
                 sample.hashes.push(hash);
                 sample.days.push(day);
                 sample.labels.push(batch.labels.as_ref().is_some_and(|labels| labels[row]));
-                sample.codes.extend(batch.features.iter().map(|column| bins::code(column, row)));
             }
+        }
+        let first = sample.codes.len();
+        sample.codes.resize(first + taken.len() * sample.features, 0);
+        for (feature, column) in batch.features.iter().enumerate() {
+            let places = sample.codes[first..].iter_mut().skip(feature).step_by(sample.features);
+            bins::codes(column, &taken, places);
         }
         while sample.hashes.len() > SAMPLE_ROWS_MAX {
             sample.thin();
@@ -197,6 +210,13 @@ impl Collector {
     /// The profile of all rows so far.
     #[must_use]
     pub fn profile(mut self) -> Profile {
+        let values = std::mem::take(&mut self.values);
+        self.profile_with(values)
+    }
+
+    /// As [`Collector::profile`], with each feature's distinct values.
+    #[must_use]
+    pub fn profile_with(mut self, values: Vec<Distinct>) -> Profile {
         while self.days.len() > DAYS_MAX {
             fold_oldest(&mut self.days);
         }
@@ -212,7 +232,7 @@ impl Collector {
         }
         let mut determines = pairs::determines(&self.sample).into_iter();
         let sample = &self.sample;
-        let values: Vec<Values> = self.values.into_iter().map(Listed::lowest).collect();
+        let values: Vec<Values> = values.into_iter().map(Distinct::lowest).collect();
         let features = self.features.iter().zip(values).enumerate().map(|(index, (feature, values))| {
             let mut cells = vec![vec![(0u32, 0u32); bins::count(feature.kind)]; days.len()];
             for (row, (&day, &label)) in sample.days.iter().zip(&sample.labels).enumerate() {
@@ -278,28 +298,35 @@ impl Sample {
     }
 }
 
-impl Listed {
+impl Default for Distinct {
+    fn default() -> Self {
+        Self { hash_max: u64::MAX, hashes: HashSet::default() }
+    }
+}
+
+impl Distinct {
     /// Takes the values of a column.
-    fn add(&mut self, values: &Categorical) {
+    fn add_all(&mut self, values: &Categorical) {
         match values {
             Categorical::Coded { codes, categories } => {
                 let mut used = vec![false; categories.len() + 1];
                 codes.iter().for_each(|&code| used[code as usize] = true);
                 let held = used.iter().enumerate().skip(1).filter(|(_, used)| **used);
-                held.for_each(|(code, _)| self.list(categories.get(code - 1).hash()));
+                held.for_each(|(code, _)| self.add(categories.get(code - 1).hash()));
             }
             Categorical::Integers { values: integers, nulls } => {
                 for (row, &value) in integers.iter().enumerate() {
                     if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
-                        self.list(mix(value));
+                        self.add(mix(value));
                     }
                 }
             }
         }
     }
 
+    /// Takes a value by its hash.
     #[inline]
-    fn list(&mut self, hash: u64) {
+    pub fn add(&mut self, hash: u64) {
         if hash <= self.hash_max && self.hashes.insert(hash) && self.hashes.len() > 2 * VALUES_MAX {
             self.thin();
         }

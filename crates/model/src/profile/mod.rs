@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use clickcast_record::Kind;
 use serde::{Deserialize, Serialize};
 
-pub use collect::Collector;
+pub use collect::{Collector, Distinct};
 
 /// The payload's name in an artifact.
 pub const PROFILE: &str = "profile.json";
