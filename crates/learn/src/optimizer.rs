@@ -325,8 +325,8 @@ impl Optimizer {
 
     /// The second step for logistic regression.
     fn update_linear(&self, region: &mut Region, block: &Block, chunks: &[RwLockReadGuard<'_, Chunk>]) {
-        let Rates { rate: alpha, l1, l2, .. } = self.rates;
-        let constants = FtrlConstants { alpha, beta: 1.0, l1, l2 };
+        let Rates { rate, l1, l2, .. } = self.rates;
+        let constants = FtrlConstants { inverse_rate: rate.recip(), beta: 1.0, l1, l2 };
         let State::Ftrl(states) = &mut region.state else { return };
         for field in region.fields.clone() {
             let column = &block.encoded.columns[field];

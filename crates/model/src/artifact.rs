@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use clickcast_record::Schema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -74,16 +75,16 @@ pub struct Payload {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
     manifest: Manifest,
-    payloads: BTreeMap<String, Vec<u8>>,
+    payloads: BTreeMap<String, Bytes>,
 }
 
 impl Artifact {
     /// Puts an artifact together; the manifest's `format`, `schema_hash` and `payloads` are filled in.
     #[must_use]
-    pub fn new(mut manifest: Manifest, payloads: BTreeMap<String, Vec<u8>>) -> Self {
+    pub fn new(mut manifest: Manifest, payloads: BTreeMap<String, Bytes>) -> Self {
         manifest.format = FORMAT;
         manifest.schema_hash = manifest.schema.hash();
-        let describe = |bytes: &Vec<u8>| Payload { sha256: sha256(bytes), bytes: bytes.len() as u64 };
+        let describe = |bytes: &Bytes| Payload { sha256: sha256(bytes), bytes: bytes.len() as u64 };
         manifest.payloads = payloads.iter().map(|(name, bytes)| (name.clone(), describe(bytes))).collect();
         manifest.sha256 = manifest.computed_sha256();
         Self { manifest, payloads }
@@ -92,7 +93,7 @@ impl Artifact {
     /// The same artifact with one more payload.
     #[must_use]
     pub(crate) fn with_payload(mut self, name: &str, bytes: Vec<u8>) -> Self {
-        self.payloads.insert(name.to_owned(), bytes);
+        self.payloads.insert(name.to_owned(), bytes.into());
         Self::new(self.manifest, self.payloads)
     }
 
@@ -106,9 +107,9 @@ impl Artifact {
     ///
     /// # Errors
     /// [`Error::Damaged`] where there is none of that name.
-    pub fn payload(&self, name: &str) -> Result<&[u8], Error> {
+    pub fn payload(&self, name: &str) -> Result<&Bytes, Error> {
         let bytes = self.payloads.get(name);
-        bytes.map(Vec::as_slice).ok_or_else(|| Error::Damaged(format!("payload `{name}` is not listed in {MANIFEST}")))
+        bytes.ok_or_else(|| Error::Damaged(format!("payload `{name}` is not listed in {MANIFEST}")))
     }
 
     /// What names this very model: the SHA-256 of its manifest, which holds the payloads' own.
@@ -120,10 +121,10 @@ impl Artifact {
     /// The files to write, the manifest last: a folder without it is no artifact, and one whose manifest is
     /// replaced holds a whole artifact before and after.
     #[must_use]
-    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+    pub fn files(&self) -> Vec<(String, Bytes)> {
         let name = |name: &String| self.manifest.payloads.get(name).map(|payload| payload.file_name(name));
         let payloads = self.payloads.iter().filter_map(|(payload, bytes)| Some((name(payload)?, bytes.clone())));
-        payloads.chain(std::iter::once((MANIFEST.to_owned(), self.manifest.to_bytes()))).collect()
+        payloads.chain(std::iter::once((MANIFEST.to_owned(), self.manifest.to_bytes().into()))).collect()
     }
 
     /// Reads a manifest, so that its payloads can be fetched.
@@ -167,7 +168,7 @@ impl Artifact {
     ///
     /// # Errors
     /// [`Error::Damaged`] where a payload is missing or not the one that was written.
-    pub fn verify(manifest: Manifest, payloads: BTreeMap<String, Vec<u8>>) -> Result<Self, Error> {
+    pub fn verify(manifest: Manifest, payloads: BTreeMap<String, Bytes>) -> Result<Self, Error> {
         for (name, expected) in &manifest.payloads {
             let Some(bytes) = payloads.get(name) else {
                 return Err(Error::Damaged(format!("payload `{name}` is missing")));
@@ -230,10 +231,10 @@ mod tests {
             payloads: BTreeMap::new(),
             sha256: String::new(),
         };
-        Artifact::new(manifest, BTreeMap::from([("weights.safetensors".to_owned(), vec![1, 2, 3])]))
+        Artifact::new(manifest, BTreeMap::from([("weights.safetensors".to_owned(), vec![1, 2, 3].into())]))
     }
 
-    fn read(files: &[(String, Vec<u8>)]) -> Result<Artifact, Error> {
+    fn read(files: &[(String, Bytes)]) -> Result<Artifact, Error> {
         let (manifest, payloads) = files.split_last().unwrap();
         let manifest = Artifact::parse_manifest(&manifest.1)?;
         let find = |file: String| payloads.iter().find(|(name, _)| *name == file).map(|(_, bytes)| bytes.clone());
@@ -271,7 +272,9 @@ mod tests {
         for file in 0..files.len() {
             for place in 0..files[file].1.len() {
                 let mut damaged = files.clone();
-                damaged[file].1[place] ^= 4;
+                let mut bytes = damaged[file].1.to_vec();
+                bytes[place] ^= 4;
+                damaged[file].1 = bytes.into();
                 // White space in the manifest carries nothing; all else is the same or refused.
                 if let Ok(back) = read(&damaged) {
                     assert!(back == artifact, "{file}:{place}");
@@ -295,7 +298,7 @@ mod tests {
             assert!(error.contains(said), "{error}");
         }
         let mut files = artifact.files();
-        files[0].1.push(0);
+        files[0].1 = [&files[0].1[..], &[0]].concat().into();
         assert!(read(&files).unwrap_err().to_string().contains("`weights.safetensors` is not the one"));
         files.remove(0);
         assert!(read(&files).unwrap_err().to_string().contains("`weights.safetensors` is missing"));

@@ -9,7 +9,7 @@
 mod table;
 
 use clickcast_kernel::factors::{bins_f32, bins_f64};
-use clickcast_record::{Batch, Categorical, Category, Column, Numeric};
+use clickcast_record::{Batch, Categorical, Category, Column, Numeric, hash};
 use serde::{Deserialize, Serialize};
 use table::Table;
 
@@ -21,6 +21,8 @@ pub const BINS_MAX: usize = 256;
 /// Slots of all fields together at most; 2^28 weights of 4 bytes are 1 GiB.
 pub const SLOTS_MAX: u64 = 1 << 28;
 
+/// Values whose places are asked for together.
+const AHEAD: usize = 32;
 const EDGES: &str = "encoder.edges";
 const HASHES: &str = "encoder.hashes";
 
@@ -386,7 +388,20 @@ fn encode_categories(values: &Categorical, table: &Table, first: u32, out: &mut 
         Categorical::Coded { codes, categories } if categories.len() > codes.len() => {
             out.extend((0..codes.len()).map(|row| slot(values.get(row))));
         }
-        _ => values.map_into(out, slot),
+        Categorical::Coded { .. } => values.map_into(out, slot),
+        Categorical::Integers { values: integers, nulls } => {
+            let mut hashes = [0; AHEAD];
+            for (chunk, integers) in integers.chunks(AHEAD).enumerate() {
+                for (hash, &value) in hashes.iter_mut().zip(integers) {
+                    *hash = hash::integer(value);
+                    table.fetch(*hash);
+                }
+                out.extend((chunk * AHEAD..).zip(&hashes[..integers.len()]).map(|(row, &hash)| {
+                    let present = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+                    slot_of(present.then_some(hash), table, first)
+                }));
+            }
+        }
     }
 }
 
@@ -433,8 +448,8 @@ impl Encoder {
             parts.push(serde_json::json!(Part { name: field.name.clone(), kind, count }));
         }
         let tensors = vec![
-            Tensor { name: EDGES.to_owned(), values: Values::F64(all_edges) },
-            Tensor { name: HASHES.to_owned(), values: Values::U32(all_hashes) },
+            Tensor { name: EDGES.to_owned(), values: Values::F64(all_edges.into()) },
+            Tensor { name: HASHES.to_owned(), values: Values::U32(all_hashes.into()) },
         ];
         (serde_json::Value::Array(parts), tensors)
     }
@@ -451,7 +466,7 @@ impl Encoder {
         let (Some(Values::F64(edges)), Some(Values::U32(hashes))) = (find(EDGES), find(HASHES)) else {
             return Err(damaged("lacks its tensors"));
         };
-        let (mut edges, (mut hashes, odd)) = (edges.as_slice(), hashes.as_chunks::<2>());
+        let (mut edges, (mut hashes, odd)) = (&edges[..], hashes.as_chunks::<2>());
         let mut codings = Vec::with_capacity(parts.len());
         for part in parts {
             let coding = match part.kind {

@@ -122,7 +122,7 @@ impl Factors {
     /// # Errors
     /// [`Error::Damaged`] where the weights are not of the encoder's shape or not finite.
     pub fn new(shape: Shape, intercept: f32, weights: Vec<f32>, encoder: &Encoder) -> Result<Self, Error> {
-        Self::with_weights(shape, intercept, Weights::F32(weights), encoder)
+        Self::with_weights(shape, intercept, Weights::F32(weights.into()), encoder)
     }
 
     fn with_weights(shape: Shape, intercept: f32, weights: Weights, encoder: &Encoder) -> Result<Self, Error> {

@@ -62,7 +62,7 @@ impl Model {
         };
         let parameters = json!({"encoder": encoding, "factors": weights});
         let manifest = manifest(family, schema, Some(training), calibration, parameters);
-        let payloads = BTreeMap::from([(WEIGHTS.to_owned(), tensor::to_bytes(&tensors)?)]);
+        let payloads = BTreeMap::from([(WEIGHTS.to_owned(), tensor::to_bytes(&tensors)?.into())]);
         let predictor = Predictor::Factors { encoder: Box::new(encoder), factors };
         Ok(Self { artifact: Artifact::new(manifest, payloads), predictor })
     }
@@ -80,7 +80,7 @@ impl Model {
         let parameters = json!({"trees": ensemble.trees().len()});
         let manifest = manifest("lightgbm", schema, None, Calibration::Identity, parameters);
         let predictor = Predictor::Trees(Box::new(Forest::new(ensemble)));
-        let payloads = BTreeMap::from([(LIGHTGBM.to_owned(), text)]);
+        let payloads = BTreeMap::from([(LIGHTGBM.to_owned(), text.into())]);
         Ok(Self { artifact: Artifact::new(manifest, payloads), predictor })
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use arrow_buffer::ScalarBuffer;
 use clickcast_kernel::factors::{narrow, prefetch, widen};
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,8 @@ pub enum WeightType {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Weights {
-    F32(Vec<f32>),
-    Bf16(Vec<u16>),
+    F32(ScalarBuffer<f32>),
+    Bf16(ScalarBuffer<u16>),
 }
 
 impl Weights {
@@ -45,7 +46,7 @@ impl Weights {
             (Self::F32(weights), WeightType::Bf16) => {
                 let mut narrowed = vec![0; weights.len()];
                 narrow(&weights, &mut narrowed);
-                Self::Bf16(narrowed)
+                Self::Bf16(narrowed.into())
             }
             (Self::Bf16(weights), WeightType::F32) => Self::F32(weights.iter().map(|&weight| wide(weight)).collect()),
             (weights, _) => weights,

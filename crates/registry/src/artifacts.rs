@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use clickcast_model::artifact::{Artifact, MANIFEST, Manifest};
 use clickcast_storage::Store;
 
@@ -40,7 +41,7 @@ pub async fn write_artifact(store: &Store, folder: &str, artifact: &Artifact) ->
     let older = older.and_then(|bytes| Artifact::parse_manifest(&bytes).ok());
     let files = artifact.files();
     for (name, bytes) in &files {
-        store.put(&format!("{folder}{name}"), bytes.clone().into()).await?;
+        store.put(&format!("{folder}{name}"), bytes.clone()).await?;
     }
     for (name, payload) in older.iter().flat_map(|older| &older.payloads) {
         let file = payload.file_name(name);
@@ -61,11 +62,11 @@ async fn read_manifest(store: &Store, folder: &str) -> Result<Manifest, Error> {
 }
 
 /// The payloads that are there, by name.
-async fn read_payloads(store: &Store, folder: &str, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+async fn read_payloads(store: &Store, folder: &str, manifest: &Manifest) -> Result<BTreeMap<String, Bytes>, Error> {
     let mut payloads = BTreeMap::new();
     for (name, payload) in &manifest.payloads {
         match store.get(&format!("{folder}{}", payload.file_name(name))).await {
-            Ok(bytes) => drop(payloads.insert(name.clone(), bytes.into())),
+            Ok(bytes) => drop(payloads.insert(name.clone(), bytes)),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),
         }
@@ -77,7 +78,7 @@ fn verified(
     store: &Store,
     folder: &str,
     manifest: Manifest,
-    payloads: BTreeMap<String, Vec<u8>>,
+    payloads: BTreeMap<String, Bytes>,
 ) -> Result<Artifact, Error> {
     Artifact::verify(manifest, payloads).map_err(|error| damaged(store, folder, &error))
 }

@@ -1,5 +1,7 @@
 //! From a value's hash to its place among the values seen in training.
 
+use clickcast_kernel::factors::prefetch;
+
 /// An open-addressing table at most half full.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
@@ -29,6 +31,12 @@ impl Table {
             table.entries[index] = Entry { high: (hash >> 32) as u32, place };
         }
         table
+    }
+
+    /// Asks for the place of a hash ahead of its use; a table may be larger than caches.
+    #[inline]
+    pub(super) fn fetch(&self, hash: u64) {
+        prefetch(std::slice::from_ref(&self.entries[hash as usize & self.mask]));
     }
 
     /// The place of a hash; 0 where training did not see it often enough.

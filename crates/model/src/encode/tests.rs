@@ -155,10 +155,10 @@ proptest! {
         description[field]["kind"] = kind.into();
         description[field]["count"] = count;
         if !keep_edges {
-            tensors[0].values = Values::F64(edges);
+            tensors[0].values = Values::F64(edges.into());
         }
         if !keep_values {
-            tensors[1].values = Values::U32(values);
+            tensors[1].values = Values::U32(values.into());
         }
         if let Ok(encoder) = Encoder::from_parts(&description, &tensors) {
             let mut encoded = Encoded::default();

@@ -69,7 +69,7 @@ pub fn artifact(weights: &[u8]) -> Artifact {
         payloads: BTreeMap::new(),
         sha256: String::new(),
     };
-    let payloads = ["a.safetensors", "b.txt"].map(|name| (name.to_owned(), weights.to_vec()));
+    let payloads = ["a.safetensors", "b.txt"].map(|name| (name.to_owned(), weights.to_vec().into()));
     Artifact::new(manifest, payloads.into())
 }
 
