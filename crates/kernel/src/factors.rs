@@ -185,8 +185,11 @@ fn dot_body(left: &[f32], right: &[f32]) -> f32 {
 #[inline(always)]
 fn ffm_directions_body(vectors: &[&[f32]], k: usize, directions: &mut [f32]) {
     match k {
-        4 => ffm_directions_of::<4>(vectors, directions),
-        8 => ffm_directions_of::<8>(vectors, directions),
+        4 => {
+            let tiled = ffm_turn(vectors, directions);
+            ffm_directions_of::<4>(vectors, tiled, directions);
+        }
+        8 => ffm_directions_of::<8>(vectors, 0, directions),
         _ => {
             let stride = vectors.len() * k;
             for (field, vector) in vectors.iter().enumerate() {
@@ -204,17 +207,33 @@ fn ffm_directions_body(vectors: &[&[f32]], k: usize, directions: &mut [f32]) {
     }
 }
 
+/// The blocks in which either field is none of the first `done`.
 #[inline(always)]
-fn ffm_directions_of<const K: usize>(vectors: &[&[f32]], directions: &mut [f32]) {
+fn ffm_directions_of<const K: usize>(vectors: &[&[f32]], done: usize, directions: &mut [f32]) {
     let fields = vectors.len();
     let (blocks, _) = directions.as_chunks_mut::<K>();
     for (field, vector) in vectors.iter().enumerate() {
+        let first = if field < done { done } else { 0 };
         let (vector, _) = vector.as_chunks::<K>();
-        let column = blocks[field..].iter_mut().step_by(fields);
-        for (to, from) in column.zip(&vector[..fields]) {
+        let column = blocks[first * fields + field..].iter_mut().step_by(fields);
+        for (to, from) in column.zip(&vector[first..fields]) {
             *to = *from;
         }
     }
+}
+
+/// For `k = 4`, the blocks of as many fields as there are whole tiles of four, where that can be done by tiles; says of
+/// how many.
+#[inline]
+fn ffm_turn(vectors: &[&[f32]], directions: &mut [f32]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the feature was detected on the line above.
+        unsafe { avx512::ffm_turn(vectors, directions) };
+        return vectors.len() / 4 * 4;
+    }
+    let _ = (vectors, directions);
+    0
 }
 
 #[inline(always)]

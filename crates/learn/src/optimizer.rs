@@ -362,6 +362,13 @@ impl Optimizer {
         let Rates { rate, rate_linear, l2, l2_linear, .. } = self.rates;
         for chunk in chunks {
             for (index, row) in chunk.rows.clone().enumerate() {
+                if row + 1 < block.encoded.rows {
+                    for field in region.fields.clone() {
+                        if let Slots::One(slots) = &block.encoded.columns[field] {
+                            prefetch(region.squares(slots[row + 1], stride));
+                        }
+                    }
+                }
                 let directions = &chunk.directions[index * fields * stride..][..fields * stride];
                 for field in region.fields.clone() {
                     let direction = &directions[field * stride..][..stride];

@@ -25,6 +25,22 @@ pub(super) fn ffm_tiles(vectors: &[&[f32]]) -> [[f32; 4]; 4] {
     sums
 }
 
+/// The directions of all fields in whole tiles of four, as [`super::ffm_directions`] with `k = 4` wants them.
+#[target_feature(enable = "avx512f")]
+pub(super) fn ffm_turn(vectors: &[&[f32]], directions: &mut [f32]) {
+    let fields = vectors.len();
+    for first in (0..fields / 4 * 4).step_by(4) {
+        for other in (0..fields / 4 * 4).step_by(4) {
+            let blocks = turned(std::array::from_fn(|field| four_blocks(vectors[first + field], other)));
+            for (place, blocks) in blocks.into_iter().enumerate() {
+                let to = &mut directions[((other + place) * fields + first) * 4..][..16];
+                // SAFETY: the slice has 16 numbers.
+                unsafe { _mm512_storeu_ps(to.as_mut_ptr(), blocks) };
+            }
+        }
+    }
+}
+
 /// The vector's blocks for four fields, from one on.
 #[inline]
 #[target_feature(enable = "avx512f")]
