@@ -1,4 +1,4 @@
-//! Hot loops of the factor models: logistic regression, FM and FFM.
+//! Hot loops of the factor models: FM and FFM, and the weights' formats.
 //!
 //! Every loop is plain Rust over fixed lanes, compiled once for each instruction set and chosen by
 //! what the CPU can do. Lanes are summed in one fixed order and nothing is fused, so all versions
@@ -60,17 +60,6 @@ dispatched! {
 }
 
 dispatched! {
-    /// One step of AdaGrad on a vector: `g = scale * direction + l2 * weight`,
-    /// `squares += g^2`, `weight -= rate * g / sqrt(squares)`, the root within 5e-6.
-    ///
-    /// # Shapes
-    /// `weights`, `squares` (positive) and `direction` have one length (the shortest counts).
-    /// # Source
-    /// Duchi, Hazan, Singer, "Adaptive Subgradient Methods", JMLR 2011.
-    fn adagrad(weights: &mut [f32], squares: &mut [f32], direction: &[f32], scale: f32, rate: f32, l2: f32) = adagrad_body
-}
-
-dispatched! {
     /// Turns bf16, the upper halves of f32, into f32; as many as both slices have.
     fn widen(from: &[u16], to: &mut [f32]) = widen_body
 }
@@ -78,20 +67,6 @@ dispatched! {
 dispatched! {
     /// Rounds finite numbers to the nearest bf16, ties to even; as many as both slices have.
     fn narrow(from: &[f32], to: &mut [u16]) = narrow_body
-}
-
-dispatched! {
-    /// Finds the bin of each value: how many edges lie at or below it; 0 for NaN.
-    ///
-    /// # Shapes
-    /// `edges`: rising, padded by infinity to 64 or 256; `out`: one bin a value. Infinity passes the
-    /// padding as well.
-    fn bins_f64(values: &[f64], edges: &[f64], out: &mut [u32]) = bins_f64_body
-}
-
-dispatched! {
-    /// As [`bins_f64`], for values of f32, which are compared as f64.
-    fn bins_f32(values: &[f32], edges: &[f64], out: &mut [u32]) = bins_f32_body
 }
 
 #[inline(always)]
@@ -106,54 +81,6 @@ fn narrow_body(from: &[f32], to: &mut [u16]) {
     for (to, from) in to.iter_mut().zip(from) {
         let bits = from.to_bits();
         *to = ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16;
-    }
-}
-
-#[inline(always)]
-fn bins_f64_body(values: &[f64], edges: &[f64], out: &mut [u32]) {
-    bins_of(values, edges, out);
-}
-
-#[inline(always)]
-fn bins_f32_body(values: &[f32], edges: &[f64], out: &mut [u32]) {
-    bins_of(values, edges, out);
-}
-
-#[inline(always)]
-fn bins_of<T: Copy + Into<f64>>(values: &[T], edges: &[f64], out: &mut [u32]) {
-    if let Ok(edges) = <&[f64; 64]>::try_from(edges) {
-        bins_among(values, edges, out);
-    } else if let Ok(edges) = <&[f64; 256]>::try_from(edges) {
-        bins_among(values, edges, out);
-    } else {
-        for (out, &value) in out.iter_mut().zip(values) {
-            let value = value.into();
-            *out = edges.iter().filter(|&&edge| edge <= value).count() as u32;
-        }
-    }
-}
-
-/// A search without branches, of several values side by side: each step halves what is left.
-#[inline(always)]
-fn bins_among<const N: usize, T: Copy + Into<f64>>(values: &[T], edges: &[f64; N], out: &mut [u32]) {
-    let (out_chunks, out_rest) = out.as_chunks_mut::<LANES>();
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    for (out, values) in out_chunks.iter_mut().zip(chunks) {
-        let values: [f64; LANES] = values.map(Into::into);
-        let mut bins = [0u32; LANES];
-        let mut step = N / 2;
-        while step > 0 {
-            for lane in 0..LANES {
-                let edge = edges[(bins[lane] as usize + step - 1) & (N - 1)];
-                bins[lane] += if edge <= values[lane] { step as u32 } else { 0 };
-            }
-            step /= 2;
-        }
-        *out = bins;
-    }
-    for (out, &value) in out_rest.iter_mut().zip(rest) {
-        let value: f64 = value.into();
-        *out = edges.partition_point(|&edge| edge <= value) as u32;
     }
 }
 
@@ -215,7 +142,7 @@ fn ffm_directions_of<const K: usize>(vectors: &[&[f32]], done: usize, directions
     for (field, vector) in vectors.iter().enumerate() {
         let first = if field < done { done } else { 0 };
         let (vector, _) = vector.as_chunks::<K>();
-        let column = blocks[first * fields + field..].iter_mut().step_by(fields);
+        let column = blocks.iter_mut().skip(first * fields + field).step_by(fields);
         for (to, from) in column.zip(&vector[first..fields]) {
             *to = *from;
         }
@@ -368,98 +295,6 @@ fn fm_log_odds_body(vectors: &[&[f32]], sum: &mut [f32]) -> f32 {
     sum[0] + 0.5 * (dot_body(&sum[1..], &sum[1..]) - squares)
 }
 
-#[inline(always)]
-fn adagrad_body(weights: &mut [f32], squares: &mut [f32], direction: &[f32], scale: f32, rate: f32, l2: f32) {
-    let length = weights.len().min(squares.len()).min(direction.len());
-    let (weights, squares) = (&mut weights[..length], &mut squares[..length]);
-    for ((weight, square), direction) in weights.iter_mut().zip(squares).zip(&direction[..length]) {
-        let gradient = scale * direction + l2 * *weight;
-        *square += gradient * gradient;
-        *weight -= rate * gradient * inverse_root(*square);
-    }
-}
-
-/// `1 / sqrt(x)` of a positive number, within 5e-6 of it: root and division take three times as long, and estimates that
-/// processors offer differ from one to the next.
-///
-/// # Source
-/// Lomont, "Fast Inverse Square Root", 2003; two of Newton's steps.
-#[inline(always)]
-fn inverse_root(x: f32) -> f32 {
-    // A sum that has overflown still makes the smallest steps.
-    let x = x.min(f32::MAX);
-    let half = 0.5 * x;
-    let mut root = f32::from_bits(0x5f37_5a86_u32.wrapping_sub(x.to_bits() >> 1));
-    root *= 1.5 - half * root * root;
-    root * (1.5 - half * root * root)
-}
-
-/// What one coordinate of FTRL-Proximal remembers.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-#[repr(C)]
-pub struct Ftrl {
-    /// The weight, as the other two and the constants give it.
-    pub weight: f32,
-    /// The sum of gradients less the proximal terms (`z` in the paper).
-    pub z: f32,
-    /// The root of the sum of squared gradients (`sqrt(n)` in the paper).
-    pub root: f32,
-}
-
-/// The constants of FTRL-Proximal.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FtrlConstants {
-    /// One by the learning rate (`1 / alpha` in the paper): a product takes a fifth of a quotient's time.
-    pub inverse_rate: f32,
-    /// Softens the first steps.
-    pub beta: f32,
-    /// Weights that stay below this are exactly zero.
-    pub l1: f32,
-    /// Pulls weights to zero.
-    pub l2: f32,
-}
-
-impl Ftrl {
-    /// One step by the gradient of one coordinate.
-    ///
-    /// # Source
-    /// McMahan et al., "Ad Click Prediction: a View from the Trenches", KDD 2013, algorithm 1.
-    #[inline(always)]
-    pub fn step(&mut self, gradient: f32, constants: &FtrlConstants) {
-        let root = (self.root * self.root + gradient * gradient).sqrt();
-        let sigma = (root - self.root) * constants.inverse_rate;
-        self.z += gradient - sigma * self.weight;
-        self.root = root;
-        let excess = self.z.abs() - constants.l1;
-        self.weight = if excess <= 0.0 {
-            0.0
-        } else {
-            let curvature = (constants.beta + root) * constants.inverse_rate + constants.l2;
-            -excess.copysign(self.z) / curvature
-        };
-    }
-}
-
-/// Adds the weight of each row's slot: `out[row] += states[slots[row] - first].weight`.
-///
-/// # Panics
-/// Where a slot lies outside `first..first + states.len()`.
-pub fn ftrl_gather(states: &[Ftrl], first: u32, slots: &[u32], out: &mut [f32]) {
-    for (&slot, out) in slots.iter().zip(out) {
-        *out += states[(slot - first) as usize].weight;
-    }
-}
-
-/// Steps the state of each row's slot by that row's gradient, in row order.
-///
-/// # Panics
-/// Where a slot lies outside `first..first + states.len()`.
-pub fn ftrl_scatter(states: &mut [Ftrl], first: u32, slots: &[u32], gradients: &[f32], constants: &FtrlConstants) {
-    for (&slot, &gradient) in slots.iter().zip(gradients) {
-        states[(slot - first) as usize].step(gradient, constants);
-    }
-}
-
 /// Asks for a slice's memory ahead of its use.
 #[inline]
 pub fn prefetch<T>(slice: &[T]) {
@@ -477,18 +312,7 @@ pub fn prefetch<T>(slice: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Numbers in -1..1 that look random, by SplitMix64.
-    fn numbers(seed: u64, count: usize) -> Vec<f32> {
-        (0..count as u64)
-            .map(|index| {
-                let mut bits = (seed << 32).wrapping_add(index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-                bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-                ((bits >> 40) as f32 / 8_388_608.0) - 1.0
-            })
-            .collect()
-    }
+    use crate::tests::numbers;
 
     #[test]
     fn narrowed_numbers_are_the_nearest_of_bf16() {
@@ -511,61 +335,30 @@ mod tests {
     }
 
     #[test]
-    fn an_inverse_root_is_near_for_all_magnitudes() {
-        let mut x = f32::MIN_POSITIVE;
-        while x < f32::MAX {
-            let exact = 1.0 / f64::from(x).sqrt();
-            assert!((f64::from(inverse_root(x)) / exact - 1.0).abs() < 5e-6, "{x}");
-            x *= 1.0123;
-        }
-        assert!(inverse_root(f32::INFINITY) > 0.0 && inverse_root(f32::INFINITY) < 1e-18);
-    }
-
-    #[test]
     fn every_instruction_set_gives_the_scalar_bits() {
         for length in [0, 1, 3, 4, 15, 16, 17, 31, 32, 33, 156, 1000] {
             let (left, right) = (numbers(1, length), numbers(2, length));
             assert_eq!(dot(&left, &right).to_bits(), dot_body(&left, &right).to_bits());
             let exact: f64 = left.iter().zip(&right).map(|(&l, &r)| f64::from(l) * f64::from(r)).sum();
             assert!((f64::from(dot(&left, &right)) - exact).abs() < 1e-4);
-
-            let mut one = (left.clone(), vec![0.5; length]);
-            let mut two = one.clone();
-            adagrad(&mut one.0, &mut one.1, &right, 0.3, 0.1, 1e-3);
-            adagrad_body(&mut two.0, &mut two.1, &right, 0.3, 0.1, 1e-3);
-            assert_eq!(one, two);
-        }
-    }
-
-    #[test]
-    fn bins_count_the_edges_at_or_below() {
-        for (count, size) in [(0, 64), (1, 64), (40, 64), (63, 64), (64, 256), (255, 256), (3, 5)] {
-            let mut edges = numbers(3, count).into_iter().map(f64::from).collect::<Vec<_>>();
-            edges.sort_by(f64::total_cmp);
-            let mut values = numbers(4, 1001);
-            values.extend(edges.iter().map(|&edge| edge as f32));
-            values.extend([f32::NAN, f32::NEG_INFINITY, f32::MIN, f32::MAX]);
-            let naive = |value: f64| edges.iter().filter(|&&edge| edge <= value).count() as u32;
-            let mut padded = edges.clone();
-            padded.resize(size, f64::INFINITY);
-            let mut out = vec![u32::MAX; values.len()];
-            bins_f32(&values, &padded, &mut out);
-            assert!(out.iter().zip(&values).all(|(&bin, &value)| bin == naive(value.into())), "{count} of {size}");
-            let wide: Vec<f64> = values.iter().map(|&value| value.into()).collect();
-            out.fill(u32::MAX);
-            bins_f64(&wide, &padded, &mut out);
-            assert!(out.iter().zip(&wide).all(|(&bin, &value)| bin == naive(value)), "{count} of {size}");
         }
     }
 
     #[test]
     fn ffm_directions_transpose_the_blocks() {
-        for (fields, k) in [(1, 4), (2, 4), (5, 4), (3, 8), (4, 3), (39, 4)] {
+        for (fields, k) in [(1, 4), (2, 4), (4, 4), (5, 4), (8, 4), (3, 8), (4, 3), (39, 4)] {
             let stride = fields * k;
             let owned: Vec<Vec<f32>> = (0..fields as u64).map(|f| numbers(f, stride)).collect();
             let vectors: Vec<&[f32]> = owned.iter().map(Vec::as_slice).collect();
             let mut directions = vec![f32::NAN; fields * stride];
             ffm_directions(&vectors, k, &mut directions);
+            if k == 4 {
+                let mut one_by_one = directions.clone();
+                ffm_directions_of::<4>(&vectors, 0, &mut one_by_one);
+                let linear = |place: usize| place / stride == place % stride / k;
+                let differs = |&place: &usize| one_by_one[place] != directions[place] && !linear(place);
+                assert_eq!((0..directions.len()).find(differs), None, "{fields} fields by tiles");
+            }
             for field in 0..fields {
                 for other in 0..fields {
                     let block = &directions[field * stride + other * k..][..k];
@@ -598,7 +391,7 @@ mod tests {
 
     #[test]
     fn log_odds_are_linear_weights_and_an_inner_product_for_each_pair() {
-        for (fields, k) in [(1, 4), (2, 2), (5, 4), (6, 8), (4, 3), (39, 4), (39, 16)] {
+        for (fields, k) in [(1, 4), (2, 2), (4, 4), (5, 4), (8, 4), (6, 8), (4, 3), (39, 4), (39, 16)] {
             let ffm: Vec<Vec<f32>> = (0..fields as u64).map(|field| numbers(field, fields * k)).collect();
             let fm: Vec<Vec<f32>> = (0..fields as u64).map(|field| numbers(field, 1 + k)).collect();
             let (mut ffm_exact, mut fm_exact) = (0.0, 0.0);
@@ -615,28 +408,14 @@ mod tests {
             let vectors: Vec<&[f32]> = ffm.iter().map(Vec::as_slice).collect();
             let found = ffm_log_odds(&vectors, k);
             assert_eq!(found.to_bits(), ffm_log_odds_body(&vectors, k).to_bits());
+            if k == 4 {
+                assert_eq!(ffm_tiles(&vectors), ffm_tiles_portable(&vectors), "{fields} fields by tiles");
+            }
             assert!((f64::from(found) - ffm_exact).abs() < 1e-4, "{fields} fields, k {k}: {found}, not {ffm_exact}");
             let (vectors, mut sum): (Vec<&[f32]>, _) = (fm.iter().map(Vec::as_slice).collect(), vec![0.0; 1 + k]);
             let found = fm_log_odds(&vectors, &mut sum);
             assert_eq!(found.to_bits(), fm_log_odds_body(&vectors, &mut sum).to_bits());
             assert!((f64::from(found) - fm_exact).abs() < 1e-4, "{fields} fields, k {k}: {found}, not {fm_exact}");
         }
-    }
-
-    #[test]
-    fn ftrl_keeps_small_weights_at_zero_and_follows_the_paper() {
-        let constants = FtrlConstants { inverse_rate: 10.0, beta: 1.0, l1: 0.5, l2: 2.0 };
-        let mut states = vec![Ftrl::default(); 2];
-        ftrl_scatter(&mut states, 10, &[10, 11, 11], &[0.4, -1.0, -2.0], &constants);
-        assert_eq!(states[0].weight, 0.0);
-        // By hand: n = 1, then 5; the first weight is 0.5 / (2 / 0.1 + 2).
-        let first = 0.5 / 22.0;
-        let sigma = (5f32.sqrt() - 1.0) / 0.1;
-        let z = -3.0 - sigma * first;
-        let weight = (-z - 0.5) / ((1.0 + 5f32.sqrt()) / 0.1 + 2.0);
-        assert!((states[1].weight - weight).abs() < 1e-6);
-        let mut out = [1.0, 1.0];
-        ftrl_gather(&states, 10, &[11, 10], &mut out);
-        assert_eq!(out, [1.0 + states[1].weight, 1.0]);
     }
 }

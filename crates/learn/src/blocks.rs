@@ -52,8 +52,8 @@ pub(crate) struct Parted {
     pub(crate) learn: Block,
     /// To measure on, in pieces.
     pub(crate) held: Vec<Block>,
-    /// Of each piece those that would be learned from.
-    pub(crate) held_learn: Vec<Block>,
+    /// Of each piece those that would be learned from, where not all.
+    pub(crate) held_learn: Vec<Option<Block>>,
 }
 
 /// Rows that stay together where rows are learned in random order: enough for threads to be worth their start.
@@ -81,7 +81,7 @@ impl Selection {
         }
         let of_piece = |piece: &[usize]| {
             let learned: Vec<usize> = piece.iter().copied().filter(|&row| kept(row)).collect();
-            (all.select(piece), all.select(&learned))
+            (all.select(piece), (learned.len() < piece.len()).then(|| all.select(&learned)))
         };
         let (held, held_learn) = held.chunks(PIECE_ROWS).map(of_piece).unzip();
         Parted { learn: all.select(&learn), held, held_learn }
@@ -122,7 +122,7 @@ impl Block {
     }
 
     /// The rows of blocks of one shape in random order: files may be sorted, and descent along sorted labels goes astray.
-    pub(crate) fn shuffled(blocks: &[Self], seed: u64) -> Self {
+    pub(crate) fn shuffled(blocks: &[&Self], seed: u64) -> Self {
         let mut order: Vec<(u64, usize, usize)> = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
             order.extend((0..block.encoded.rows).map(|row| (hash(hash(seed, index as u64), row as u64), index, row)));

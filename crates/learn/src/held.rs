@@ -8,15 +8,20 @@ use crate::optimizer::{Block, Optimizer};
 pub(crate) struct Held {
     /// To measure on.
     pub(crate) measure: Vec<Block>,
-    /// Of each of those blocks the rows to learn from in the end; empty where they are never learned.
-    pub(crate) learn: Vec<Block>,
+    /// Of each of those blocks the rows to learn from in the end, where not all; empty where they are never learned.
+    pub(crate) learn: Vec<Option<Block>>,
 }
 
 impl Held {
     /// Takes in what a selection held out of a batch.
-    pub(crate) fn add(&mut self, measure: Vec<Block>, learn: Vec<Block>) {
+    pub(crate) fn add(&mut self, measure: Vec<Block>, learn: Vec<Option<Block>>) {
         self.measure.extend(measure);
         self.learn.extend(learn);
+    }
+
+    /// Each block to measure with what is learned of it.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (&Block, &Block)> {
+        self.measure.iter().zip(&self.learn).map(|(measure, learn)| (measure, learn.as_ref().unwrap_or(measure)))
     }
 
     /// The rows in random order, measured and learned as one block.
@@ -24,12 +29,13 @@ impl Held {
         if self.learn.is_empty() {
             return self;
         }
-        Self { measure: vec![Block::shuffled(&self.measure, seed)], learn: vec![Block::shuffled(&self.learn, seed)] }
+        let (measure, learn): (Vec<&Block>, Vec<&Block>) = self.pieces().unzip();
+        Self { measure: vec![Block::shuffled(&measure, seed)], learn: vec![Some(Block::shuffled(&learn, seed))] }
     }
 }
 
 /// Held-out rows as they look by what is learned so far.
-pub(crate) fn held_rows(optimizer: &Optimizer, held: &[Block]) -> Vec<Row> {
+pub(crate) fn held_rows<'a>(optimizer: &Optimizer, held: impl IntoIterator<Item = &'a Block>) -> Vec<Row> {
     let mut rows = Vec::new();
     for block in held {
         let weight = |row: usize| block.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));

@@ -8,7 +8,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
-use clickcast_kernel::factors::{Ftrl, FtrlConstants, adagrad, ftrl_gather, ftrl_scatter, prefetch};
+use clickcast_kernel::descent::{Ftrl, FtrlConstants, adagrad, adagrad_step, ftrl_gather, ftrl_scatter};
+use clickcast_kernel::factors::prefetch;
 use clickcast_model::encode::{Encoded, Encoder, Slots, value_of};
 use clickcast_model::factors::{Factors, Family, Shape, sum_slots};
 use rayon::prelude::*;
@@ -378,10 +379,10 @@ impl Optimizer {
                     let linear = self.shape.linear(field);
                     for &slot in &*slots_of {
                         let (weights, squares) = region.slot_mut(slot, stride);
-                        let (mut weight, mut square) = ([weights[linear]], [squares[linear]]);
+                        let (weight, square) = (weights[linear], squares[linear]);
                         adagrad(weights, squares, direction, scale, rate, l2);
-                        adagrad(&mut weight, &mut square, &[1.0], scale, rate_linear, l2_linear);
-                        (weights[linear], squares[linear]) = (weight[0], square[0]);
+                        (weights[linear], squares[linear]) =
+                            adagrad_step(weight, square, scale, rate_linear, l2_linear);
                     }
                 }
             }

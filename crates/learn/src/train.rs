@@ -108,7 +108,7 @@ impl Rows {
         match &mut self.kept {
             // They are in memory twice meanwhile.
             Some(blocks) if blocks.iter().map(Block::bytes).sum::<u64>() <= KEPT_BYTES_MAX / 2 => {
-                *blocks = vec![Block::shuffled(blocks, seed)];
+                *blocks = vec![Block::shuffled(&blocks.iter().collect::<Vec<_>>(), seed)];
                 self.held = std::mem::take(&mut self.held).shuffled(seed);
                 "the rows are sorted by their label: learned in random order"
             }
@@ -315,7 +315,7 @@ impl Trainer<'_> {
         let mut keep = |encoded: Encoded, outcomes: Outcomes| {
             let encoded_rows = encoded.rows as u64;
             let parted = selection.part(encoded, outcomes, first_row);
-            for (piece, block) in iter::once(&parted.learn).chain(&parted.held_learn).enumerate() {
+            for (piece, block) in iter::once(&parted.learn).chain(&parted.held).enumerate() {
                 let first_row = first_row + (piece * PIECE_ROWS) as u64;
                 rows.data_hash = rows.data_hash.wrapping_add(block.data_hash(first_row));
             }
@@ -424,11 +424,10 @@ impl Trainer<'_> {
         }
         let step = held.measure.len().div_ceil(STEPS_LAST);
         let mut rows = Vec::new();
-        for (measure, learn) in held.measure.chunks(step).zip(held.learn.chunks(step)) {
-            rows.extend(held_rows(optimizer, measure));
-            for block in learn {
-                optimizer.learn(block);
-            }
+        let pieces: Vec<_> = held.pieces().collect();
+        for pieces in pieces.chunks(step) {
+            rows.extend(held_rows(optimizer, pieces.iter().map(|(measure, _)| *measure)));
+            pieces.iter().for_each(|(_, learn)| optimizer.learn(learn));
         }
         rows
     }
@@ -473,7 +472,7 @@ impl Trainer<'_> {
             held.add(parted.held, parted.held_learn);
         }
         if self.profile.is_sorted_by_label() {
-            learn = vec![Block::shuffled(&learn, selection.seed)];
+            learn = vec![Block::shuffled(&learn.iter().collect::<Vec<_>>(), selection.seed)];
             held = held.shuffled(selection.seed);
         }
         Ok((learn, held, data_hash))

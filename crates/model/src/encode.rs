@@ -8,7 +8,7 @@
 
 mod table;
 
-use clickcast_kernel::factors::{bins_f32, bins_f64};
+use clickcast_kernel::bins::{bins_f32, bins_f64};
 use clickcast_record::{Batch, Categorical, Category, Column, Numeric, hash};
 use serde::{Deserialize, Serialize};
 use table::Table;

@@ -103,7 +103,7 @@ fn a_snapshot_is_gone_back_to_exactly_and_untouched_slots_add_nothing() {
 
 /// The rows' weighted log losses together.
 fn loss(optimizer: &Optimizer, block: &Block) -> f64 {
-    held_rows(optimizer, std::slice::from_ref(block)).iter().map(row_loss).sum()
+    held_rows(optimizer, [block]).iter().map(row_loss).sum()
 }
 
 fn numbers(optimizer: &Optimizer) -> Vec<f32> {

@@ -81,17 +81,16 @@ pub fn hash(column: &Column, row: usize) -> Option<u64> {
     }
 }
 
-/// What tells the values of some rows from others in a sample: a number's bin, the upper half of a category's hash.
-pub(super) fn codes<'a>(column: &Column, rows: &[usize], out: impl Iterator<Item = &'a mut u32>) {
+/// Appends what tells the values of some rows from others in a sample: a number's bin, the upper half of a category's hash.
+pub(super) fn codes(column: &Column, rows: &[usize], out: &mut Vec<u32>) {
     let of_hash = |hash: Option<u64>| hash.map_or(0, |hash| (hash >> 32) as u32);
-    let out = out.zip(rows);
     match column {
-        Column::Numeric(values) => out.for_each(|(out, &row)| *out = u32::from(number(values.get(row)))),
+        Column::Numeric(values) => out.extend(rows.iter().map(|&row| u32::from(number(values.get(row))))),
         Column::Categorical(Categorical::Coded { codes, categories }) if categories.len() < rows.len() => {
             let of_code = categories.map(|value| of_hash(value.map(|value| value.hash())));
-            out.for_each(|(out, &row)| *out = of_code[codes[row] as usize]);
+            out.extend(rows.iter().map(|&row| of_code[codes[row] as usize]));
         }
-        other => out.for_each(|(out, &row)| *out = of_hash(hash(other, row))),
+        other => out.extend(rows.iter().map(|&row| of_hash(hash(other, row)))),
     }
 }
 

@@ -42,9 +42,8 @@ pub(super) struct Sample {
     hashes: Vec<u64>,
     pub(super) days: Vec<i64>,
     pub(super) labels: Vec<bool>,
-    /// What tells values apart, a row after another.
-    pub(super) codes: Vec<u32>,
-    pub(super) features: usize,
+    /// What tells values apart: of each feature one a row.
+    pub(super) codes: Vec<Vec<u32>>,
     kinds: Vec<Kind>,
 }
 
@@ -89,8 +88,7 @@ impl Collector {
                 hashes: Vec::new(),
                 days: Vec::new(),
                 labels: Vec::new(),
-                codes: Vec::new(),
-                features: features.len(),
+                codes: vec![Vec::new(); features.len()],
                 kinds: features.iter().map(|feature| feature.kind).collect(),
             },
             values: vec![Distinct::default(); features.len()],
@@ -196,11 +194,8 @@ impl Collector {
                 sample.labels.push(batch.labels.as_ref().is_some_and(|labels| labels[row]));
             }
         }
-        let first = sample.codes.len();
-        sample.codes.resize(first + taken.len() * sample.features, 0);
-        for (feature, column) in batch.features.iter().enumerate() {
-            let places = sample.codes[first..].iter_mut().skip(feature).step_by(sample.features);
-            bins::codes(column, &taken, places);
+        for (codes, column) in sample.codes.iter_mut().zip(&batch.features) {
+            bins::codes(column, &taken, codes);
         }
         while sample.hashes.len() > SAMPLE_ROWS_MAX {
             sample.thin();
@@ -220,13 +215,14 @@ impl Collector {
         while self.days.len() > DAYS_MAX {
             fold_oldest(&mut self.days);
         }
-        let places: BTreeMap<i64, usize> = self.days.keys().enumerate().map(|(place, &day)| (day, place)).collect();
+        let kept: Vec<i64> = self.days.keys().copied().collect();
         // A day that was folded is found in the oldest one kept.
-        let place = |day: i64| places.get(&day).copied().unwrap_or(0);
+        let place = |day: &i64| kept.binary_search(day).unwrap_or(0);
+        let places: Vec<usize> = self.sample.days.iter().map(place).collect();
         let mut days: Vec<Day> =
             self.days.iter().map(|(&day, &(rows, positives))| Day::new(day, rows, positives)).collect();
-        for (&day, &label) in self.sample.days.iter().zip(&self.sample.labels) {
-            let day = &mut days[place(day)];
+        for (&place, &label) in places.iter().zip(&self.sample.labels) {
+            let day = &mut days[place];
             day.sampled += 1;
             day.sampled_positives += u64::from(label);
         }
@@ -235,8 +231,8 @@ impl Collector {
         let values: Vec<Values> = values.into_iter().map(Distinct::lowest).collect();
         let features = self.features.iter().zip(values).enumerate().map(|(index, (feature, values))| {
             let mut cells = vec![vec![(0u32, 0u32); bins::count(feature.kind)]; days.len()];
-            for (row, (&day, &label)) in sample.days.iter().zip(&sample.labels).enumerate() {
-                let cell = &mut cells[place(day)][usize::from(sample.bin(row, index))];
+            for ((&place, &label), bin) in places.iter().zip(&sample.labels).zip(sample.bins(index)) {
+                let cell = &mut cells[place][usize::from(bin)];
                 cell.0 += 1;
                 cell.1 += u32::from(label);
             }
@@ -277,21 +273,16 @@ impl Sample {
         self.hashes.len()
     }
 
-    /// The bin of a value.
-    pub(super) fn bin(&self, row: usize, feature: usize) -> u16 {
-        bins::of_code(self.kinds[feature], self.codes[row * self.features + feature])
+    /// The bins of a feature's values, one a row.
+    pub(super) fn bins(&self, feature: usize) -> impl Iterator<Item = u16> {
+        self.codes[feature].iter().map(move |&code| bins::of_code(self.kinds[feature], code))
     }
 
     /// Leaves out every second row, so to speak.
     fn thin(&mut self) {
         self.hash_max /= 2;
         let keep: Vec<bool> = self.hashes.iter().map(|&hash| hash <= self.hash_max).collect();
-        let mut kept = 0;
-        for (row, _) in keep.iter().enumerate().filter(|(_, keep)| **keep) {
-            self.codes.copy_within(row * self.features..(row + 1) * self.features, kept * self.features);
-            kept += 1;
-        }
-        self.codes.truncate(kept * self.features);
+        self.codes.iter_mut().for_each(|codes| retain(codes, &keep));
         retain(&mut self.hashes, &keep);
         retain(&mut self.days, &keep);
         retain(&mut self.labels, &keep);

@@ -23,7 +23,7 @@ const ALIKE_MIN: u32 = 200;
 /// How far each feature determines each other one, and the rows that it rests on; see
 /// [`super::FeatureProfile::determines`].
 pub(super) fn determines(sample: &Sample) -> Vec<(u32, Vec<Option<f32>>)> {
-    let dense: Vec<Vec<u8>> = (0..sample.features).map(|feature| dense(sample, feature)).collect();
+    let dense: Vec<Vec<u8>> = (0..sample.codes.len()).map(|feature| dense(sample, feature)).collect();
     let by_chance: Vec<f64> = dense.iter().map(|column| chance(sample, column)).collect();
     let of_feature = |feature| {
         let groups = rows_by_value(sample, feature);
@@ -36,15 +36,15 @@ pub(super) fn determines(sample: &Sample) -> Vec<(u32, Vec<Option<f32>>)> {
             // Rounded: a profile is kept as text.
             Some((kappa * 1e4).round() as f32 / 1e4)
         };
-        (alike, (0..sample.features).map(of_other).collect())
+        (alike, (0..sample.codes.len()).map(of_other).collect())
     };
-    (0..sample.features).map(of_feature).collect()
+    (0..sample.codes.len()).map(of_feature).collect()
 }
 
 /// Rows of the sample, those of one day with the same value together.
 fn rows_by_value(sample: &Sample, feature: usize) -> Vec<Vec<u32>> {
     let rows = sample.rows();
-    let value = |row: usize| sample.codes[row * sample.features + feature];
+    let value = |row: usize| sample.codes[feature][row];
     let keyed = |row: usize| ((value(row), sample.days[row]), row as u32);
     // The sample is in the order of the data: the first rows would be the oldest.
     let step = rows.div_ceil(ROWS_MAX).max(1);
@@ -76,8 +76,10 @@ fn agreeing(groups: &[Vec<u32>], column: &[u8]) -> f64 {
 /// The share of all pairs of rows of one day that agree in a column.
 fn chance(sample: &Sample, column: &[u8]) -> f64 {
     let mut days: BTreeMap<i64, [u32; BINS]> = BTreeMap::new();
-    for (day, &bin) in sample.days.iter().zip(column) {
-        days.entry(*day).or_insert([0; BINS])[usize::from(bin)] += 1;
+    let mut bins = column.iter();
+    for run in sample.days.chunk_by(|a, b| a == b) {
+        let counts = days.entry(run[0]).or_insert([0; BINS]);
+        bins.by_ref().take(run.len()).for_each(|&bin| counts[usize::from(bin)] += 1);
     }
     let all: f64 = days.values().map(|counts| pairs_of(counts.iter().sum())).sum();
     let agreeing: f64 = days.values().flatten().copied().map(pairs_of).sum();
@@ -86,7 +88,7 @@ fn chance(sample: &Sample, column: &[u8]) -> f64 {
 
 /// Numbers the bins that occur, from 0.
 fn dense(sample: &Sample, feature: usize) -> Vec<u8> {
-    let bins: Vec<u16> = (0..sample.rows()).map(|row| sample.bin(row, feature)).collect();
+    let bins: Vec<u16> = sample.bins(feature).collect();
     let mut place = vec![None; 1 + usize::from(bins.iter().copied().max().unwrap_or(0))];
     let mut next = 0;
     let number = |bin: u16| {
