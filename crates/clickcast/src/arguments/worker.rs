@@ -33,6 +33,9 @@ pub(crate) struct WorkerArguments {
     /// Columns to carry beside the schema's ids in runs that begin now
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     pub(crate) keep: Vec<String>,
+    /// How long a message is kept from other workers at a time; it is kept anew while it is worked on [default: the queue's]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=43_200))]
+    pub(crate) visibility_s: Option<u32>,
     /// Serve /metrics, /healthz and /readyz at this address
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Instant;
 
 use clickcast_registry::{Channel, Name, RunName};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Context, data, models, predict, runs, train};
+use super::fleet::Fleet;
+use super::{Context, data, models, queue, runs, train};
 use crate::arguments::{
-    AuditArguments, FamilyArgument, GateArguments, OutArgument, PrecisionArgument, PredictArguments, PromoteArguments,
-    PublishArguments, RegisterArguments, RegistryArgument, RunArguments, TrainArguments, Versioned, WeightsArgument,
+    AuditArguments, FamilyArgument, GateArguments, OutArgument, PromoteArguments, PublishArguments, QueueArgument,
+    RegisterArguments, RegistryArgument, RunArguments, SendArguments, TrainArguments, Versioned, WeightsArgument,
 };
 use crate::console;
 use crate::failure::Failure;
@@ -92,29 +94,59 @@ impl Day<'_> {
         train::train(self.context, &arguments).map(drop)
     }
 
-    /// Scores the bookings by the champion into a run, closes, audits and publishes it; what `predict` reported comes back.
+    /// Scores the bookings by the champion into a run, by two workers of which one is killed, and closes, audits and
+    /// publishes it; what came of it comes back.
     pub(super) fn deliver(&self) -> Result<Value, Failure> {
+        let start = Instant::now();
+        let (registry, out) = (self.path("registry"), self.path("predictions"));
+        let queue = format!("sqlite://{}", self.path("queue/bookings.db"));
         let run = RunName::from_str(&format!("dt={}", self.booked))?;
-        let predict = PredictArguments {
-            model: format!("{NAME}@champion"),
-            registry: Some(self.path("registry")),
+        let send = SendArguments {
+            queue: QueueArgument { queue: queue.clone() },
             data: self.path("bookings"),
-            out: self.path("predictions"),
             run: Some(run.clone()),
-            precision: PrecisionArgument::F32,
-            keep: Vec::new(),
+            close: false,
         };
-        let predicted = predict::predict(self.context, &predict)?;
-        let out = OutArgument { out: self.path("predictions") };
-        let run = RunArguments { run, out };
-        runs::close(self.context, &run)?;
-        let audit = AuditArguments { run: run.clone(), registry: Some(self.path("registry")) };
+        queue::send(self.context, &send)?;
+        let champion = format!("{NAME}@champion");
+        let cache = self.path("queue/models");
+        let arguments =
+            ["--registry", &registry, "--model", &champion, "--out", &out, "--cache", &cache].map(str::to_owned);
+        let logs = self.dir.join("queue");
+        let fleet = Fleet { context: self.context, arguments: &arguments, queue: &queue, logs: &logs };
+        let (is_killed, second) = fleet.work()?;
+
+        let run = RunArguments { run, out: OutArgument { out } };
+        let closed = runs::close(self.context, &run)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let all = |key: &str| closed[key].as_u64().unwrap_or(0);
+        let [files, rows] = [("outputs", "written"), ("rows", "rows")].map(|(of_run, of_worker)| {
+            let of_second = second[of_worker].as_u64().unwrap_or(0);
+            (all(of_run).saturating_sub(of_second), of_second)
+        });
+        self.note(&format!(
+            "    two workers shared {} files: one {} after {}, the other did {}",
+            all("outputs"),
+            if is_killed { "was killed" } else { "had ended" },
+            files.0,
+            files.1,
+        ));
+        let audit = AuditArguments { run: run.clone(), registry: Some(registry) };
         let audited = runs::audit_run(self.context, &audit)?;
         self.note(&format!("    audit: {}", audited["verdict"].as_str().unwrap_or("-")));
         if audited["verdict"] == "pass" {
             let published = runs::publish(self.context, &PublishArguments { run, reason: None, fence: None })?;
             self.note(&format!("    published: {}", published["run"].as_str().unwrap_or("-")));
         }
-        Ok(predicted)
+        Ok(json!({
+            "rows": all("rows"),
+            "files": all("outputs"),
+            "seconds": seconds,
+            "audit": audited["verdict"],
+            "workers": [
+                {"files": files.0, "rows": rows.0, "killed": is_killed},
+                {"files": files.1, "rows": rows.1, "killed": false},
+            ],
+        }))
     }
 }

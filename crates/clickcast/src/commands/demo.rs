@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::data::{self, Data};
 use super::delivery::Day;
+use super::fleet::VISIBILITY_S;
 use super::synth::{self, Destination};
 use super::{Context, artifacts, pace, train};
 use crate::arguments::{DemoArguments, FamilyArgument, TrainArguments, WeightsArgument};
@@ -52,7 +53,7 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let path = |name: &str| dir.join(name).display().to_string();
     let note = |text: &str| console::note(text, context.quiet);
     // A day is gone through from its beginning, in the place of an earlier demo's.
-    for own in ["registry", "predictions"] {
+    for own in ["bookings", "registry", "queue", "predictions"] {
         let _ = std::fs::remove_dir_all(dir.join(own));
     }
 
@@ -61,13 +62,14 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let first = generator.settings().first_day;
     let day = |offset: i64| first.saturating_add(offset.days()).to_string();
     let (next_day, booked_day) = (day(DAYS_LEARNED), day(DAYS_LEARNED + 1));
-    synth::write(context, &generator, |date| {
-        let (folder, without): (_, &'static [&'static str]) = match date {
-            date if date == next_day => ("next-day", &[]),
-            date if *date >= *booked_day => ("bookings", &["click", "true_ctr"]),
-            _ => ("impressions", &[]),
+    synth::write(context, &generator, |date, hour| {
+        let (folder, part, without): (_, _, &'static [&'static str]) = match date {
+            date if date == next_day => ("next-day", 0, &[]),
+            // By the hour, for workers to share.
+            date if *date >= *booked_day => ("bookings", hour, &["click", "true_ctr"]),
+            _ => ("impressions", 0, &[]),
         };
-        Destination { uri: path(&format!("{folder}/dt={date}/part-0.parquet")), without }
+        Destination { uri: path(&format!("{folder}/dt={date}/part-{part}.parquet")), without }
     })?;
     synth::write_schema(context, &path("features.toml"))?;
 
@@ -107,12 +109,14 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     note("5/7 learning once more, from a wrong join");
     day.train_spoiled()?;
     day.judge("model-spoiled")?;
-    note(&format!("6/7 delivering the bookings of {booked_day}: staged, closed, audited, published"));
-    let predicted = day.deliver()?;
+    note(&format!(
+        "6/7 delivering the bookings of {booked_day}: queued, scored by workers, closed, audited, published"
+    ));
+    let delivered = day.deliver()?;
     note("7/7 writing the report");
     let report = path("report.html");
-    data::write_object(context, &report, page(&measured, &importance, &predicted, &next_day))?;
-    print(context, dir, &report, &measured, &predicted, start)
+    data::write_object(context, &report, page(&measured, &importance, &delivered, &next_day))?;
+    print(context, dir, &report, &measured, &delivered, start)
 }
 
 /// Scores the next day by the model and by the truth.
@@ -168,7 +172,7 @@ fn wilson(rate: f64, rows: f64) -> (f64, f64) {
     ((centre - half).max(0.0) / scale, (centre + half) / scale)
 }
 
-fn page(measured: &[Measured], importance: &[(String, f64)], predicted: &Value, next_day: &str) -> String {
+fn page(measured: &[Measured], importance: &[(String, f64)], delivered: &Value, next_day: &str) -> String {
     let [best, .., model] = measured else { return String::new() };
     let mut page =
         Page::new("Clickcast: a day", "Invented impressions, so the truth is known; everything else is real.");
@@ -181,7 +185,7 @@ fn page(measured: &[Measured], importance: &[(String, f64)], predicted: &Value, 
         ("Best possible AUC", number(best.metrics.auc)),
         ("Log loss", format!("{:.4}", model.metrics.logloss)),
         ("Best possible log loss", format!("{:.4}", best.metrics.logloss)),
-        ("Bookings scored", grouped(predicted["rows"].as_u64().unwrap_or(0))),
+        ("Bookings scored", grouped(count(&delivered["rows"]))),
     ]);
     page.section("How good the predictions are", "Measured on the day after those learned from.");
     page.table(&["", "AUC", "Log loss", "Normalized entropy", "Calibration"], &rows(measured));
@@ -206,7 +210,30 @@ fn page(measured: &[Measured], importance: &[(String, f64)], predicted: &Value, 
     let bars: Vec<(&str, f64)> =
         importance.iter().take(FEATURES_SHOWN).map(|(name, moved)| (name.as_str(), *moved)).collect();
     page.figure(plot::bars("Log-odds moved", &bars), "The most telling features of the field-aware model.");
+    page.section(
+        "How the bookings were delivered",
+        &format!(
+            "Two workers shared a queue of {} files. What a worker holds when it is killed comes back to the queue after \
+             {VISIBILITY_S} seconds, and another does it. The verdict of the run's audit, which counts every row: {}.",
+            count(&delivered["files"]),
+            delivered["audit"].as_str().unwrap_or("-"),
+        ),
+    );
+    page.table(&["Worker", "Files", "Rows", "End"], &workers(delivered));
     page.render()
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+fn workers(delivered: &Value) -> Vec<Vec<String>> {
+    let workers = delivered["workers"].as_array().into_iter().flatten();
+    let row = |(number, worker): (usize, &Value)| {
+        let end = if worker["killed"] == true { "killed" } else { "nothing was left" };
+        vec![number.to_string(), grouped(count(&worker["files"])), grouped(count(&worker["rows"])), end.to_owned()]
+    };
+    (1..).zip(workers).map(row).collect()
 }
 
 fn number(value: Option<f64>) -> String {
@@ -226,26 +253,26 @@ fn print(
     dir: &Path,
     report: &str,
     measured: &[Measured],
-    predicted: &Value,
+    delivered: &Value,
     start: Instant,
 ) -> Result<(), Failure> {
     let (seconds, _) = pace(start, 0);
     if context.json {
         let models: serde_json::Map<String, Value> =
             measured.iter().map(|one| (one.name.to_owned(), json!(one.metrics))).collect();
-        let object = json!({"seconds": seconds, "report": report, "measured": models, "predict": predicted});
+        let object = json!({"seconds": seconds, "report": report, "measured": models, "delivered": delivered});
         return console::result(&object, true);
     }
     let header = vec!["On the next day", "AUC", "log loss", "normalized entropy", "calibration"];
     let table = console::table(Some(header), rows(measured));
     let dir = dir.display();
-    let bookings = grouped(predicted["rows"].as_u64().unwrap_or(0));
+    let bookings = grouped(count(&delivered["rows"]));
     console::say(&format!(
-        "\n{table}\n\n{bookings} bookings scored in {:.1} s; all in {seconds:.0} s.\nReport: {report}\n\nTry next:\n  \
+        "\n{table}\n\n{bookings} bookings delivered in {:.1} s; all in {seconds:.0} s.\nReport: {report}\n\nTry next:\n  \
          clickcast models show ctr@champion --registry {dir}/registry\n  \
          clickcast evaluate --model {dir}/model-ffm --data {dir}/next-day --by format\n  \
          clickcast predict --model {dir}/model-lr --data {dir}/bookings --out {dir}/predictions-lr\n  \
          clickcast schema --data {dir}/next-day --label click --id user_id,ad_id",
-        predicted["seconds"].as_f64().unwrap_or(0.0),
+        delivered["seconds"].as_f64().unwrap_or(0.0),
     ))
 }

@@ -6,6 +6,7 @@ mod data;
 mod delivery;
 mod demo;
 mod evaluate;
+mod fleet;
 mod import;
 mod models;
 mod outputs;

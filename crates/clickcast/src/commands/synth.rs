@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -19,13 +20,13 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::synth::{self, Generator, Settings, Truth};
 
-const MS_PER_DAY: i64 = 86_400_000;
+const MS_PER_HOUR: i64 = 3_600_000;
 /// Users or ads written at a time.
 const ENTITIES: u64 = 65_536;
 
-/// Where a day's impressions go.
+/// Where an hour's impressions go.
 pub(super) struct Destination {
-    /// Days with the same one share a file.
+    /// Hours in a row with the same one share a file.
     pub(super) uri: String,
     /// Columns to leave out.
     pub(super) without: &'static [&'static str],
@@ -57,7 +58,7 @@ fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Fa
     .map_err(Failure::input)?;
     let name = arguments.out.rsplit('/').next().unwrap_or_default();
     let is_file = [".parquet", ".csv", ".csv.gz"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
-    let written = write(context, &generator, |date| {
+    let written = write(context, &generator, |date, _| {
         let uri = match is_file {
             true => arguments.out.clone(),
             false => format!("{}/dt={date}/impressions.parquet", arguments.out.trim_end_matches('/')),
@@ -95,11 +96,11 @@ pub(super) fn write_schema(context: &Context, uri: &str) -> Result<(), Failure> 
     data::write_object(context, uri, synth::features_toml())
 }
 
-/// Writes all impressions, each day to where `destination` says.
+/// Writes all impressions, those of each date and hour to where `destination` says.
 pub(super) fn write(
     context: &Context,
     generator: &Generator,
-    destination: impl Fn(&str) -> Destination,
+    destination: impl Fn(&str, i8) -> Destination,
 ) -> Result<Written, Failure> {
     let rows = generator.settings().rows;
     let progress = Progress::new("synth", Some(rows), context.quiet);
@@ -117,8 +118,8 @@ pub(super) fn write(
         for made in made {
             let (batch, block_truth) = made.map_err(Failure::input)?;
             truth.merge(block_truth);
-            for (date, part) in days(&batch) {
-                let Destination { uri, without } = destination(&date);
+            for (time, part) in hours(&batch) {
+                let Destination { uri, without } = destination(&time.date().to_string(), time.hour());
                 let part = leave_out(&part, without)?;
                 if open.as_ref().is_none_or(|(current, _)| *current != uri) {
                     finish(&mut written, open.take())?;
@@ -132,7 +133,7 @@ pub(super) fn write(
         }
     }
     if open.is_none() {
-        let Destination { uri, without } = destination(&generator.settings().first_day.to_string());
+        let Destination { uri, without } = destination(&generator.settings().first_day.to_string(), 0);
         let empty = leave_out(&RecordBatch::new_empty(generator.schema()), without)?;
         open = Some((uri.clone(), TableWriter::create(&uri, context.runtime.handle(), empty.schema())?));
     }
@@ -149,25 +150,24 @@ fn finish(written: &mut Written, open: Option<(String, TableWriter)>) -> Result<
     Ok(())
 }
 
-/// Cuts a batch, whose rows are in the order of time, into its days.
-fn days(batch: &RecordBatch) -> Vec<(String, RecordBatch)> {
+/// Cuts a batch, whose rows are in the order of time, into its hours.
+fn hours(batch: &RecordBatch) -> Vec<(DateTime, RecordBatch)> {
     let Some(times) =
         batch.column_by_name("ts").and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>())
     else {
         return Vec::new();
     };
     let times = times.values();
-    let mut days = Vec::new();
+    let mut hours = Vec::new();
     let mut first = 0;
     while first < times.len() {
-        let day = times[first].div_euclid(MS_PER_DAY);
-        let end = first + times[first..].partition_point(|&time| time.div_euclid(MS_PER_DAY) <= day);
-        let date = Timestamp::from_millisecond(day * MS_PER_DAY).unwrap_or_default();
-        let date = date.to_zoned(TimeZone::UTC).date().to_string();
-        days.push((date, batch.slice(first, end - first)));
+        let hour = times[first].div_euclid(MS_PER_HOUR);
+        let end = first + times[first..].partition_point(|&time| time.div_euclid(MS_PER_HOUR) <= hour);
+        let time = Timestamp::from_millisecond(hour * MS_PER_HOUR).unwrap_or_default();
+        hours.push((TimeZone::UTC.to_datetime(time), batch.slice(first, end - first)));
         first = end;
     }
-    days
+    hours
 }
 
 fn leave_out(batch: &RecordBatch, without: &[&str]) -> Result<RecordBatch, Failure> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clickcast_dataset::{Error as DatasetError, Input, Place, discover_in, row_groups};
 use clickcast_registry::Rejected;
-use clickcast_storage::queue::Message;
+use clickcast_storage::queue::{Message, Receipt};
 use clickcast_storage::{Error as StorageError, Kind};
 
 use super::Worker;
@@ -63,9 +63,17 @@ impl Held {
     }
 }
 
+/// Where acting on one message ends, for others of its batch are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Score,
+    Acknowledge,
+    Settled,
+}
+
 impl Worker<'_> {
-    /// Acts on a message until it is to be scored, which comes back as true, or is settled.
-    pub(super) fn advance(&self, held: &mut Held) -> bool {
+    /// Acts on a message up to the next stop.
+    pub(super) fn advance(&self, held: &mut Held) -> Stop {
         loop {
             let can_be_lost = !matches!(held.event, Event::Settled | Event::LeaseLost);
             if can_be_lost && self.leases.is_lost(&held.message.receipt) {
@@ -75,10 +83,11 @@ impl Worker<'_> {
                 Counters::count(&self.counters.lost);
             }
             match protocol::next(&held.event, self.jitter()) {
-                Action::Score => return true,
+                Action::Score => return Stop::Score,
+                Action::Acknowledge => return Stop::Acknowledge,
                 Action::Forget => {
                     self.leases.drop(&held.message.receipt);
-                    return false;
+                    return Stop::Settled;
                 }
                 action => {
                     if matches!(action, Action::Leave(_) | Action::Release) {
@@ -106,7 +115,26 @@ impl Worker<'_> {
             // The queue itself lets it come back.
             Action::Leave(_) | Action::Release => Event::Settled,
             Action::HandOn if held.event != Event::Several => Event::Settled,
+            // It was sent again: once more would be one too many.
+            Action::Acknowledge if held.event == Event::HandedOn => Event::Settled,
             _ => Event::Failed(held.message.receive_count),
+        }
+    }
+
+    /// Acknowledges messages in one go; each then has the event that follows.
+    pub(super) fn acknowledge(&self, done: &mut [Held]) {
+        let receipts: Vec<Receipt> = done.iter().map(|held| held.message.receipt.clone()).collect();
+        match self.handle.block_on(self.queue.acknowledge(&receipts)).map_err(Problem::from) {
+            Ok(were_held) => {
+                for (held, was_held) in done.iter_mut().zip(were_held) {
+                    held.event = if was_held { Event::Settled } else { Event::LeaseLost };
+                }
+            }
+            Err(problem) => {
+                for held in done {
+                    held.event = self.failed(held, &Action::Acknowledge, &problem);
+                }
+            }
         }
     }
 
@@ -123,7 +151,6 @@ impl Worker<'_> {
             Action::Close => self.close(held),
             Action::Verify => self.verify(held),
             Action::Reject(reason) => self.reject(held, reason),
-            Action::Acknowledge => settled(self.handle.block_on(queue.acknowledge(&receipt))),
             Action::Bury(reason) => {
                 (self.note)(&held.note(format!("{} goes to the dead letters: {reason}", held.name())));
                 let buried = settled(self.handle.block_on(queue.bury(&held.message, reason)))?;
@@ -138,7 +165,7 @@ impl Worker<'_> {
                 Counters::count(&counters.released);
                 settled(self.handle.block_on(queue.release(&receipt)))
             }
-            Action::Score | Action::Forget => Ok(held.event.clone()),
+            Action::Score | Action::Acknowledge | Action::Forget => Ok(held.event.clone()),
         }
     }
 

@@ -22,7 +22,7 @@ use clickcast_registry::{Manifest, PinnedModel, Run, RunName};
 use clickcast_storage::queue::{Message, Queue};
 use tokio::runtime::Handle;
 
-use acts::Held;
+use acts::{Held, Stop};
 pub use book::Setup;
 use book::{Book, lock};
 pub use cache::ModelCache;
@@ -169,17 +169,37 @@ impl<'a> Worker<'a> {
         self.advance_all(all)
     }
 
-    /// Acts on messages side by side: most of it is waiting for stores. Those to be scored come back.
+    /// Acts on messages until they are settled, or to be scored: those come back. What is done is acknowledged together.
     fn advance_all(&self, mut all: Vec<Held>) -> Vec<Held> {
-        let are_to_score: Vec<bool> = match all.as_mut_slice() {
+        let mut to_score = Vec::new();
+        while !all.is_empty() {
+            let stops = self.advance_side_by_side(&mut all);
+            let mut done = Vec::new();
+            for (held, stop) in all.into_iter().zip(stops) {
+                match stop {
+                    Stop::Score => to_score.push(held),
+                    Stop::Acknowledge => done.push(held),
+                    Stop::Settled => {}
+                }
+            }
+            if !done.is_empty() {
+                self.acknowledge(&mut done);
+            }
+            all = done;
+        }
+        to_score
+    }
+
+    /// Most of it is waiting for stores.
+    fn advance_side_by_side(&self, all: &mut [Held]) -> Vec<Stop> {
+        match all {
             [only] => vec![self.advance(only)],
             many => std::thread::scope(|scope| {
                 let acting: Vec<_> = many.iter_mut().map(|held| scope.spawn(move || self.advance(held))).collect();
                 let joined = acting.into_iter().map(std::thread::ScopedJoinHandle::join);
                 joined.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
             }),
-        };
-        all.into_iter().zip(are_to_score).filter_map(|(held, is_to_score)| is_to_score.then_some(held)).collect()
+        }
     }
 
     /// The second stage: scores, each run's messages together.

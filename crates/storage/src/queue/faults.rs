@@ -18,7 +18,7 @@ pub enum Step {
     Receive,
     /// To extend or release one.
     Extend,
-    /// To acknowledge one.
+    /// To acknowledge some.
     Acknowledge,
     /// To bury one.
     Bury,
@@ -77,8 +77,9 @@ impl Port for Faulty {
         if twice { self.inner.send(bodies).await } else { Ok(done) }
     }
 
-    async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
-        let (mut messages, twice) = self.perform(Step::Receive, self.inner.receive(count_max, wait)).await?;
+    async fn receive(&self, count_max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Message>, Error> {
+        let receive = self.inner.receive(count_max, wait, visibility);
+        let (mut messages, twice) = self.perform(Step::Receive, receive).await?;
         if twice {
             messages = messages.into_iter().rev().flat_map(|message| [message.clone(), message]).collect();
         }
@@ -89,8 +90,8 @@ impl Port for Faulty {
         self.perform(Step::Extend, self.inner.extend(receipt, visible_in)).await.map(|(done, _)| done)
     }
 
-    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), Error> {
-        self.perform(Step::Acknowledge, self.inner.acknowledge(receipt)).await.map(|(done, _)| done)
+    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
+        self.perform(Step::Acknowledge, self.inner.acknowledge(receipts)).await.map(|(done, _)| done)
     }
 
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {

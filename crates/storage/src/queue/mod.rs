@@ -26,6 +26,8 @@ pub const VISIBILITY: Duration = Duration::from_secs(30);
 pub struct Queue {
     port: Arc<dyn Port>,
     uri: String,
+    /// How long a received message stays invisible.
+    visibility: Duration,
 }
 
 /// By which the holder of a message is told from those before.
@@ -75,9 +77,9 @@ pub struct Depth {
 #[async_trait]
 pub(crate) trait Port: Send + Sync {
     async fn send(&self, bodies: &[String]) -> Result<(), Error>;
-    async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error>;
+    async fn receive(&self, count_max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Message>, Error>;
     async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error>;
-    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), Error>;
+    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error>;
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error>;
     async fn depth(&self) -> Result<Depth, Error>;
     async fn dead(&self, count_max: usize) -> Result<Vec<Dead>, Error>;
@@ -108,14 +110,20 @@ impl Queue {
             Some(("sqs" | "http" | "https", _)) => Arc::new(sqs::Sqs::open(uri, variables).await?),
             _ => return Err(Error::invalid("open", uri, "it is no queue; use sqlite:///path, sqs://name or its URL")),
         };
-        Ok(Self { port, uri: uri.to_owned() })
+        Ok(Self { visibility: port.visibility(), port, uri: uri.to_owned() })
     }
 
     /// The same queue, whose operations meet the troubles that `plan` gives: it is called with each operation and its number,
     /// counted from 0. For tests.
     #[must_use]
     pub fn with_faults(self, plan: impl Fn(Step, u64) -> Option<Trouble> + Send + Sync + 'static) -> Self {
-        Self { port: Arc::new(faults::Faulty::new(self.port, plan)), uri: self.uri }
+        Self { port: Arc::new(faults::Faulty::new(self.port, plan)), ..self }
+    }
+
+    /// The same queue, from which messages are received for so long in the place of the queue's own time.
+    #[must_use]
+    pub fn with_visibility(self, visibility: Duration) -> Self {
+        Self { visibility, ..self }
     }
 
     /// The queue as a person would type it.
@@ -127,7 +135,7 @@ impl Queue {
     /// How long a received message stays invisible.
     #[must_use]
     pub fn visibility(&self) -> Duration {
-        self.port.visibility()
+        self.visibility
     }
 
     /// Sends messages, in order; where it fails some may have been sent.
@@ -143,7 +151,7 @@ impl Queue {
     /// # Errors
     /// Where the queue can't be read.
     pub async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
-        self.port.receive(count_max, wait).await
+        self.port.receive(count_max, wait, self.visibility).await
     }
 
     /// Keeps a message from others for so long from now.
@@ -162,12 +170,13 @@ impl Queue {
         self.port.extend(receipt, Duration::ZERO).await
     }
 
-    /// Ends a message: its work is done.
+    /// Ends messages, whose work is done, and tells of each whether it was still the holder's; if not, it is somebody else's
+    /// by now, or gone.
     ///
     /// # Errors
-    /// As [`Queue::extend`].
-    pub async fn acknowledge(&self, receipt: &Receipt) -> Result<(), Error> {
-        self.port.acknowledge(receipt).await
+    /// Where the queue can't be written; some may have ended.
+    pub async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
+        self.port.acknowledge(receipts).await
     }
 
     /// Puts a message that can never be worked on among the dead letters.

@@ -70,6 +70,12 @@ impl Sqlite {
         done.map_err(|error| failed(operation, &self.uri, error))
     }
 
+    /// The message that a receipt holds as long as it was received so many times.
+    fn held(&self, operation: &'static str, receipt: &Receipt) -> Result<(i64, i64), Error> {
+        let held = receipt.0.split_once('.').and_then(|(id, count)| Some((id.parse().ok()?, count.parse().ok()?)));
+        held.ok_or_else(|| Error::invalid(operation, &self.uri, "the receipt is of another queue"))
+    }
+
     /// Changes the one message that this receipt still holds.
     async fn change(
         &self,
@@ -77,10 +83,7 @@ impl Sqlite {
         receipt: &Receipt,
         work: impl FnOnce(&Transaction<'_>, i64, i64, i64) -> rusqlite::Result<usize> + Send + 'static,
     ) -> Result<(), Error> {
-        let held = receipt.0.split_once('.').and_then(|(id, count)| Some((id.parse().ok()?, count.parse().ok()?)));
-        let Some((id, receives)) = held else {
-            return Err(Error::invalid(operation, &self.uri, "the receipt is of another queue"));
-        };
+        let (id, receives) = self.held(operation, receipt)?;
         match self.transact(operation, move |transaction, now_ms| work(transaction, id, receives, now_ms)).await? {
             0 => Err(Error::conflict(operation, &self.uri)),
             _ => Ok(()),
@@ -111,12 +114,11 @@ impl Port for Sqlite {
         self.transact("send to", send).await
     }
 
-    async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
+    async fn receive(&self, count_max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Message>, Error> {
         let waited = std::time::Instant::now();
         loop {
-            let messages =
-                self.transact("receive from", move |transaction, now_ms| take(transaction, count_max, now_ms));
-            let messages = messages.await?;
+            let take = move |transaction: &Transaction<'_>, now_ms| take(transaction, count_max, now_ms, visibility);
+            let messages = self.transact("receive from", take).await?;
             if !messages.is_empty() || waited.elapsed() >= wait {
                 return Ok(messages);
             }
@@ -135,11 +137,14 @@ impl Port for Sqlite {
         self.change("extend a message of", receipt, extend).await
     }
 
-    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), Error> {
-        let delete = |transaction: &Transaction<'_>, id: i64, receives: i64, _| {
-            transaction.execute("DELETE FROM messages WHERE id = ?1 AND receives = ?2", params![id, receives])
+    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
+        const OPERATION: &str = "acknowledge messages of";
+        let held = receipts.iter().map(|receipt| self.held(OPERATION, receipt)).collect::<Result<Vec<_>, _>>()?;
+        let delete = move |transaction: &Transaction<'_>, _| {
+            let mut delete = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1 AND receives = ?2")?;
+            held.into_iter().map(|(id, receives)| Ok(delete.execute(params![id, receives])? > 0)).collect()
         };
-        self.change("acknowledge a message of", receipt, delete).await
+        self.transact(OPERATION, delete).await
     }
 
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
@@ -204,7 +209,12 @@ impl Port for Sqlite {
 }
 
 /// Takes the oldest visible messages; those received too often die instead.
-fn take(transaction: &Transaction<'_>, count_max: usize, now_ms: i64) -> rusqlite::Result<Vec<Message>> {
+fn take(
+    transaction: &Transaction<'_>,
+    count_max: usize,
+    now_ms: i64,
+    visibility: Duration,
+) -> rusqlite::Result<Vec<Message>> {
     transaction.execute(
         "INSERT INTO dead (body, reason, receives)
          SELECT body, 'received ' || receives || ' times and never done', receives
@@ -220,7 +230,7 @@ fn take(transaction: &Transaction<'_>, count_max: usize, now_ms: i64) -> rusqlit
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?, row.get::<_, i64>(3)?))
     })?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
-    let visible_ms = now_ms + VISIBILITY.as_millis() as i64;
+    let visible_ms = now_ms + visibility.as_millis() as i64;
     let mut update =
         transaction.prepare_cached("UPDATE messages SET visible_ms = ?2, receives = receives + 1 WHERE id = ?1")?;
     let mut messages = Vec::with_capacity(found.len());

@@ -12,8 +12,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, Region};
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    MessageAttributeValue, MessageSystemAttributeName as System, QueueAttributeName as Attribute,
-    SendMessageBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeName as System,
+    QueueAttributeName as Attribute, SendMessageBatchRequestEntry,
 };
 
 use super::{Dead, Depth, Message, Port, Receipt, VISIBILITY};
@@ -23,12 +23,12 @@ use crate::{Error, Kind};
 const BATCH_MAX: usize = 10;
 /// A long poll, by the service's limit.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-/// A visibility timeout, by the service's limit.
+/// The longest visibility timeout that the service takes.
 const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
 /// The message attribute that says why a message is dead.
 const REASON: &str = "clickcast-reason";
 /// How long dead letters that are looked at stay invisible meanwhile: longer than a look takes.
-const LOOK_S: i32 = 30;
+const LOOK: Duration = Duration::from_secs(30);
 /// A receiver that doesn't wait asks a few of the service's machines only, and may find nothing where there is something.
 const LOOK_WAIT: Duration = Duration::from_secs(1);
 
@@ -74,7 +74,7 @@ impl Sqs {
         url: &str,
         count_max: usize,
         wait: Duration,
-        hidden_s: Option<i32>,
+        visibility: Option<Duration>,
     ) -> Result<Vec<aws_sdk_sqs::types::Message>, Error> {
         let received = self
             .client
@@ -82,7 +82,7 @@ impl Sqs {
             .queue_url(url)
             .max_number_of_messages(count_max.clamp(1, BATCH_MAX) as i32)
             .wait_time_seconds(wait.min(WAIT_MAX).as_secs() as i32)
-            .set_visibility_timeout(hidden_s)
+            .set_visibility_timeout(visibility.map(seconds))
             .message_system_attribute_names(System::All)
             .message_attribute_names(REASON)
             .send()
@@ -112,21 +112,38 @@ impl Port for Sqs {
         Ok(())
     }
 
-    async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
-        let received = self.receive_from(&self.url, count_max, wait, None).await?;
+    async fn receive(&self, count_max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Message>, Error> {
+        let received = self.receive_from(&self.url, count_max, wait, Some(visibility)).await?;
         Ok(received.into_iter().filter_map(message).collect())
     }
 
     async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
-        let seconds = visible_in.min(VISIBILITY_MAX).as_secs() as i32;
         let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&receipt.0);
-        let changed = change.visibility_timeout(seconds).send().await;
+        let changed = change.visibility_timeout(seconds(visible_in)).send().await;
         changed.map(drop).map_err(|error| self.failed("extend a message of", error))
     }
 
-    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), Error> {
-        let deleted = self.client.delete_message().queue_url(&self.url).receipt_handle(&receipt.0).send().await;
-        deleted.map(drop).map_err(|error| self.failed("acknowledge a message of", error))
+    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
+        const OPERATION: &str = "acknowledge messages of";
+        let mut were_held = Vec::with_capacity(receipts.len());
+        for receipts in receipts.chunks(BATCH_MAX) {
+            let entries = receipts.iter().enumerate().map(|(number, receipt)| {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(&receipt.0);
+                entry.build().map_err(|error| Error::queue(OPERATION, &self.uri, Kind::Invalid, error))
+            });
+            let entries = entries.collect::<Result<Vec<_>, _>>()?;
+            let deleted =
+                self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
+            let deleted = deleted.map_err(|error| self.failed(OPERATION, error))?;
+            // The receipt is at fault where its time is over.
+            if let Some(failed) = deleted.failed.iter().find(|failed| !failed.sender_fault) {
+                let problem = failed.message.clone().unwrap_or_else(|| failed.code.clone());
+                return Err(Error::queue(OPERATION, &self.uri, Kind::Unavailable, problem));
+            }
+            let is_held = |number: usize| deleted.failed.iter().all(|failed| failed.id != number.to_string());
+            were_held.extend((0..receipts.len()).map(is_held));
+        }
+        Ok(were_held)
     }
 
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
@@ -137,7 +154,10 @@ impl Port for Sqs {
         let send = self.client.send_message().queue_url(dead_url).message_body(&message.body);
         let sent = send.message_attributes(REASON, reason).send().await;
         sent.map_err(|error| self.failed("bury a message of", error))?;
-        self.acknowledge(&message.receipt).await
+        match self.acknowledge(std::slice::from_ref(&message.receipt)).await?[..] {
+            [true] => Ok(()),
+            _ => Err(Error::conflict("bury a message of", &self.uri)),
+        }
     }
 
     async fn depth(&self) -> Result<Depth, Error> {
@@ -164,7 +184,7 @@ impl Port for Sqs {
         let Some(url) = &self.dead_url else { return Ok(Vec::new()) };
         let mut dead = Vec::new();
         while dead.len() < count_max {
-            let found = self.receive_from(url, count_max - dead.len(), LOOK_WAIT, Some(LOOK_S)).await?;
+            let found = self.receive_from(url, count_max - dead.len(), LOOK_WAIT, Some(LOOK)).await?;
             if found.is_empty() {
                 break;
             }
@@ -201,6 +221,11 @@ impl Port for Sqs {
     fn visibility(&self) -> Duration {
         self.visibility
     }
+}
+
+/// A visibility timeout, as the service takes it: whole seconds, up to its limit.
+fn seconds(visibility: Duration) -> i32 {
+    visibility.min(VISIBILITY_MAX).as_secs() as i32
 }
 
 /// By the standard chain, where variables don't say otherwise.
@@ -265,9 +290,7 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         (_, "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist") => Kind::NotFound,
         (_, "MessageNotInflight" | "ReceiptHandleIsInvalid") => Kind::Conflict,
         // Of a receipt whose time is over.
-        (_, "InvalidParameterValue") if operation.starts_with("extend") || operation.starts_with("ack") => {
-            Kind::Conflict
-        }
+        (_, "InvalidParameterValue") if operation.starts_with("extend") => Kind::Conflict,
         (_, "AccessDenied" | "AccessDeniedException" | "InvalidClientTokenId" | "SignatureDoesNotMatch") => {
             Kind::Denied
         }

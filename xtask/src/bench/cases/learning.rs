@@ -41,7 +41,7 @@ pub(crate) struct Data {
     /// The folder, with `train` and `test` as `.parquet` and `.vw`, and `features.toml`.
     pub(crate) folder: String,
     pub(crate) train_rows: u64,
-    test_rows: u64,
+    pub(crate) test_rows: u64,
 }
 
 impl Data {

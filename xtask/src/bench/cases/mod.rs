@@ -8,6 +8,7 @@ mod online;
 mod pairs;
 mod synthesis;
 mod trees;
+mod workers;
 
 use anyhow::Result;
 
@@ -32,4 +33,5 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "learning", title: "Learning from Criteo-like impressions", measure: learning::measure },
     Case { name: "synthesis", title: "Synthesizing impressions", measure: synthesis::measure },
     Case { name: "memory", title: "Memory while predicting", measure: memory::measure },
+    Case { name: "workers", title: "Workers on a queue", measure: workers::measure },
 ];

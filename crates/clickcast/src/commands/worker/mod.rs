@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clickcast_job::worker::{Counters, Drain, ModelCache, Note, Problem, Setup, Worker};
 use clickcast_registry::{Run, RunSettings};
@@ -33,6 +33,10 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let drain = Arc::<Drain>::default();
     signals::listen(context, &drain)?;
     let queue = context.runtime.block_on(Queue::open(&arguments.queue)).map_err(|error| storage_failure(&error))?;
+    let queue = match arguments.visibility_s {
+        Some(seconds) => queue.with_visibility(Duration::from_secs(seconds.into())),
+        None => queue,
+    };
     let manifest = |run: &Run| {
         let manifest = runs::manifest(context, run);
         manifest.map_err(|failure| Problem {
