@@ -277,19 +277,24 @@ fn rates_by_value(profile: &Profile, champion: &Profile) -> Check {
 }
 
 /// What is lost, in shares of the entropy, by taking the first's click rates for the second's; less what chance explains.
+///
+/// Both are compared with the rate of both together: to second order in their difference that is what one loses by the
+/// other's, and a value of few rows, never clicked in one of them by chance, is not told for a certainty. The sum is the
+/// likelihood-ratio statistic (Wilks 1938), whose mean is one for each value.
 fn rates_cost(mine: &BTreeMap<u16, (f64, f64)>, theirs: &BTreeMap<u16, (f64, f64)>) -> Option<f64> {
-    let ((rows_mine, clicked_mine), (rows, clicked)) = (totals(mine), totals(theirs));
+    let ((rows_mine, _), (rows, clicked)) = (totals(mine), totals(theirs));
     if rows_mine == 0.0 || rows == 0.0 || clicked == 0.0 {
         return None;
     }
-    let rate = clicked_mine / rows_mine;
     let (mut cost, mut degrees) = (0.0, 0.0);
     for (bin, &(n, positives)) in theirs {
         let Some(&(n_mine, positives_mine)) = mine.get(bin) else { continue };
-        // One row of the mean rate more: a value never clicked is not known to be never clicked.
-        let smoothed = (positives_mine + rate) / (n_mine + 1.0);
-        cost += n / rows * coin_divergence(positives / n, smoothed);
-        degrees += n / rows * 0.5 * (1.0 / n + 1.0 / n_mine);
+        let together = (positives + positives_mine) / (n + n_mine);
+        let ratio =
+            n * coin_divergence(positives / n, together) + n_mine * coin_divergence(positives_mine / n_mine, together);
+        let per_row = 1.0 / n + 1.0 / n_mine;
+        cost += n / rows * ratio * per_row;
+        degrees += n / rows * 0.5 * per_row;
     }
     let bins = theirs.len() as f64;
     let by_chance = degrees * (1.0 + 2.0 * (2.0 / bins.max(1.0)).sqrt());
