@@ -80,9 +80,10 @@ impl Market {
         let settings =
             Settings { family: Family::Lr, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
         let trained = clickcast_learn::train(&mut Passes(self.batch(days, true)), None, &self.schema(), &settings);
-        let Trained { encoder, factors, calibration, training, profile } = trained.unwrap();
+        let Trained { encoder, factors, calibration, training, profile, golden } = trained.unwrap();
         let model = Model::from_factors(self.schema(), encoder, factors, calibration, training).unwrap();
-        Learned { model: model.with_profile(&profile), profile: Some(profile) }
+        let model = model.with_profile(&profile).with_golden(golden).unwrap();
+        Learned { golden_difference: model.golden_difference().unwrap(), model, profile: Some(profile) }
     }
 }
 
@@ -97,11 +98,13 @@ impl Source<Error> for Passes {
 struct Learned {
     model: Model,
     profile: Option<Profile>,
+    golden_difference: Option<f64>,
 }
 
 impl Learned {
     fn described(&self) -> Described<'_> {
-        Described { manifest: self.model.artifact().manifest(), profile: self.profile.as_ref() }
+        let (profile, golden_difference) = (self.profile.as_ref(), self.golden_difference);
+        Described { manifest: self.model.artifact().manifest(), profile, golden_difference }
     }
 }
 
@@ -157,7 +160,10 @@ fn each_fault_is_named_by_its_check() {
     let noise = Market { clicked: |row, _| draw(row, 9).is_multiple_of(10), ..HONEST };
     let scaled = Market { price: |price| price * 1000.0, ..HONEST };
     let honest = HONEST.learn(1..7);
+    let off = |difference| Learned { golden_difference: Some(difference), ..HONEST.learn(1..7) };
     for (judgement, name, verdict) in [
+        (gate(&off(1e-3), Some(&champion), labelled(), today()), "golden_rows", Verdict::Fail),
+        (gate(&off(f64::NAN), None, labelled(), today()), "golden_rows", Verdict::Fail),
         // Half of the clicks are lost, before learning.
         (gate(&never.learn(1..7), Some(&champion), labelled(), today()), "calibration", Verdict::Hold),
         (gate(&noise.learn(1..7), Some(&champion), labelled(), today()), "normalized_entropy", Verdict::Fail),

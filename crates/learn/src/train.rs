@@ -7,6 +7,7 @@ use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
 use clickcast_model::encode::{Encoded, Encoder};
 use clickcast_model::factors::{Factors, Family, WeightType};
+use clickcast_model::golden;
 use clickcast_model::metrics::Accumulator;
 use clickcast_model::profile::{self, Collector};
 use clickcast_record::{Batch, Schema};
@@ -92,6 +93,8 @@ pub struct Trained {
     pub training: Training,
     /// What the rows looked like, for whoever judges the model.
     pub profile: profile::Profile,
+    /// Some of the rows, for whoever wants to see that the model still says the same of them.
+    pub golden: golden::Rows,
 }
 
 /// The rows of a large source, encoded.
@@ -140,10 +143,13 @@ pub fn train<E: From<Error> + Send>(
     settings: &Settings,
 ) -> Result<Trained, E> {
     let mut profile = Profile::new(schema.features(), settings.seed);
-    let mut collector = Collector::new(schema.features());
+    let (mut collector, mut golden) = (Collector::new(schema.features()), golden::Rows::default());
     let (mut kept, mut bytes) = (Some(Vec::new()), 0);
     source.begin(Phase::Profile);
     source.pass(&mut |batch| {
+        if golden.is_empty() {
+            golden = golden::Rows::of(&batch);
+        }
         let numbers = rayon::join(|| profile.add(&batch), || collector.add_rows(&batch)).0?;
         match &mut kept {
             Some(batches) if bytes <= KEPT_BYTES_MAX && profile.numbers_hold => {
@@ -174,7 +180,7 @@ pub fn train<E: From<Error> + Send>(
         }
     }
     let described = collector.profile_with(profile.distinct());
-    let trainer = Trainer { schema, settings, profile: &profile, described: &described, valid: &valid_batches };
+    let trainer = Trainer { schema, settings, profile: &profile, described, golden, valid: &valid_batches };
     match kept {
         Some(batches) if profile.rows <= rows_few_max(settings.family) => Ok(trainer.few(&batches)?),
         read => trainer.many(source, read),
@@ -202,7 +208,8 @@ struct Trainer<'a> {
     schema: &'a Schema,
     settings: &'a Settings,
     profile: &'a Profile,
-    described: &'a profile::Profile,
+    described: profile::Profile,
+    golden: golden::Rows,
     valid: &'a [Batch],
 }
 
@@ -536,7 +543,8 @@ impl Trainer<'_> {
             held_out: measured.metrics(),
             notes,
         };
-        Ok(Trained { encoder, factors, calibration, training, profile: self.described.clone() })
+        let (profile, golden) = (self.described.clone(), self.golden.clone());
+        Ok(Trained { encoder, factors, calibration, training, profile, golden })
     }
 }
 

@@ -84,8 +84,7 @@ impl Artifact {
     pub fn new(mut manifest: Manifest, payloads: BTreeMap<String, Bytes>) -> Self {
         manifest.format = FORMAT;
         manifest.schema_hash = manifest.schema.hash();
-        let describe = |bytes: &Bytes| Payload { sha256: sha256(bytes), bytes: bytes.len() as u64 };
-        manifest.payloads = payloads.iter().map(|(name, bytes)| (name.clone(), describe(bytes))).collect();
+        manifest.payloads = payloads.iter().map(|(name, bytes)| (name.clone(), Payload::of(bytes))).collect();
         manifest.sha256 = manifest.computed_sha256();
         Self { manifest, payloads }
     }
@@ -93,8 +92,10 @@ impl Artifact {
     /// The same artifact with one more payload.
     #[must_use]
     pub(crate) fn with_payload(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.manifest.payloads.insert(name.to_owned(), Payload::of(&bytes));
         self.payloads.insert(name.to_owned(), bytes.into());
-        Self::new(self.manifest, self.payloads)
+        self.manifest.sha256 = self.manifest.computed_sha256();
+        self
     }
 
     /// The manifest.
@@ -184,6 +185,10 @@ impl Artifact {
 }
 
 impl Payload {
+    fn of(bytes: &[u8]) -> Self {
+        Self { sha256: sha256(bytes), bytes: bytes.len() as u64 }
+    }
+
     /// The file that the payload called `name` is kept in, such as `weights.0123456789abcdef.safetensors`. The hash is in
     /// it, so that a model that takes the place of another leaves the other's files alone.
     #[must_use]

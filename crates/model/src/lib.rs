@@ -6,6 +6,7 @@ pub mod cross;
 pub mod encode;
 pub mod factors;
 mod forest;
+pub mod golden;
 pub mod metrics;
 mod model;
 pub mod profile;

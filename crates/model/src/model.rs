@@ -11,6 +11,7 @@ use crate::calibration::Calibration;
 use crate::encode::{Encoded, Encoder};
 use crate::factors::{Factors, Family};
 use crate::forest::{Forest, ForestScratch};
+use crate::golden::{self, GOLDEN, Golden};
 use crate::profile::{PROFILE, Profile};
 use crate::tensor;
 use crate::trees::{Ensemble, FeatureKind};
@@ -90,6 +91,44 @@ impl Model {
         // A profile is numbers, strings and lists: nothing in it can fail to print.
         let bytes = serde_json::to_vec(profile).unwrap_or_default();
         Self { artifact: self.artifact.with_payload(PROFILE, bytes), predictor: self.predictor }
+    }
+
+    /// The same model with these rows and what it says of them, which its artifact then holds.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    pub fn with_golden(self, rows: golden::Rows) -> Result<Self, Error> {
+        let mut scores = Vec::new();
+        self.score(&rows.batch(), &mut Scratch::default(), &mut scores)?;
+        // Numbers and strings: nothing in it can fail to print.
+        let bytes = serde_json::to_vec(&Golden { rows, scores }).unwrap_or_default();
+        Ok(Self { artifact: self.artifact.with_payload(GOLDEN, bytes), predictor: self.predictor })
+    }
+
+    /// How far the model is from what it said of its golden rows when it was made: the largest difference of two
+    /// probabilities. None where it has no such rows.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where they can't be read, or scored any more.
+    pub fn golden_difference(&self) -> Result<Option<f64>, Error> {
+        if !self.artifact.manifest().payloads.contains_key(GOLDEN) {
+            return Ok(None);
+        }
+        let damaged = |why: String| Error::Damaged(format!("{GOLDEN} can't be read: {why}"));
+        let golden: Golden =
+            serde_json::from_slice(self.artifact.payload(GOLDEN)?).map_err(|error| damaged(error.to_string()))?;
+        if !golden.rows.is_whole() {
+            return Err(damaged("a feature lacks values".to_owned()));
+        }
+        let (batch, mut scores) = (golden.rows.batch(), Vec::new());
+        self.score(&batch, &mut Scratch::default(), &mut scores).map_err(|error| damaged(error.to_string()))?;
+        if scores.len() != golden.scores.len() {
+            return Err(damaged("it has not one score a row".to_owned()));
+        }
+        let difference = |(now, then): (&f64, &f64)| (now - then).abs();
+        // A NaN differs from everything.
+        let larger = |most: f64, next: f64| if next > most || next.is_nan() { next } else { most };
+        Ok(Some(scores.iter().zip(&golden.scores).map(difference).fold(0.0, larger)))
     }
 
     /// The profile of what it learned from; none in models that were imported, or made before profiles were.

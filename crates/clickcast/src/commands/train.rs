@@ -52,9 +52,9 @@ pub(super) fn train(context: &Context, arguments: &TrainArguments) -> Result<Val
     let trained = clickcast_learn::train(&mut source, valid_source, &schema, &settings)
         .map_err(|failure| failure.about(&arguments.data))?;
     drop(source);
-    let clickcast_learn::Trained { encoder, factors, calibration, training, profile } = trained;
+    let clickcast_learn::Trained { encoder, factors, calibration, training, profile, golden } = trained;
     let model = Model::from_factors(schema, encoder, factors, calibration, training).map_err(Failure::input)?;
-    let model = model.with_profile(&profile);
+    let model = model.with_profile(&profile).with_golden(golden).map_err(Failure::input)?;
     artifacts::save(context, model.artifact(), &arguments.out)?;
     let measured = match (&valid, &model.artifact().manifest().training) {
         (Some(valid), _) => evaluate::measure(context, &model, valid, None, None)?.all.metrics(),

@@ -29,7 +29,7 @@ pub(crate) fn learn(table: &Table, family: Family, seed: u64) -> Option<Learned>
     let settings = Settings { family, seed, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
     let mut source = Passes(table.batches(true));
     let trained = clickcast_learn::train(&mut source, None, &table.schema, &settings).ok()?;
-    let Trained { encoder, factors, calibration, training, profile } = trained;
+    let Trained { encoder, factors, calibration, training, profile, golden: _ } = trained;
     let model = Model::from_factors(table.schema.clone(), encoder, factors, calibration, training).ok()?;
     Some(Learned { model: model.with_profile(&profile), profile })
 }
@@ -55,7 +55,11 @@ pub(crate) fn gate(
 }
 
 fn described(learned: &Learned) -> Described<'_> {
-    Described { manifest: learned.model.artifact().manifest(), profile: Some(&learned.profile) }
+    Described {
+        manifest: learned.model.artifact().manifest(),
+        profile: Some(&learned.profile),
+        golden_difference: None,
+    }
 }
 
 fn observe(candidate: &Learned, champion: Option<&Learned>, table: &Table, labelled: bool) -> Observed {

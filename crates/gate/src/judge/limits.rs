@@ -16,6 +16,8 @@ const fn limits(hold: f64, fail: f64) -> Limits {
     Limits { hold, fail }
 }
 
+/// How far a golden row's probability may be from what the model said when it was made: sums in another order differ by less.
+pub(crate) const GOLDEN_DIFFERENCE_MAX: f64 = 1e-6;
 /// Scores of exactly 0 or 1, as a share: a few can come of rounding.
 pub(crate) const CERTAIN_SHARE: Limits = limits(0.001, 0.1);
 /// Days between the last day learned and the first one judged on: a week brings a new ad for every second one.

@@ -23,6 +23,8 @@ pub struct Described<'a> {
     pub manifest: &'a Manifest,
     /// The profile of what it learned from, where the artifact has one.
     pub profile: Option<&'a Profile>,
+    /// [`clickcast_model::Model::golden_difference`].
+    pub golden_difference: Option<f64>,
 }
 
 /// All that a judgement rests on.

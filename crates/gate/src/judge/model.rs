@@ -1,13 +1,13 @@
 //! Checks of the model itself: what it scores, what it takes, and when it learned.
 
-use super::limits::{CERTAIN_SHARE, CLOCK_AHEAD_HOURS, STALE_DAYS};
+use super::limits::{CERTAIN_SHARE, CLOCK_AHEAD_HOURS, GOLDEN_DIFFERENCE_MAX, STALE_DAYS};
 use super::{Check, Evidence, Verdict, percent};
 use crate::measure::Observed;
 
 const MS_PER_HOUR: f64 = 3_600_000.0;
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
-    let mut checks = vec![loads(evidence), scores(evidence), schema(evidence)];
+    let mut checks = vec![loads(evidence), golden(evidence), scores(evidence), schema(evidence)];
     checks.extend(age(evidence));
     checks.push(clock(evidence));
     checks
@@ -17,6 +17,27 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
 fn loads(evidence: &Evidence<'_>) -> Check {
     let manifest = evidence.candidate.manifest;
     Check::plain("loads", Verdict::Pass, format!("The {} model loads, and all its hashes agree.", manifest.family))
+}
+
+/// Whether the model says of the rows in its artifact what it said when it was made.
+fn golden(evidence: &Evidence<'_>) -> Check {
+    const NAME: &str = "golden_rows";
+    let Some(difference) = evidence.candidate.golden_difference else {
+        return Check::skipped(
+            NAME,
+            "The artifact holds no rows to try the model on (imported, or made by an older program).",
+        );
+    };
+    // A NaN is no probability, and not the same.
+    let verdict = if difference <= GOLDEN_DIFFERENCE_MAX { Verdict::Pass } else { Verdict::Fail };
+    let reason = match verdict {
+        Verdict::Pass => "The model says of the rows in its artifact what it said when it was made.".to_owned(),
+        _ => format!(
+            "The model is off by {difference:.2e} on rows in its artifact from what it said when it was made: this program \
+             or machine doesn't compute what its maker's did."
+        ),
+    };
+    Check { observed: Some(difference), limit: Some(GOLDEN_DIFFERENCE_MAX), ..Check::plain(NAME, verdict, reason) }
 }
 
 fn scores(evidence: &Evidence<'_>) -> Check {

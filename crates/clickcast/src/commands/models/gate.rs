@@ -29,6 +29,7 @@ const CHAMPION: &str = "champion";
 pub(super) struct Opened {
     pub(super) model: Model,
     pub(super) profile: Option<Profile>,
+    golden_difference: Option<f64>,
 }
 
 /// Everything that was measured, for the page.
@@ -165,11 +166,16 @@ fn open_version(
 fn open(artifact: clickcast_model::artifact::Artifact) -> Result<Opened, String> {
     let model = Model::from_artifact(artifact).map_err(|error| error.to_string())?;
     let profile = model.profile().map_err(|error| error.to_string())?;
-    Ok(Opened { model, profile })
+    let golden_difference = model.golden_difference().map_err(|error| error.to_string())?;
+    Ok(Opened { model, profile, golden_difference })
 }
 
 fn described(opened: &Opened) -> Described<'_> {
-    Described { manifest: opened.model.artifact().manifest(), profile: opened.profile.as_ref() }
+    Described {
+        manifest: opened.model.artifact().manifest(),
+        profile: opened.profile.as_ref(),
+        golden_difference: opened.golden_difference,
+    }
 }
 
 fn failed(name: &str, reason: String) -> Check {
