@@ -83,6 +83,30 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
 }
 
 #[test]
+fn a_backtest_learns_anew_before_each_of_the_last_days() {
+    let world = world();
+    let (code, said) = gate(&world, &format!("{ROWS} --candidate ctr@2 --backtest days --report gate.html"));
+    assert_eq!((code, verdict_of(&said, "backtest").as_str()), (0, Some("pass")), "{said:#}");
+    let tried = said["backtest"].as_array().unwrap();
+    let days: Vec<_> = tried.iter().map(|tried| (tried["day"].as_str().unwrap(), &tried["days_learned"])).collect();
+    assert_eq!(days, [(DAYS[4], &4.into()), (DAYS[3], &3.into()), (DAYS[2], &2.into())]);
+    for tried in tried {
+        let entropy = tried["normalized_entropy"].as_f64().unwrap();
+        assert!((0.8..1.0).contains(&entropy), "{tried}");
+    }
+    assert!(std::fs::read_to_string(world.path("gate.html")).unwrap().contains("How it did on earlier days"));
+    for (history, part) in [
+        ("days/dt=2026-01-05", "too few of the days up to 2026-01-09"),
+        ("model1", "no data here"),
+        ("users.parquet", "lies in no day's folder"),
+    ] {
+        world.json("synth --rows 1000 --days 1 --out other.parquet --users-out users.parquet");
+        let ended = world.run(&format!("models gate {ROWS} --candidate ctr@2 --backtest {history}"));
+        assert!(ended.code == 2 && ended.stderr.contains(part), "{history}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn what_cannot_be_judged_is_said_in_a_sentence() {
     let world = world();
     // The users' table has neither ads nor labels.

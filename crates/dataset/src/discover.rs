@@ -52,6 +52,11 @@ impl Input {
         self.row_groups
     }
 
+    /// What its folders' names give, such as `dt` and `2026-01-05`, outermost first.
+    pub fn folders(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.hive.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+
     /// Whether an object's name is that of a data file.
     #[must_use]
     pub fn is_data(key: &str) -> bool {

@@ -8,7 +8,7 @@ mod pairing;
 pub mod scores;
 mod verdict;
 
-pub use judge::{Described, Drift, Evidence, drifts, judge};
+pub use judge::{Backtested, Described, Drift, Evidence, drifts, judge};
 pub use pairing::reading_schema;
 pub use scores::Scores;
 pub use verdict::{Check, Judgement, Verdict};

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use clickcast_gate::measure::{Measuring, Observed, Scorer};
-use clickcast_gate::{Check, Described, Evidence, Judgement, Verdict, judge, reading_schema};
+use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict, judge, reading_schema};
 use clickcast_learn::{Error, Family, Settings, Source, Trained};
 use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
@@ -126,6 +126,7 @@ fn gate(candidate: &Learned, champion: Option<&Learned>, labelled: Batch, today:
         champion_unfit: None,
         labelled: &labelled,
         today: today.as_ref(),
+        backtest: None,
         now_ms: NOW_MS,
     })
 }
@@ -176,6 +177,43 @@ fn each_fault_is_named_by_its_check() {
     ] {
         assert!(check(&judgement, name).verdict >= verdict, "{name}: {judgement:#?}");
         assert_ne!(judgement.verdict, Verdict::Pass);
+    }
+}
+
+#[test]
+fn a_backtest_bounds_what_is_expected_by_the_worst_of_the_earlier_days() {
+    let candidate = HONEST.learn(1..7);
+    let labelled = observe(&candidate, None, HONEST.batch(8..9, true));
+    let own = labelled.labels.as_ref().unwrap().candidate.normalized_entropy.unwrap();
+    let tried = |entropies: &[Option<f64>]| -> Vec<Backtested> {
+        let day = |(number, &normalized_entropy): (usize, &Option<f64>)| Backtested {
+            day: format!("2026-01-0{number}"),
+            days_learned: 6,
+            normalized_entropy,
+            calibration: None,
+        };
+        entropies.iter().enumerate().map(day).collect()
+    };
+    for (entropies, verdict, said) in [
+        (&[Some(own - 0.03), Some(own - 0.01)][..], Verdict::Pass, "on 2026-01-01"),
+        (&[Some(own - 0.04), None, Some(own - 0.03)], Verdict::Hold, "each of 3 earlier days"),
+        (&[Some(own - 0.06)], Verdict::Fail, "on 2026-01-00"),
+        (&[Some(own), Some(1.01)], Verdict::Fail, "worse there than one that knows the mean alone"),
+        (&[None], Verdict::Hold, "No day was tried"),
+        (&[], Verdict::Hold, "No day was tried"),
+    ] {
+        let tried = tried(entropies);
+        let judgement = judge(&Evidence {
+            candidate: candidate.described(),
+            champion: None,
+            champion_unfit: None,
+            labelled: &labelled,
+            today: None,
+            backtest: Some(&tried),
+            now_ms: NOW_MS,
+        });
+        let check = check(&judgement, "backtest");
+        assert!(check.verdict == verdict && check.reason.contains(said), "{entropies:?}: {check:?}");
     }
 }
 
@@ -238,6 +276,7 @@ fn a_champion_of_another_schema_is_compared_where_it_can_be() {
         champion_unfit: Some(&why),
         labelled: &labelled,
         today: None,
+        backtest: None,
         now_ms: NOW_MS,
     });
     let said = check(&judgement, "champion");

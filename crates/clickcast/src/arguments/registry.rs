@@ -96,6 +96,13 @@ pub(crate) struct GateArguments {
     /// A sample of the rows that will be scored, without labels
     #[arg(long, value_name = "URI")]
     pub(crate) today: Option<String>,
+    /// Labelled impressions in a folder for each day (dt=2026-01-05/): learn anew by the candidate's recipe before each of its last
+    /// days, and try each model on the day that follows
+    #[arg(long, value_name = "URI")]
+    pub(crate) backtest: Option<String>,
+    /// Days to try
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "backtest", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) backtest_days: u8,
     /// Also write a page for people here
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<String>,

@@ -23,6 +23,11 @@ impl Data {
         Ok(Self { uri: uri.to_owned(), inputs, rows_total })
     }
 
+    /// Some of the files, as if there were no others.
+    pub(super) fn only(&self, inputs: Vec<Input>) -> Self {
+        Self { uri: self.uri.clone(), inputs, rows_total: None }
+    }
+
     pub(super) fn uri(&self) -> &str {
         &self.uri
     }

@@ -53,6 +53,8 @@ impl Day<'_> {
             candidate: format!("{NAME}@{version}"),
             data: self.path("next-day"),
             today: Some(self.path("bookings")),
+            backtest: None,
+            backtest_days: 0,
             report: Some(self.path(&format!("gate-{NAME}-{version}.html"))),
             registry: self.registry(),
         };

@@ -43,18 +43,7 @@ pub(super) fn train(context: &Context, arguments: &TrainArguments) -> Result<Val
         WeightsArgument::Bf16 => WeightType::Bf16,
     };
     let settings = Settings { family, seed: arguments.seed, threads: context.threads, sample_negatives, weights };
-    let need = Need { labels: true, times: schema.time().is_some(), carried: Vec::new() };
-    let mut source = Passes { context, data: &data, schema: &schema, need: &need, progress: None };
-    let valid_need = Need { times: false, ..need.clone() };
-    let mut valid_source =
-        valid.as_ref().map(|data| Passes { context, data, schema: &schema, need: &valid_need, progress: None });
-    let valid_source = valid_source.as_mut().map(|source| source as &mut dyn Source<Failure>);
-    let trained = clickcast_learn::train(&mut source, valid_source, &schema, &settings)
-        .map_err(|failure| failure.about(&arguments.data))?;
-    drop(source);
-    let clickcast_learn::Trained { encoder, factors, calibration, training, profile, golden } = trained;
-    let model = Model::from_factors(schema, encoder, factors, calibration, training).map_err(Failure::input)?;
-    let model = model.with_profile(&profile).with_golden(golden).map_err(Failure::input)?;
+    let model = learn(context, &data, valid.as_ref(), schema, &settings)?;
     artifacts::save(context, model.artifact(), &arguments.out)?;
     let measured = match (&valid, &model.artifact().manifest().training) {
         (Some(valid), _) => evaluate::measure(context, &model, valid, None, None)?.all.metrics(),
@@ -74,6 +63,28 @@ pub(super) fn train(context: &Context, arguments: &TrainArguments) -> Result<Val
         "notes": training.map(|training| &training.notes),
         "peak_memory_bytes": super::peak_memory_bytes(),
     }))
+}
+
+/// Learns a model from some data, and from others when to stop.
+pub(super) fn learn(
+    context: &Context,
+    data: &Data,
+    valid: Option<&Data>,
+    schema: Schema,
+    settings: &Settings,
+) -> Result<Model, Failure> {
+    let need = Need { labels: true, times: schema.time().is_some(), carried: Vec::new() };
+    let mut source = Passes { context, data, schema: &schema, need: &need, progress: None };
+    let valid_need = Need { times: false, ..need.clone() };
+    let mut valid_source =
+        valid.map(|data| Passes { context, data, schema: &schema, need: &valid_need, progress: None });
+    let valid_source = valid_source.as_mut().map(|source| source as &mut dyn Source<Failure>);
+    let trained = clickcast_learn::train(&mut source, valid_source, &schema, settings)
+        .map_err(|failure| failure.about(data.uri()))?;
+    drop(source);
+    let clickcast_learn::Trained { encoder, factors, calibration, training, profile, golden } = trained;
+    let model = Model::from_factors(schema, encoder, factors, calibration, training).map_err(Failure::input)?;
+    model.with_profile(&profile).with_golden(golden).map_err(Failure::input)
 }
 
 /// Goes through the files again and again.

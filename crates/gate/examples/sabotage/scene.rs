@@ -50,6 +50,7 @@ pub(crate) fn gate(
         champion_unfit: None,
         labelled: &labelled,
         today: today.as_ref(),
+        backtest: None,
         now_ms,
     })
 }

@@ -65,6 +65,9 @@ pub(crate) const REPEATED_SHARE: Limits = limits(0.02, 0.2);
 /// Labelled rows that the candidate learned from, beyond those the champion did.
 pub(crate) const SEEN_SHARE: Limits = limits(0.01, 0.1);
 
+/// Normalized entropy on the labelled rows beyond the worst of the earlier days that the recipe was tried on: days differ by
+/// less than that.
+pub(crate) const BACKTEST_LOSS: Limits = limits(0.02, 0.05);
 /// Normalized entropy worse than the champion's: to hold, as it seems; to fail, as is sure.
 pub(crate) const ENTROPY_LOSS: Limits = limits(0.009, 0.01);
 /// What must be sure of it to hold: a model that learned from fewer rows is worse by a third of a per cent.

@@ -1,5 +1,6 @@
 //! The verdict, as a pure function of what was measured.
 
+mod backtest;
 mod days;
 mod labelled;
 mod limits;
@@ -13,6 +14,7 @@ use clickcast_model::profile::Profile;
 
 use crate::measure::Observed;
 use crate::verdict::{Check, Judgement, Verdict};
+pub use backtest::Backtested;
 use limits::Limits;
 pub use today::{Drift, drifts};
 
@@ -40,6 +42,8 @@ pub struct Evidence<'a> {
     pub labelled: &'a Observed,
     /// Measured of today's rows.
     pub today: Option<&'a Observed>,
+    /// What the candidate's recipe did on earlier days, where that was asked for.
+    pub backtest: Option<&'a [Backtested]>,
     /// The time of the judgement, in milliseconds since 1970 UTC.
     pub now_ms: i64,
 }
@@ -47,7 +51,7 @@ pub struct Evidence<'a> {
 /// Judges a candidate.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Judgement {
-    let parts = [model::checks, training::checks, labelled::checks, scores::checks, today::checks];
+    let parts = [model::checks, training::checks, labelled::checks, backtest::checks, scores::checks, today::checks];
     Judgement::of(parts.iter().flat_map(|part| part(evidence)).collect())
 }
 

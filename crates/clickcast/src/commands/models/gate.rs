@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use clickcast_dataset::Step;
 use clickcast_gate::measure::{Measuring, Observed, Scorer};
-use clickcast_gate::{Check, Described, Drift, Evidence, Judgement, Verdict, drifts, judge, reading_schema};
+use clickcast_gate::{
+    Backtested, Check, Described, Drift, Evidence, Judgement, Verdict, drifts, judge, reading_schema,
+};
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Need, Schema};
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::super::data::{Data, write_object};
 use super::super::{Context, artifacts, storage_failure};
-use super::page;
+use super::{backtest, page};
 use crate::arguments::GateArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -71,8 +73,15 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
         Some(Err(why)) => return Err(Failure::input(format!("the champion of `{}`: {why}", arguments.name))),
         None => None,
     };
+    let mut backtested = None;
     let (judgement, measured) = match candidate {
-        Ok(candidate) => judged(context, &candidate, champion.as_ref(), &data, today.as_ref())?,
+        Ok(candidate) => {
+            if let Some(history) = &arguments.backtest {
+                let (manifest, days_max) = (candidate.model.artifact().manifest(), arguments.backtest_days.into());
+                backtested = Some(backtest::backtest(context, manifest, history, days_max)?);
+            }
+            judged(context, &candidate, champion.as_ref(), &data, today.as_ref(), backtested.as_deref())?
+        }
         Err(why) => (Judgement::of(vec![failed("loads", why)]), None),
     };
     let newest = measured.as_ref().map(|measured| measured.today.as_ref().unwrap_or(&measured.labelled));
@@ -90,7 +99,8 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
     let candidate_name = version.map_or_else(|| arguments.candidate.clone(), named);
     let champion_name = gated.champion.map(named);
     if let Some(uri) = &arguments.report {
-        let page = page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref());
+        let page =
+            page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref(), backtested.as_deref());
         write_object(context, uri, page)?;
     }
     let worst = judgement.checks.iter().find(|check| check.verdict == judgement.verdict);
@@ -104,6 +114,7 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
         "recorded": version.is_some(),
         "rows_labelled": rows(measured.as_ref().map(|measured| &measured.labelled)),
         "rows_today": rows(measured.as_ref().and_then(|measured| measured.today.as_ref())),
+        "backtest": backtested.iter().flatten().map(backtest::to_json).collect::<Vec<_>>(),
         "checks": judgement.checks,
         "report": arguments.report,
         "seconds": start.elapsed().as_secs_f64(),
@@ -189,6 +200,7 @@ fn judged(
     champion: Option<&Opened>,
     data: &Data,
     today: Option<&Data>,
+    backtest: Option<&[Backtested]>,
 ) -> Result<(Judgement, Option<Measured>), Failure> {
     let mut columns: Option<Vec<String>> = None;
     for data in [Some(data), today].into_iter().flatten() {
@@ -221,6 +233,7 @@ fn judged(
         champion_unfit: champion_unfit.as_deref(),
         labelled: &labelled,
         today: today.as_ref(),
+        backtest,
         now_ms: Timestamp::now().as_millisecond(),
     });
     let newest = today.as_ref().unwrap_or(&labelled);

@@ -1,5 +1,6 @@
 //! `clickcast models`: versions of models, and channels that point to them.
 
+mod backtest;
 mod gate;
 mod page;
 

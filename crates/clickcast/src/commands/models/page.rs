@@ -2,7 +2,7 @@
 
 use clickcast_gate::measure::{Observed, Slice};
 use clickcast_gate::scores::{Shares, side_by_side};
-use clickcast_gate::{Check, Drift, Judgement, Scores, Verdict};
+use clickcast_gate::{Backtested, Check, Drift, Judgement, Scores, Verdict};
 use clickcast_report::plot::{CalibrationBin, Series, bars, calibration, lines};
 use clickcast_report::{Page, Verdict as Colour};
 
@@ -17,6 +17,7 @@ pub(super) fn page(
     champion: Option<&str>,
     judgement: &Judgement,
     measured: Option<&Measured>,
+    backtested: Option<&[Backtested]>,
 ) -> String {
     let against_whom = champion.map_or_else(|| "The first of its name".to_owned(), |name| format!("Against {name}"));
     let mut page = Page::new(&format!("Gate of {candidate}"), &against_whom);
@@ -42,6 +43,16 @@ pub(super) fn page(
         for (picture, caption) in drawing.figures {
             page.figure(picture, &caption);
         }
+    }
+    if let Some(backtested) = backtested {
+        page.section("How it did on earlier days", "Learned anew the same way, without the day that it was tried on.");
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let row = |tried: &Backtested| {
+            let (entropy, calibration) = (number(tried.normalized_entropy), number(tried.calibration));
+            vec![tried.day.clone(), tried.days_learned.to_string(), entropy, calibration]
+        };
+        let header = ["Tried on", "Days learned", "Normalized entropy", "Predicted over clicked"];
+        page.table(&header, &backtested.iter().map(row).collect::<Vec<_>>());
     }
     page.section("All that was looked at", "");
     page.table(&["", "Check", "Observed", "Limit", "Why"], &rows(&checks));

@@ -1,0 +1,49 @@
+//! Checks by a backtest: the candidate's recipe, learned anew before each of its last days and tried on it.
+//!
+//! One labelled day may be lucky, or hard. What the recipe did on other days bounds what is to be expected of it.
+
+use super::limits::BACKTEST_LOSS;
+use super::{Check, Evidence, Verdict, percent, worst};
+
+const NAME: &str = "backtest";
+
+/// A day that a model of the candidate's recipe was tried on, which had learned the days before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backtested {
+    /// As its folder is called.
+    pub day: String,
+    /// Days learned before it.
+    pub days_learned: usize,
+    /// What was measured on it; see [`clickcast_model::metrics::Metrics::normalized_entropy`].
+    pub normalized_entropy: Option<f64>,
+    /// Mean prediction over mean label.
+    pub calibration: Option<f64>,
+}
+
+pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
+    let Some(tried) = evidence.backtest else { return Vec::new() };
+    let entropies = tried.iter().filter_map(|tried| Some((tried.normalized_entropy?, tried)));
+    let Some((most, day)) = worst(entropies) else {
+        let reason = "No day was tried on which rows were clicked; give a longer history.";
+        return vec![Check::plain(NAME, Verdict::Hold, reason)];
+    };
+    if most >= 1.0 {
+        let reason = format!(
+            "Learned the same way before {}, it was worse there than one that knows the mean alone: normalized entropy {most:.4}.",
+            day.day
+        );
+        return vec![Check { observed: Some(most), limit: Some(1.0), ..Check::plain(NAME, Verdict::Fail, reason) }];
+    }
+    let labels = evidence.labelled.labels.as_ref();
+    let Some(own) = labels.and_then(|labels| labels.candidate.normalized_entropy) else {
+        return vec![Check::skipped(NAME, "Without labels there is nothing to compare earlier days with.")];
+    };
+    let reason = format!(
+        "Normalized entropy is {own:.4} on the labelled rows; learned the same way before each of {} earlier days it was {most:.4} \
+         at worst, on {}: a difference of {}.",
+        tried.len(),
+        day.day,
+        percent(own - most)
+    );
+    vec![Check::above(NAME, own - most, BACKTEST_LOSS, reason)]
+}
