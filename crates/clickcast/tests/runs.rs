@@ -47,6 +47,27 @@ fn a_run_is_published_only_after_a_passing_audit_and_rolled_back_in_one_write() 
 }
 
 #[test]
+fn an_audit_compares_the_values_of_carried_columns_that_have_few() {
+    let world = world();
+    for day in ["2026-01-06", "2026-01-07"] {
+        let run = format!("--data days/dt={day} --out out --run dt={day} --keep os,impression_id");
+        world.json(&format!("predict --model ctr@champion --registry registry {run}"));
+        world.json(&format!("runs close dt={day} --out out"));
+        let audited = world.json(&format!("runs audit dt={day} --out out"));
+        assert_eq!(audited["verdict"], "pass", "{audited}");
+        world.json(&format!("runs publish dt={day} --out out"));
+        let is_compared = audited["checks"].as_array().unwrap().iter().any(|check| check["name"] == "slices");
+        assert_eq!(is_compared, day == "2026-01-07");
+    }
+    let scores = std::fs::read_to_string(world.path("out/runs/dt=2026-01-07/scores.json")).unwrap();
+    let scores: Value = serde_json::from_str(&scores).unwrap();
+    let slices: Vec<&String> = scores["by_value"].as_object().unwrap().keys().collect();
+    assert_eq!(slices, ["dt = 2026-01-07", "os = android", "os = ios"], "an impression's own number is no slice");
+    let page = std::fs::read_to_string(world.path("out/runs/dt=2026-01-07/audit.html")).unwrap();
+    assert!(page.contains("By the values of carried columns") && page.contains("os = ios"));
+}
+
+#[test]
 fn a_run_keeps_its_model_and_settings_and_what_came_after_its_end_is_refused() {
     let world = world();
     predict(&world, "2026-01-06");

@@ -65,6 +65,17 @@ pub struct AuditedOutput {
     pub scores: Scores,
 }
 
+/// What a run predicted, as far as the next one is compared with it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunScores {
+    /// The artifact that predicted.
+    pub artifact: String,
+    /// Of each input.
+    pub by_input: BTreeMap<String, Scores>,
+    /// See [`RunStatistics::by_value`].
+    pub by_value: BTreeMap<String, Scores>,
+}
+
 /// What was measured of a closed run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStatistics {
@@ -78,8 +89,10 @@ pub struct RunStatistics {
     pub errors: Vec<(String, String)>,
     /// Files among the outputs that the run doesn't consist of.
     pub strangers: Vec<String>,
-    /// The scores of the published run before, by input; none for a first one.
-    pub previous: Option<BTreeMap<String, Scores>>,
+    /// The scores by the values of carried columns that have few, such as `country = de`.
+    pub by_value: BTreeMap<String, Scores>,
+    /// The scores of the published run before; none for a first one.
+    pub previous: Option<RunScores>,
     /// What the model predicted when the gate judged it; none where that is not known.
     pub judged: Option<Scores>,
 }
@@ -130,11 +143,13 @@ pub fn audit(run: &RunStatistics) -> Judgement {
             reason: "No run was published before; its scores are compared with nothing.".to_owned(),
         }),
         Some(previous) => {
-            let before = together(previous);
+            let before = together(&previous.by_input);
+            let overall = all.mean().zip(before.mean()).map_or(1.0, |(now, before)| now / before);
             checks.extend([
-                drift("score_drift", "in the run before", &all, &before),
-                mean_ratio("mean_ratio", "in the run before", &all, &before),
-                partitions(&by_input, previous),
+                against_another(drift("score_drift", "in the run before", &all, &before), run, previous),
+                against_another(mean_ratio("mean_ratio", "in the run before", &all, &before), run, previous),
+                moved_apart("partitions", "input", &by_input, &previous.by_input, overall),
+                moved_apart("slices", "value of a carried column", &run.by_value, &previous.by_value, overall),
             ]);
         }
     }
@@ -316,9 +331,28 @@ fn apart(ratio: f64) -> f64 {
     ratio.max(1.0 / ratio)
 }
 
-/// Inputs of the same name as in the run before, against the movement of the whole run.
-fn partitions(now: &BTreeMap<String, Scores>, before: &BTreeMap<String, Scores>) -> Check {
-    let overall = together(now).mean().zip(together(before).mean()).map_or(1.0, |(now, before)| now / before);
+/// A model learned anew predicts otherwise than the one before, and whether it may is for the gate to say: here a person looks,
+/// where the same model would have failed.
+fn against_another(check: Check, run: &RunStatistics, previous: &RunScores) -> Check {
+    let verdict = match check.verdict {
+        verdict if run.artifact == previous.artifact || check.observed.is_none() => verdict,
+        Verdict::Fail => Verdict::Hold,
+        Verdict::Hold | Verdict::Pass => Verdict::Pass,
+    };
+    if verdict == check.verdict {
+        return check;
+    }
+    Check { verdict, reason: format!("{} It was by another model.", check.reason), ..check }
+}
+
+/// Parts of the same name as in the run before, against the movement of the whole run.
+fn moved_apart(
+    name: &str,
+    what: &str,
+    now: &BTreeMap<String, Scores>,
+    before: &BTreeMap<String, Scores>,
+    overall: f64,
+) -> Check {
     let mut worst: Option<(f64, &str)> = None;
     for (key, scores) in now {
         let Some(older) = before.get(key) else { continue };
@@ -335,11 +369,11 @@ fn partitions(now: &BTreeMap<String, Scores>, before: &BTreeMap<String, Scores>)
         Some((ratio, key)) if ratio > PARTITION_RATIO_HOLD => {
             (Verdict::Hold, format!("The predictions of `{key}` moved {ratio:.2} times as far as the others."))
         }
-        Some(_) => (Verdict::Pass, "No input's predictions moved otherwise than the others'.".to_owned()),
-        None => (Verdict::Pass, "No input of this name, or of enough rows, was in the run before.".to_owned()),
+        Some(_) => (Verdict::Pass, format!("The predictions of no {what} moved otherwise than the others'.")),
+        None => (Verdict::Pass, format!("No {what} is here and was in the run before, with enough rows.")),
     };
     let observed = worst.map(|(ratio, _)| ratio);
-    Check { name: "partitions".to_owned(), verdict, observed, limit: Some(PARTITION_RATIO_HOLD), reason }
+    Check { name: name.to_owned(), verdict, observed, limit: Some(PARTITION_RATIO_HOLD), reason }
 }
 
 #[cfg(test)]
@@ -373,6 +407,17 @@ mod tests {
         }
     }
 
+    fn by_name(rows: &[(&str, u32)], mean: f64) -> BTreeMap<String, Scores> {
+        rows.iter().map(|&(name, rows)| (name.to_owned(), scores(mean, rows))).collect()
+    }
+
+    /// The whole run's predictions, when the run before was by another model.
+    fn after_another_model(run: &mut RunStatistics, mean: f64) {
+        run.outputs.iter_mut().for_each(|output| output.scores = scores(mean, 2000));
+        run.previous.iter_mut().for_each(|previous| previous.artifact = "yesterday's".to_owned());
+        run.judged = None;
+    }
+
     fn run() -> RunStatistics {
         RunStatistics {
             artifact: "m".to_owned(),
@@ -384,8 +429,13 @@ mod tests {
             ],
             errors: Vec::new(),
             strangers: Vec::new(),
+            by_value: by_name(&[("country = de", 5000), ("country = fr", 3000), ("country = it", 10)], 0.02),
             judged: Some(scores(0.0205, 5000)),
-            previous: Some([("a", 2000), ("b", 6000)].map(|(key, rows)| (key.to_owned(), scores(0.021, rows))).into()),
+            previous: Some(RunScores {
+                artifact: "m".to_owned(),
+                by_input: by_name(&[("a", 2000), ("b", 6000)], 0.021),
+                by_value: by_name(&[("country = de", 5000), ("country = fr", 3000), ("country = it", 10)], 0.021),
+            }),
         }
     }
 
@@ -414,7 +464,12 @@ mod tests {
             ("valid_scores", Verdict::Fail, |run| run.outputs[0].scores.add(f64::NAN)),
             ("score_drift", Verdict::Fail, |run| run.outputs.iter_mut().for_each(|o| o.scores = scores(0.06, 2000))),
             ("mean_ratio", Verdict::Fail, |run| run.outputs.iter_mut().for_each(|o| o.scores = scores(0.06, 2000))),
+            ("mean_ratio", Verdict::Pass, |run| after_another_model(run, 0.028)),
+            ("mean_ratio", Verdict::Hold, |run| after_another_model(run, 0.06)),
+            ("score_drift", Verdict::Hold, |run| after_another_model(run, 0.06)),
             ("partitions", Verdict::Hold, |run| run.outputs[0].scores = scores(0.06, 2000)),
+            ("slices", Verdict::Hold, |run| drop(run.by_value.insert("country = fr".to_owned(), scores(0.05, 3000)))),
+            ("slices", Verdict::Pass, |run| drop(run.by_value.insert("country = it".to_owned(), scores(0.05, 10)))),
             ("gate_score_drift", Verdict::Fail, |run| run.judged = Some(scores(0.005, 5000))),
             ("gate_mean_ratio", Verdict::Hold, |run| run.judged = Some(scores(0.015, 5000))),
             ("gate_mean_ratio", Verdict::Hold, |run| run.judged = Some(Scores::default())),

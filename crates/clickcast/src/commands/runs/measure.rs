@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, StringArray};
 use clickcast_dataset::{CTR, Input, Step, discover, footer, prediction_metadata, row_groups, sample, text_of};
 use clickcast_gate::Scores;
-use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunStatistics};
-use clickcast_record::{Batch, Column, Feature, Kind, Need, Numeric, Schema, Side};
+use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunScores, RunStatistics};
+use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
 use clickcast_registry::{InputRecord, Manifest, OutputRecord, Reference, Run, Runs, Selector};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -14,10 +14,11 @@ use sha2::{Digest, Sha256};
 use super::super::artifacts::open_registry;
 use super::super::data::if_readable;
 use super::super::{Context, data, storage_failure};
+use super::slices::Slices;
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// The scores of each input, kept with the run so that the next one can be compared with it.
+/// What the run predicted, kept with it so that the next one can be compared with it.
 const SCORES: &str = "scores.json";
 
 /// What a run consists of now.
@@ -105,7 +106,7 @@ pub(super) fn statistics(
     context: &Context,
     run: &Run,
     manifest: &Manifest,
-    previous: Option<BTreeMap<String, Scores>>,
+    previous: Option<RunScores>,
     judged: Option<Scores>,
 ) -> Result<RunStatistics, Failure> {
     let rows = manifest.outputs.iter().map(|output| output.rows).sum();
@@ -126,9 +127,11 @@ pub(super) fn statistics(
         outputs: Vec::new(),
         errors: manifest.errors.iter().map(|error| (error.key.clone(), error.reason.clone())).collect(),
         strangers: files.keys().filter(|key| !known.contains(*key)).map(|key| (*key).to_owned()).collect(),
+        by_value: BTreeMap::new(),
         previous,
         judged,
     };
+    let mut slices = Slices::default();
     for record in &manifest.inputs {
         let input = now.get(record.key.as_str()).copied();
         let own = of_input.remove(record.key.as_str()).unwrap_or_default();
@@ -136,7 +139,13 @@ pub(super) fn statistics(
         let groups = groups.flatten().flatten();
         let mut audited = Vec::new();
         for output in &own {
-            audited.push(audited_output(context, run, output, files.get(output.key.as_str()).copied(), &progress)?);
+            audited.push(audited_output(
+                context,
+                run,
+                output,
+                files.get(output.key.as_str()).copied(),
+                (&mut slices, &progress),
+            )?);
         }
         let is_same = input.is_some_and(|input| input.object.etag == record.etag);
         let rows = match input.filter(|_| is_same) {
@@ -159,8 +168,9 @@ pub(super) fn statistics(
     // Outputs of what is no input.
     for output in of_input.into_values().flatten() {
         let file = files.get(output.key.as_str()).copied();
-        statistics.outputs.push(audited_output(context, run, output, file, &progress)?.output);
+        statistics.outputs.push(audited_output(context, run, output, file, (&mut slices, &progress))?.output);
     }
+    statistics.by_value = slices.scores();
     Ok(statistics)
 }
 
@@ -186,7 +196,7 @@ fn audited_output(
     run: &Run,
     record: &OutputRecord,
     file: Option<&Input>,
-    progress: &Progress,
+    (slices, progress): (&mut Slices, &Progress),
 ) -> Result<ReadOutput, Failure> {
     let mut output = AuditedOutput {
         key: record.key.clone(),
@@ -202,7 +212,7 @@ fn audited_output(
     };
     let Some(file) = file else { return Ok(ReadOutput { output, columns: Vec::new(), ids: None }) };
     output.is_unchanged = sha256(context, run, &record.key)? == record.sha256;
-    match read_rows(context, file, &mut output, progress) {
+    match read_rows(context, file, &mut output, (slices, progress)) {
         Ok((columns, ids)) => Ok(ReadOutput { output, columns, ids }),
         Err(failure) if failure.is_transient() => Err(failure),
         Err(_) => {
@@ -217,20 +227,20 @@ fn read_rows(
     context: &Context,
     file: &Input,
     output: &mut AuditedOutput,
-    progress: &Progress,
+    (slices, progress): (&mut Slices, &Progress),
 ) -> Result<(Vec<String>, Option<String>), Failure> {
     let head = sample(file, context.runtime.handle(), 0)?;
     let names = head.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
     let columns: Vec<String> = names.into_iter().filter(|name| name != CTR).collect();
     let mut hash = Sha256::new();
     each_batch(context, file, (CTR, Kind::Numeric), &columns, |batch| {
-        match batch.features.first() {
-            Some(Column::Numeric(values)) => {
-                (0..batch.rows).for_each(|row| output.scores.add(Numeric::get(values, row)));
-            }
-            _ => return Err(Failure::input(format!("`{}` has no numbers in `{CTR}`", file.name()))),
-        }
-        hash_rows(&mut hash, &batch.carried, 0..batch.rows)?;
+        let Some(Column::Numeric(scores)) = batch.features.first() else {
+            return Err(Failure::input(format!("`{}` has no numbers in `{CTR}`", file.name())));
+        };
+        let texts = texts(&batch.carried)?;
+        (0..batch.rows).for_each(|row| output.scores.add(scores.get(row)));
+        slices.add(&columns, &texts, scores);
+        hash_rows(&mut hash, &texts, 0..batch.rows);
         output.rows_read += batch.rows as u64;
         progress.add(batch.rows as u64);
         Ok(())
@@ -260,11 +270,11 @@ fn compare_ids(
         .collect();
     let mut rows = 0;
     each_batch(context, input, (&columns[0], Kind::Categorical), &columns, |batch| {
-        let end = rows + batch.rows as u64;
+        let (end, texts) = (rows + batch.rows as u64, texts(&batch.carried)?);
         for (first, last, hash) in &mut ranges {
             let (from, to) = ((*first).max(rows), (*last).min(end));
             if from < to {
-                hash_rows(hash, &batch.carried, (from - rows) as usize..(to - rows) as usize)?;
+                hash_rows(hash, &texts, (from - rows) as usize..(to - rows) as usize);
             }
         }
         rows = end;
@@ -278,11 +288,10 @@ fn compare_ids(
 }
 
 /// Takes rows of columns as text: each value by its length and its bytes, a missing one by a length that none has.
-fn hash_rows(hash: &mut Sha256, columns: &[(String, ArrayRef)], rows: std::ops::Range<usize>) -> Result<(), Failure> {
+fn hash_rows(hash: &mut Sha256, texts: &[StringArray], rows: std::ops::Range<usize>) {
     // Column after column would make a batch's boundaries part of the hash.
-    let texts = columns.iter().map(|(name, array)| text_of(name, array)).collect::<Result<Vec<_>, _>>()?;
     for row in rows {
-        for text in &texts {
+        for text in texts {
             if text.is_null(row) {
                 hash.update(u32::MAX.to_le_bytes());
             } else {
@@ -292,7 +301,10 @@ fn hash_rows(hash: &mut Sha256, columns: &[(String, ArrayRef)], rows: std::ops::
             }
         }
     }
-    Ok(())
+}
+
+fn texts(columns: &[(String, ArrayRef)]) -> Result<Vec<StringArray>, Failure> {
+    columns.iter().map(|(name, array)| text_of(name, array).map_err(Failure::from)).collect()
 }
 
 /// Reads one column of a file as a feature, and others as they are, batch by batch.
@@ -313,8 +325,8 @@ fn each_batch(
     })
 }
 
-/// The scores of the run that readers see now; none where there is none, or it is this one.
-pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Option<BTreeMap<String, Scores>>, Failure> {
+/// The predictions of the run that readers see now; none where there is none, or it is this one.
+pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Option<RunScores>, Failure> {
     let Some(published) = context.runtime.block_on(runs.published())? else { return Ok(None) };
     if published.current.run == run.record().run {
         return Ok(None);
@@ -343,7 +355,7 @@ pub(super) fn judged(context: &Context, run: &Run, registry: Option<&str>) -> Re
 }
 
 /// Keeps the scores for the next run's audit.
-pub(super) fn write_scores(context: &Context, run: &Run, scores: &BTreeMap<String, Scores>) -> Result<(), Failure> {
+pub(super) fn write_scores(context: &Context, run: &Run, scores: &RunScores) -> Result<(), Failure> {
     let bytes = serde_json::to_vec(scores).map_err(Failure::input)?;
     data::write_object(context, &run.store().uri(&run.key(SCORES)), bytes)
 }

@@ -3,9 +3,10 @@
 mod measure;
 mod page;
 mod show;
+mod slices;
 
 use clickcast_gate::Verdict;
-use clickcast_gate::audit::{audit, together};
+use clickcast_gate::audit::{RunScores, audit, together};
 use clickcast_registry::{Change, Fence, Manifest, Run, RunName, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
@@ -79,8 +80,10 @@ pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result
     let rows_out = statistics.outputs.iter().map(|output| output.rows_read).sum();
     let rows_in = measure::rows_in(&statistics);
     let by_input = statistics.by_input();
-    measure::write_scores(context, &run, &by_input)?;
-    let page = page::page(&run, &judgement, &statistics, &together(&by_input), rows_out);
+    let all = together(&by_input);
+    let scores = RunScores { artifact: statistics.artifact.clone(), by_input, by_value: statistics.by_value.clone() };
+    measure::write_scores(context, &run, &scores)?;
+    let page = page::page(&run, &judgement, &statistics, &all, rows_out);
     data::write_object(context, &run.store().uri(&run.key("audit.html")), page)?;
     let audited = run.record_audit(Timestamp::now(), rows_in, rows_out, judgement);
     let audited = context.runtime.block_on(audited)?;

@@ -1,5 +1,7 @@
 //! The audit's page: the verdict, why, and what the scores look like.
 
+use std::collections::BTreeMap;
+
 use clickcast_gate::audit::{RunStatistics, together};
 use clickcast_gate::{Check, Judgement, Scores, Verdict};
 use clickcast_registry::Run;
@@ -8,8 +10,8 @@ use clickcast_report::{Page, Verdict as Colour};
 
 use crate::console::grouped;
 
-/// Inputs in the table at most, those whose mean moved most first.
-const INPUTS_SHOWN: usize = 40;
+/// Inputs or values in a table at most, those whose mean moved most first.
+const PARTS_SHOWN: usize = 40;
 
 pub(super) fn page(
     run: &Run,
@@ -47,7 +49,8 @@ pub(super) fn page(
         "How the predictions are distributed",
         "Share of the predictions by their CTR, in quarters of a log-odds.",
     );
-    let before = statistics.previous.as_ref().map(together);
+    let previous = statistics.previous.clone().unwrap_or_default();
+    let before = statistics.previous.as_ref().map(|previous| together(&previous.by_input));
     let mut curves = vec![("this run".to_owned(), curve(all))];
     curves.extend(before.as_ref().map(|before| ("the run before".to_owned(), curve(before))));
     let series: Vec<Series<'_>> = curves.iter().map(|(name, points)| Series { name, points }).collect();
@@ -56,7 +59,17 @@ pub(super) fn page(
         "Equal curves: nothing has moved.",
     );
     page.section("By input", "Those whose mean moved most come first.");
-    page.table(&["Input", "Predictions", "Mean", "Mean in the run before"], &inputs(statistics));
+    page.table(
+        &["Input", "Predictions", "Mean", "Mean in the run before"],
+        &parts(&statistics.by_input(), &previous.by_input),
+    );
+    if !statistics.by_value.is_empty() {
+        page.section("By the values of carried columns", "Those whose mean moved most come first.");
+        page.table(
+            &["Value", "Predictions", "Mean", "Mean in the run before"],
+            &parts(&statistics.by_value, &previous.by_value),
+        );
+    }
     page.render()
 }
 
@@ -69,17 +82,17 @@ fn curve(scores: &Scores) -> Vec<(f64, f64)> {
     scores.bins().map(point).collect()
 }
 
-fn inputs(statistics: &RunStatistics) -> Vec<Vec<String>> {
-    let by_input = statistics.by_input();
-    let mut rows: Vec<(f64, Vec<String>)> = by_input
+/// A row for each part of the run, those that moved most first.
+fn parts(now: &BTreeMap<String, Scores>, before: &BTreeMap<String, Scores>) -> Vec<Vec<String>> {
+    let mut rows: Vec<(f64, Vec<String>)> = now
         .iter()
         .map(|(key, scores)| {
-            let before = statistics.previous.as_ref().and_then(|previous| previous.get(key)).and_then(Scores::mean);
+            let before = before.get(key).and_then(Scores::mean);
             let moved = scores.mean().zip(before).map_or(0.0, |(now, before)| (now / before).ln().abs());
             let number = |mean: Option<f64>| mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.5}"));
             (moved, vec![key.clone(), grouped(scores.rows()), number(scores.mean()), number(before)])
         })
         .collect();
     rows.sort_by(|one, other| other.0.total_cmp(&one.0));
-    rows.into_iter().take(INPUTS_SHOWN).map(|(_, row)| row).collect()
+    rows.into_iter().take(PARTS_SHOWN).map(|(_, row)| row).collect()
 }
