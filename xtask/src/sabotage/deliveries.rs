@@ -312,7 +312,9 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Delivery>)]) {
         "\n# Deliveries\n\nWhat `runs audit` stops: a day in {PARTITIONS} partitions, by the release binary from \
          `predict --run` to the audit; each model learned one day. Forged predictions tell of the true input in their \
          footers, and are made before the run is closed, so that its manifest takes them for its own. Stopped is `hold` or \
-         `fail`.\n\nDeliveries in which a row is wrong: stopped {} of {}; honest deliveries stopped: {} of {}.",
+         `fail`. An audit does not score again, so one kind is not among these: other scores under the right ids and the \
+         right model's name, which pass as long as they are distributed as before.\n\n\
+         Deliveries in which a row is wrong: stopped {} of {}; honest deliveries stopped: {} of {}.",
         stopped(&spoiled),
         spoiled.len(),
         stopped(&honest),

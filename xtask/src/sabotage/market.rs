@@ -81,8 +81,8 @@ fn parse(text: &str) -> Result<Vec<Case>> {
 pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Case>)]) {
     page.push_str(
         "Markets of `synth`, windows of eleven days; every third market has another schema (half of the columns, renamed, \
-         all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their true \
-         click probabilities, against an honest candidate. Stopped is `hold` or `fail`.\n\n\
+         all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their \
+         true click probabilities, against an honest candidate. Stopped is `hold` or `fail`.\n\n\
          | rows a day | seeds | | stopped | of | | slowest judgement |\n|---:|---|---|---:|---:|---:|---:|\n",
     );
     for (markets, cases) in judged {
