@@ -67,9 +67,10 @@ enum Command {
     },
     /// Run the tests of the kernels, and of the models that call them, under AddressSanitizer.
     Sanitize,
-    /// Prove the gate: honest retrains and sabotaged ones by the hundred, into `bench/SABOTAGE.md`.
+    /// Prove the gate and the audit: honest retrains and deliveries, and sabotaged ones by the hundred, into
+    /// `bench/SABOTAGE.md`.
     Sabotage {
-        /// Two markets only, to `target/sabotage/SABOTAGE.md`.
+        /// Two markets and one seed of deliveries only, to `target/sabotage/SABOTAGE.md`.
         #[arg(long)]
         quick: bool,
     },

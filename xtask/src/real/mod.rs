@@ -1,8 +1,8 @@
 //! `cargo xtask real`: each family with default settings on the real data in `../shared/data`, beside the reference
 //! results in the `SOURCES.md` there, on the very same splits.
 
-mod data;
-mod splits;
+pub(crate) mod data;
+pub(crate) mod splits;
 
 use std::fs;
 use std::process::Command;

@@ -1,40 +1,29 @@
-//! `cargo xtask sabotage`: what the gate stops, what it lets through, and what it stops for nothing.
+//! What the gate stops on invented markets, what it lets through, and what it stops for nothing.
 //!
 //! The example `sabotage` of crate `gate` makes the cases, a JSON object each; this runs it and writes them up.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::root;
+use super::Markets;
 use crate::steps::{cargo, step};
 
-/// Markets that the benchmark judges; the limits were tuned on others, [`TUNED_ON`].
+/// Markets that the benchmark judges; the limits were tuned on others, [`super::TUNED_ON`].
 const MARKETS: [Markets; 2] = [
     Markets { seed_first: 201, seeds: 12, rows_per_day: 20_000 },
-    Markets { seed_first: 301, seeds: 1, rows_per_day: 200_000 },
+    Markets { seed_first: 401, seeds: 2, rows_per_day: 200_000 },
 ];
 const MARKETS_QUICK: [Markets; 1] = [Markets { seed_first: 201, seeds: 2, rows_per_day: 20_000 }];
-const TUNED_ON: &str = "1 to 16, 31, and 101 to 124";
-
-/// Markets of one size.
-#[derive(Debug, Clone, Copy)]
-struct Markets {
-    seed_first: u64,
-    seeds: u64,
-    rows_per_day: u64,
-}
 
 /// A loss from which on nothing may get through, in normalized entropy.
 const COSTLY: f64 = 0.01;
 
 /// One candidate at the gate.
 #[derive(Debug, Clone, Deserialize)]
-struct Case {
+pub(super) struct Case {
     kind: String,
     place: String,
     strength: f64,
@@ -57,68 +46,52 @@ impl Case {
     }
 }
 
-/// Runs the benchmark and writes what came of it.
+/// The cases of all markets, size by size.
 ///
 /// # Errors
 /// If the example does not build or run, or its output is not what it was.
-pub(crate) fn run(quick: bool) -> Result<()> {
+pub(super) fn judge(quick: bool) -> Result<Vec<(Markets, Vec<Case>)>> {
     let markets = if quick { &MARKETS_QUICK[..] } else { &MARKETS };
-    let start = Instant::now();
-    let judged: Vec<(Markets, Vec<Case>)> = markets
-        .iter()
-        .map(|&markets| {
-            let title = format!("{} rows a day", markets.rows_per_day);
-            Ok((markets, step(&title, || markets.judge())?))
-        })
-        .collect::<Result<_>>()?;
-    let page = page(&judged, start.elapsed().as_secs_f64());
-    let path = if quick { root().join("target/sabotage/SABOTAGE.md") } else { root().join("bench/SABOTAGE.md") };
-    fs::create_dir_all(path.parent().context("a folder")?)?;
-    fs::write(&path, &page).with_context(|| format!("cannot write `{}`", path.display()))?;
-    print!("{page}");
-    Ok(())
+    let judged = markets.iter().map(|&markets| {
+        let title = format!("{} rows a day", markets.rows_per_day);
+        Ok((markets, step(&title, || judge_size(markets))?))
+    });
+    judged.collect()
 }
 
-impl Markets {
-    /// Every case of these markets.
-    fn judge(self) -> Result<Vec<Case>> {
-        let options = [("--seed", self.seed_first), ("--seeds", self.seeds), ("--rows-per-day", self.rows_per_day)];
-        let options: Vec<String> =
-            options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect();
-        let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];
-        let output = cargo(&example).args(options).output()?;
-        if !output.status.success() {
-            bail!("the example failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        parse(&String::from_utf8(output.stdout).context("the cases are no text")?)
+/// Every case of some markets.
+fn judge_size(markets: Markets) -> Result<Vec<Case>> {
+    let Markets { seed_first, seeds, rows_per_day } = markets;
+    let options = [("--seed", seed_first), ("--seeds", seeds), ("--rows-per-day", rows_per_day)];
+    let options: Vec<String> =
+        options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect();
+    let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];
+    let output = cargo(&example).args(options).output()?;
+    if !output.status.success() {
+        bail!("the example failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-
-    fn seeds(self) -> String {
-        format!("{} to {}", self.seed_first, self.seed_first + self.seeds - 1)
-    }
+    parse(&String::from_utf8(output.stdout).context("the cases are no text")?)
 }
 
 fn parse(text: &str) -> Result<Vec<Case>> {
     text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no case: {line}"))).collect()
 }
 
-/// The whole page.
-fn page(judged: &[(Markets, Vec<Case>)], seconds: f64) -> String {
-    let mut page = format!(
-        "# What the gate stops\n\nWritten by `cargo xtask sabotage` in {seconds:.0} s, on seeds that no limit was tuned on \
-         (those were {TUNED_ON}). Markets of `synth`, windows of eleven days; every third market has another schema (half of \
-         the columns, renamed, all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be \
-         delivered, by their true click probabilities, against an honest candidate. Stopped is `hold` or `fail`.\n\n\
-         | rows a day | seeds | | stopped | of | | slowest judgement |\n|---:|---|---|---:|---:|---:|---:|\n"
+/// The table of all sizes, and each size's own part.
+pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Case>)]) {
+    page.push_str(
+        "Markets of `synth`, windows of eleven days; every third market has another schema (half of the columns, renamed, \
+         all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their \
+         true click probabilities, against an honest candidate. Stopped is `hold` or `fail`.\n\n\
+         | rows a day | seeds | | stopped | of | | slowest judgement |\n|---:|---|---|---:|---:|---:|---:|\n",
     );
     for (markets, cases) in judged {
-        summary(&mut page, *markets, cases);
+        summary(page, *markets, cases);
     }
     for (markets, cases) in judged {
         let _ = writeln!(page, "\n# {} rows a day", markets.rows_per_day);
-        details(&mut page, cases);
+        details(page, cases);
     }
-    page
 }
 
 /// The lines of the first table for one size. Writing to a String cannot fail, here and below.
@@ -219,34 +192,16 @@ fn grouped<'a, K: Ord>(cases: &[&'a Case], key: impl Fn(&Case) -> K) -> BTreeMap
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
+    /// Cases as the example prints them.
+    pub(in super::super) fn cases(lines: &[String]) -> Result<Vec<Case>> {
+        parse(&lines.join("\n"))
+    }
+
     #[test]
-    fn the_page_counts_what_was_stopped_and_lists_what_was_not() {
-        let line = |kind: &str, cost: f64, verdict: &str| {
-            format!(
-                "{{\"kind\":\"{kind}\",\"place\":\"Today\",\"strength\":0.5,\"seed\":31,\"cost\":{cost},\"verdict\":\"{verdict}\",\"against\":[\"auc\"],\"seconds\":0.5}}"
-            )
-        };
-        let lines = [
-            line("unit change", 0.02, "fail"),
-            line("unit change", 0.03, "pass"),
-            line("unit change", 0.001, "hold"),
-            line("honest", 0.0, "pass"),
-            line("honest", 0.0, "hold"),
-        ];
-        let markets = Markets { seed_first: 31, seeds: 1, rows_per_day: 20_000 };
-        let page = page(&[(markets, parse(&lines.join("\n")).expect("they are cases"))], 9.0);
-        for part in [
-            "| 20000 | 31 to 31 | sabotage that costs 1 % or more | 1 | 2 | 50.0 % | 0.5 s |",
-            "| sabotage that costs less | 1 | 1 | 100.0 % |",
-            "| honest retrains | 1 | 2 | 50.0 % |",
-            "| unit change | today's rows | 0.50 | 1.70 % | 2 | 3 |",
-            "- unit change (today's rows), strength 0.5, seed 31: 3.00 %",
-        ] {
-            assert!(page.contains(part), "{part} in {page}");
-        }
+    fn what_is_no_case_is_refused() {
         assert!(parse("no case").is_err());
     }
 }
