@@ -140,6 +140,7 @@ fn an_audit_finds_whatever_went_wrong_with_the_files() {
         before("rows", |world| forge(world, "model", |lines| lines.truncate(lines.len() / 2))),
         before("rows", |world| forge(world, "model", |lines| lines.extend_from_within(1..))),
         before("model", |world| forge(world, "yesterday", |_| {})),
+        before("rescored", |world| forge(world, "model", |lines| shift_features(lines))),
         after("checksums", |world| spoil(world, OUTPUT)),
         after("inputs_unchanged", |world| spoil(world, INPUT)),
         after("inputs_unchanged", |world| std::fs::remove_file(world.path(INPUT)).unwrap()),
@@ -150,10 +151,11 @@ fn an_audit_finds_whatever_went_wrong_with_the_files() {
     world.json("synth --rows 3000 --days 1 --seed 2 --out yesterday.csv");
     world.json("train --data in --schema features.toml --family lr --out model");
     world.json("train --data yesterday.csv --schema features.toml --family lr --out yesterday");
+    world.json("models register --name ctr --model model --registry registry");
     let input = std::fs::read(world.path(INPUT)).unwrap();
     for Sabotage { found_by, before_close, act } in table {
         world.write(INPUT, &input);
-        world.json("predict --model model --data in --out out --run r");
+        world.json("predict --model ctr@1 --registry registry --data in --out out --run r");
         if before_close {
             act(&world);
         }
@@ -161,7 +163,7 @@ fn an_audit_finds_whatever_went_wrong_with_the_files() {
         if !before_close {
             act(&world);
         }
-        let ended = world.run("runs audit r --out out --json --quiet");
+        let ended = world.run("runs audit r --out out --registry registry --json --quiet");
         assert_eq!(ended.code, 3, "{found_by}: {}{}", ended.stdout, ended.stderr);
         let audited: Value = serde_json::from_str(&ended.stdout).unwrap();
         let checks = audited["checks"].as_array().unwrap();
@@ -185,10 +187,10 @@ fn spoil(world: &World, file: &str) {
 }
 
 /// Puts predictions of other lines, or by another model, in the place of the output: its footer tells of the true input.
-fn forge(world: &World, model: &str, change: fn(&mut Vec<&str>)) {
+fn forge(world: &World, model: &str, change: fn(&mut Vec<String>)) {
     let path = world.path(INPUT);
     let kept = std::fs::read_to_string(&path).unwrap();
-    let mut lines: Vec<&str> = kept.lines().collect();
+    let mut lines: Vec<String> = kept.lines().map(str::to_owned).collect();
     change(&mut lines);
     let forged = lines.join("\n") + "\n";
     world.write("forged-in/part.csv", forged);
@@ -196,6 +198,18 @@ fn forge(world: &World, model: &str, change: fn(&mut Vec<&str>)) {
     let bytes = std::fs::read(world.path("out/runs/forged/ctr/part.csv.parquet")).unwrap();
     world.write(OUTPUT, retold(world, bytes));
     std::fs::remove_dir_all(world.path("out/runs/forged")).unwrap();
+}
+
+/// Gives each row the features of the next one; what tells rows apart stays.
+fn shift_features(lines: &mut [String]) {
+    let fields = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<String>>();
+    let is_id: Vec<bool> = fields(&lines[0]).iter().map(|name| name.ends_with("_id") || name == "ts").collect();
+    for row in 1..lines.len() - 1 {
+        let (own, next) = (fields(&lines[row]), fields(&lines[row + 1]));
+        assert_eq!(own.len(), is_id.len(), "no field is quoted");
+        let shifted = is_id.iter().zip(own.into_iter().zip(next));
+        lines[row] = shifted.map(|(is_id, (own, next))| if *is_id { own } else { next }).collect::<Vec<_>>().join(",");
+    }
 }
 
 /// The bytes of a file of predictions with the true input's ETag in the footer, in the place of the forged one's.

@@ -61,6 +61,8 @@ pub struct AuditedOutput {
     pub is_unchanged: bool,
     /// Whether its carried columns are those of its input, row by row; none where it carries none.
     pub ids_agree: Option<bool>,
+    /// Rows that were scored again, and how many of them had another prediction; none where that was not tried.
+    pub rescored: Option<(u64, u64)>,
     /// Its scores.
     pub scores: Scores,
 }
@@ -131,6 +133,7 @@ pub fn audit(run: &RunStatistics) -> Judgement {
         unchanged(run),
         model(run),
         ids(run),
+        rescored(run),
         strangers(run),
         valid(&all),
     ];
@@ -272,6 +275,19 @@ fn ids(run: &RunStatistics) -> Check {
     none_of("ids", &bad, good, problem, Verdict::Fail)
 }
 
+fn rescored(run: &RunStatistics) -> Check {
+    let tried = run.outputs.iter().filter_map(|output| Some((output, output.rescored?)));
+    let (rows, differing) = tried.clone().fold((0, 0), |all, (_, one)| (all.0 + one.0, all.1 + one.1));
+    let bad: Vec<String> =
+        tried.filter(|(_, (_, differing))| *differing > 0).map(|(output, _)| output.key.clone()).collect();
+    let good = match rows {
+        0 => "No row was scored again; with the registry of the run's model some would be.".to_owned(),
+        rows => format!("{rows} rows were scored again, and have the same predictions."),
+    };
+    let problem = format!("{differing} of {rows} rows that were scored again have other predictions, in");
+    none_of("rescored", &bad, &good, &problem, Verdict::Fail)
+}
+
 fn strangers(run: &RunStatistics) -> Check {
     let problem = "Files among the outputs that came after the run was closed";
     none_of("strangers", &run.strangers, "Nothing lies among the outputs that is none.", problem, Verdict::Hold)
@@ -403,6 +419,7 @@ mod tests {
             rows_read: rows,
             is_unchanged: true,
             ids_agree: Some(true),
+            rescored: Some((100, 0)),
             scores: scores(0.02, rows as u32),
         }
     }
@@ -460,6 +477,8 @@ mod tests {
             ("checksums", Verdict::Fail, |run| run.outputs[0].is_unchanged = false),
             ("model", Verdict::Fail, |run| run.outputs[1].artifact = "yesterday's".to_owned()),
             ("ids", Verdict::Fail, |run| run.outputs[1].ids_agree = Some(false)),
+            ("rescored", Verdict::Fail, |run| run.outputs[1].rescored = Some((100, 1))),
+            ("rescored", Verdict::Pass, |run| run.outputs.iter_mut().for_each(|output| output.rescored = None)),
             ("strangers", Verdict::Hold, |run| run.strangers.push("late.parquet".to_owned())),
             ("valid_scores", Verdict::Fail, |run| run.outputs[0].scores.add(f64::NAN)),
             ("score_drift", Verdict::Fail, |run| run.outputs.iter_mut().for_each(|o| o.scores = scores(0.06, 2000))),

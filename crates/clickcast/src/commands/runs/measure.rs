@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::super::artifacts::open_registry;
 use super::super::data::if_readable;
 use super::super::{Context, data, storage_failure};
+use super::rescore::{Rescorer, Sampled};
 use super::slices::Slices;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -108,9 +109,11 @@ pub(super) fn statistics(
     manifest: &Manifest,
     previous: Option<RunScores>,
     judged: Option<Scores>,
+    rescorer: Option<&Rescorer>,
 ) -> Result<RunStatistics, Failure> {
     let rows = manifest.outputs.iter().map(|output| output.rows).sum();
-    let progress = Progress::new("audit", Some(rows), context.quiet);
+    let mut reading =
+        Reading { slices: Slices::default(), progress: Progress::new("audit", Some(rows), context.quiet) };
     let listed = |uri: &str| if_readable(context.runtime.block_on(discover(uri)));
     let now = listed(&run.record().input)?.unwrap_or_default();
     let now: BTreeMap<&str, &Input> = now.iter().map(|input| (input.object.key.as_str(), input)).collect();
@@ -131,7 +134,6 @@ pub(super) fn statistics(
         previous,
         judged,
     };
-    let mut slices = Slices::default();
     for record in &manifest.inputs {
         let input = now.get(record.key.as_str()).copied();
         let own = of_input.remove(record.key.as_str()).unwrap_or_default();
@@ -139,13 +141,10 @@ pub(super) fn statistics(
         let groups = groups.flatten().flatten();
         let mut audited = Vec::new();
         for output in &own {
-            audited.push(audited_output(
-                context,
-                run,
-                output,
-                files.get(output.key.as_str()).copied(),
-                (&mut slices, &progress),
-            )?);
+            let place = statistics.outputs.len() + audited.len();
+            let sampled = rescorer.and_then(|rescorer| rescorer.sampled(place, output, groups.as_deref()));
+            let file = files.get(output.key.as_str()).copied();
+            audited.push(audited_output(context, run, output, file, sampled, &mut reading)?);
         }
         let is_same = input.is_some_and(|input| input.object.etag == record.etag);
         let rows = match input.filter(|_| is_same) {
@@ -156,6 +155,11 @@ pub(super) fn statistics(
             },
             None => None,
         };
+        if let Some((rescorer, input)) = rescorer.zip(input.filter(|_| is_same)) {
+            for read in &mut audited {
+                read.output.rescored = rescored(context, rescorer, input, read)?;
+            }
+        }
         statistics.outputs.extend(audited.into_iter().map(|read| read.output));
         statistics.inputs.push(AuditedInput {
             key: record.key.clone(),
@@ -168,9 +172,9 @@ pub(super) fn statistics(
     // Outputs of what is no input.
     for output in of_input.into_values().flatten() {
         let file = files.get(output.key.as_str()).copied();
-        statistics.outputs.push(audited_output(context, run, output, file, (&mut slices, &progress))?.output);
+        statistics.outputs.push(audited_output(context, run, output, file, None, &mut reading)?.output);
     }
-    statistics.by_value = slices.scores();
+    statistics.by_value = reading.slices.scores();
     Ok(statistics)
 }
 
@@ -183,11 +187,19 @@ pub(super) fn rows_in(statistics: &RunStatistics) -> Option<u64> {
     statistics.inputs.iter().map(rows).sum()
 }
 
+/// What reading outputs goes along with.
+struct Reading {
+    slices: Slices,
+    progress: Progress,
+}
+
 /// An output as it was read, and a hash of the carried columns, row by row.
 struct ReadOutput {
     output: AuditedOutput,
     columns: Vec<String>,
     ids: Option<String>,
+    /// The predictions that are to be made again.
+    sampled: Option<(Sampled, Vec<f64>)>,
 }
 
 /// Reads an output; of one that can't be read, or isn't there, no rows are.
@@ -196,7 +208,8 @@ fn audited_output(
     run: &Run,
     record: &OutputRecord,
     file: Option<&Input>,
-    (slices, progress): (&mut Slices, &Progress),
+    sampled: Option<Sampled>,
+    reading: &mut Reading,
 ) -> Result<ReadOutput, Failure> {
     let mut output = AuditedOutput {
         key: record.key.clone(),
@@ -208,16 +221,19 @@ fn audited_output(
         rows_read: 0,
         is_unchanged: false,
         ids_agree: None,
+        rescored: None,
         scores: Scores::default(),
     };
-    let Some(file) = file else { return Ok(ReadOutput { output, columns: Vec::new(), ids: None }) };
+    let nothing = |output| ReadOutput { output, columns: Vec::new(), ids: None, sampled: None };
+    let Some(file) = file else { return Ok(nothing(output)) };
+    let mut sampled = sampled.map(|sampled| (sampled, Vec::new()));
     output.is_unchanged = sha256(context, run, &record.key)? == record.sha256;
-    match read_rows(context, file, &mut output, (slices, progress)) {
-        Ok((columns, ids)) => Ok(ReadOutput { output, columns, ids }),
+    match read_rows(context, file, &mut output, sampled.as_mut(), reading) {
+        Ok((columns, ids)) => Ok(ReadOutput { output, columns, ids, sampled }),
         Err(failure) if failure.is_transient() => Err(failure),
         Err(_) => {
             output.rows_read = 0;
-            Ok(ReadOutput { output, columns: Vec::new(), ids: None })
+            Ok(nothing(output))
         }
     }
 }
@@ -227,7 +243,8 @@ fn read_rows(
     context: &Context,
     file: &Input,
     output: &mut AuditedOutput,
-    (slices, progress): (&mut Slices, &Progress),
+    mut sampled: Option<&mut (Sampled, Vec<f64>)>,
+    reading: &mut Reading,
 ) -> Result<(Vec<String>, Option<String>), Failure> {
     let head = sample(file, context.runtime.handle(), 0)?;
     let names = head.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
@@ -239,14 +256,32 @@ fn read_rows(
         };
         let texts = texts(&batch.carried)?;
         (0..batch.rows).for_each(|row| output.scores.add(scores.get(row)));
-        slices.add(&columns, &texts, scores);
+        if let Some((sampled, kept)) = sampled.as_deref_mut() {
+            let taken = sampled.rows_of(output.rows_read, batch.rows);
+            kept.extend(taken.map(|row| scores.get(row)));
+        }
+        reading.slices.add(&columns, &texts, scores);
         hash_rows(&mut hash, &texts, 0..batch.rows);
         output.rows_read += batch.rows as u64;
-        progress.add(batch.rows as u64);
+        reading.progress.add(batch.rows as u64);
         Ok(())
     })?;
     let ids = (!columns.is_empty()).then(|| format!("{:x?}", hash.finalize()));
     Ok((columns, ids))
+}
+
+/// How many of an output's sampled rows were scored again, and how many differ; none where they can't be.
+fn rescored(
+    context: &Context,
+    rescorer: &Rescorer,
+    input: &Input,
+    read: &ReadOutput,
+) -> Result<Option<(u64, u64)>, Failure> {
+    let Some((sampled, predictions)) = &read.sampled else { return Ok(None) };
+    match rescorer.differing(context, input, *sampled, predictions) {
+        Err(failure) if failure.is_transient() => Err(failure),
+        differing => Ok(differing.ok().map(|differing| (predictions.len() as u64, differing))),
+    }
 }
 
 /// Compares what outputs carry with their input's rows; how many rows it has, where that was read.

@@ -2,6 +2,7 @@
 
 mod measure;
 mod page;
+mod rescore;
 mod show;
 mod slices;
 
@@ -11,6 +12,8 @@ use clickcast_registry::{Change, Fence, Manifest, Run, RunName, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use rescore::Rescorer;
 
 use super::{Context, data, storage_failure, who};
 use crate::arguments::{
@@ -75,7 +78,8 @@ pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result
     })?;
     let previous = measure::previous(context, &runs, &run)?;
     let judged = measure::judged(context, &run, registry.as_deref())?;
-    let statistics = measure::statistics(context, &run, &manifest, previous, judged)?;
+    let rescorer = Rescorer::open(context, &run, registry.as_deref(), manifest.outputs.len())?;
+    let statistics = measure::statistics(context, &run, &manifest, previous, judged, rescorer.as_ref())?;
     let judgement = audit(&statistics);
     let rows_out = statistics.outputs.iter().map(|output| output.rows_read).sum();
     let rows_in = measure::rows_in(&statistics);

@@ -1,0 +1,111 @@
+//! Scores some rows of each input again, and compares: features that were shifted, or another model's predictions under
+//! this one's name, have the right ids in the right files.
+
+use std::ops::Range;
+
+use clickcast_dataset::{Input, Step};
+use clickcast_model::{Model, Scratch};
+use clickcast_record::hash::text;
+use clickcast_record::{Batch, Need};
+use clickcast_registry::{OutputRecord, Reference, Run, Selector};
+
+use super::super::{Context, artifacts, data};
+use crate::failure::Failure;
+
+/// Rows of an output that are scored again.
+const ROWS_MAX: u64 = 1024;
+/// Outputs of which some are; of more, so many evenly.
+const OUTPUTS_MAX: usize = 1000;
+/// How far a prediction may be from the one made now, as a share: as 32-bit floats are written, a tenth of a millionth.
+const DIFFERENCE_MAX: f64 = 1e-6;
+
+/// The run's model, to score by.
+pub(super) struct Rescorer {
+    model: Model,
+    outputs_step: usize,
+}
+
+/// Rows of an output, and where they are in its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sampled {
+    /// The first one's place in the output.
+    first_row: u64,
+    /// As many, or fewer where the output ends.
+    rows: u64,
+    /// The row group of the input that begins with it; none where the input begins with it.
+    row_group: Option<u64>,
+}
+
+impl Sampled {
+    /// Those of them among so many rows of the output from `first_row` on, counted from there.
+    pub(super) fn rows_of(&self, first_row: u64, rows: usize) -> Range<usize> {
+        let place = |row: u64| row.saturating_sub(first_row).min(rows as u64) as usize;
+        place(self.first_row)..place(self.first_row + self.rows)
+    }
+}
+
+impl Rescorer {
+    /// By the run's model in a registry; none where there is no registry, or the run is of a model that never was in one.
+    pub(super) fn open(
+        context: &Context,
+        run: &Run,
+        registry: Option<&str>,
+        outputs: usize,
+    ) -> Result<Option<Self>, Failure> {
+        let pinned = &run.record().model;
+        let (Some(_), Some(name), Some(version)) = (registry, &pinned.name, pinned.version) else { return Ok(None) };
+        let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
+        let model = artifacts::load(context, &reference.to_string(), registry)?.model;
+        Ok(Some(Self { model, outputs_step: outputs.div_ceil(OUTPUTS_MAX).max(1) }))
+    }
+
+    /// The rows of an output to score again, by its place among the outputs: the first ones of one of its row groups.
+    pub(super) fn sampled(&self, place: usize, output: &OutputRecord, groups: Option<&[u64]>) -> Option<Sampled> {
+        if !place.is_multiple_of(self.outputs_step) {
+            return None;
+        }
+        let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
+            return Some(Sampled { first_row: 0, rows: ROWS_MAX, row_group: None });
+        };
+        let last = groups.len() as u64 - 1;
+        let (first, last) = output.row_groups.map_or((0, last), |(from, to)| (from.min(last), to.min(last)));
+        // Any of them, but the same one each time.
+        let group = first + text(&output.key) % (last + 1).saturating_sub(first).max(1);
+        let first_row = groups[first as usize..group as usize].iter().sum();
+        Some(Sampled { first_row, rows: groups[group as usize].min(ROWS_MAX), row_group: Some(group) })
+    }
+
+    /// How many of the predictions are not those of the model for these rows of the input.
+    pub(super) fn differing(
+        &self,
+        context: &Context,
+        input: &Input,
+        sampled: Sampled,
+        predictions: &[f64],
+    ) -> Result<u64, Failure> {
+        let input = sampled.row_group.map_or_else(|| input.clone(), |group| input.only((group, group)));
+        let mut expected: Vec<f64> = Vec::new();
+        let score = |batch: Batch| {
+            let mut scores = Vec::new();
+            self.model.score(&batch, &mut Scratch::default(), &mut scores).map(|()| scores)
+        };
+        let (schema, need) = (self.model.schema(), Need::default());
+        let mut is_enough = false;
+        let scanned = data::scan(context, std::slice::from_ref(&input), schema, &need, score, |step| {
+            if let Step::Rows(scores) = step {
+                expected.extend(scores.map_err(Failure::input)?);
+                is_enough = expected.len() >= predictions.len();
+            }
+            // The rest of the file is of no interest.
+            if is_enough { Err(Failure::transient("enough rows")) } else { Ok(()) }
+        });
+        if !is_enough {
+            scanned?;
+        }
+        let differs = |(found, expected): (&f64, &f64)| {
+            // A NaN is no prediction.
+            !((found - expected).abs() <= DIFFERENCE_MAX * expected.abs())
+        };
+        Ok(predictions.iter().zip(&expected).filter(|&pair| differs(pair)).count() as u64)
+    }
+}
