@@ -21,6 +21,9 @@ const MARKETS_QUICK: [Markets; 1] = [Markets { seed_first: 501, seeds: 1, rows_p
 const DAYS: [&str; 4] = ["day-1", "day-2", "day-3", "day-4"];
 const PARTITIONS: usize = 6;
 const RUN: &str = "delivery";
+/// In the registry, in the order that they were learned.
+const YESTERDAY: &str = "ctr@1";
+const MODEL: &str = "ctr@2";
 
 /// A delivery and what the audit said of it.
 pub(super) struct Delivery {
@@ -46,7 +49,7 @@ struct Sabotage {
 }
 
 /// A change of a partition's rows, so many of them.
-type Change = fn(&mut Vec<&str>, usize);
+type Change = fn(&mut Vec<String>, usize);
 /// How many of a partition's rows.
 type Count = fn(usize) -> usize;
 
@@ -56,6 +59,10 @@ enum Act {
     Rows(Change, Count),
     /// So many partitions were scored by yesterday's model.
     OlderModel(usize),
+    /// The same, under the name of the model that should have.
+    OlderModelRenamed(usize),
+    /// In so many partitions, or from a row on in one, each row was scored by the next one's features.
+    ShiftedFeatures(usize, Count),
     /// So many partitions have no predictions.
     Missing(usize),
     ScoredTwice,
@@ -79,7 +86,7 @@ fn sabotages() -> Vec<Sabotage> {
         // As many predictions as records, so only their ids can tell.
         ("rows in the place of others", |rows, count| {
             let from = rows.len() - count;
-            rows.copy_within(from.., 0);
+            (0..count).for_each(|row| rows[row] = rows[from + row].clone());
         }),
     ];
     let mut all = Vec::new();
@@ -97,6 +104,11 @@ fn sabotages() -> Vec<Sabotage> {
     let others = [
         ("by yesterday's model", "1 of 6 partitions", Act::OlderModel(1)),
         ("by yesterday's model", "all partitions", Act::OlderModel(PARTITIONS)),
+        ("by yesterday's model, under today's name", "1 of 6 partitions", Act::OlderModelRenamed(1)),
+        ("by yesterday's model, under today's name", "all partitions", Act::OlderModelRenamed(PARTITIONS)),
+        ("features shifted by a row", "half of a partition", Act::ShiftedFeatures(1, |rows| rows / 2)),
+        ("features shifted by a row", "1 of 6 partitions", Act::ShiftedFeatures(1, |_| 0)),
+        ("features shifted by a row", "all partitions", Act::ShiftedFeatures(PARTITIONS, |_| 0)),
         ("partition missing", "1 of 6 partitions", Act::Missing(1)),
         ("partition missing", "3 of 6 partitions", Act::Missing(PARTITIONS / 2)),
         ("partition scored twice", "1 of 6 partitions", Act::ScoredTwice),
@@ -142,12 +154,12 @@ type Deliver = fn(&Market) -> Result<Judged>;
 
 const HONEST_DELIVERIES: [(&str, Deliver); 4] = [
     ("in one go", |market| {
-        market.stage("model", DAYS[2])?;
+        market.stage(MODEL, DAYS[2])?;
         market.closed_and_audited()
     }),
     ("in two goes", Market::in_two_goes),
-    ("after the day before by yesterday's model", |market| market.after("yesterday", DAYS[1], DAYS[2])),
-    ("after the day before by the same model", |market| market.after("model", DAYS[2], DAYS[3])),
+    ("after the day before by yesterday's model", |market| market.after(YESTERDAY, DAYS[1], DAYS[2])),
+    ("after the day before by the same model", |market| market.after(MODEL, DAYS[2], DAYS[3])),
 ];
 
 /// Some days of a market, each cut into partitions, and two models.
@@ -164,8 +176,9 @@ impl Market {
         let rows = rows_per_day * days as u64;
         place.json(&format!("synth --rows {rows} --days {days} --seed {seed} --out all.csv --schema features.toml"))?;
         cut(&place)?;
-        for (model, day) in [("yesterday", DAYS[0]), ("model", DAYS[1])] {
-            place.json(&format!("train --data {day} --schema features.toml --family lr --out {model}"))?;
+        for day in &DAYS[..2] {
+            place.json(&format!("train --data {day} --schema features.toml --family lr --out model-{day}"))?;
+            place.json(&format!("models register --name ctr --model model-{day} --registry registry"))?;
         }
         Ok(Self { place, spoiled: seed as usize % PARTITIONS })
     }
@@ -189,7 +202,7 @@ impl Market {
     /// Scores a day into a new run, where nothing was delivered before.
     fn stage(&self, model: &str, day: &str) -> Result<()> {
         self.place.remove("out")?;
-        self.place.json(&format!("predict --model {model} --data {day} --out out --run {RUN}"))?;
+        self.place.json(&format!("predict --model {model} --registry registry --data {day} --out out --run {RUN}"))?;
         Ok(())
     }
 
@@ -199,7 +212,7 @@ impl Market {
     }
 
     fn audit(&self) -> Result<Judged> {
-        self.place.judged(&format!("runs audit {RUN} --out out"))
+        self.place.judged(&format!("runs audit {RUN} --out out --registry registry"))
     }
 
     fn closed_and_audited(&self) -> Result<Judged> {
@@ -208,12 +221,22 @@ impl Market {
     }
 
     fn sabotaged(&self, act: Act) -> Result<Judged> {
-        self.stage("model", DAYS[2])?;
+        self.stage(MODEL, DAYS[2])?;
         let partition = self.partition(self.spoiled);
         match act {
-            Act::Rows(change, count) => partition.forge("model", |rows| change(rows, count(rows.len())))?,
+            Act::Rows(change, count) => partition.forge(MODEL, |_, rows| change(rows, count(rows.len())))?,
             Act::OlderModel(count) => {
-                self.spoiled(count).try_for_each(|partition| partition.forge("yesterday", |_| {}))?;
+                self.spoiled(count).try_for_each(|partition| partition.forge(YESTERDAY, |_, _| {}))?;
+            }
+            Act::OlderModelRenamed(count) => {
+                self.spoiled(count).try_for_each(|partition| partition.forge_renamed(YESTERDAY))?;
+            }
+            Act::ShiftedFeatures(count, first) => {
+                let shift = |header: &str, rows: &mut Vec<String>| {
+                    let first = first(rows.len());
+                    shift_features(header, rows, first);
+                };
+                self.spoiled(count).try_for_each(|partition| partition.forge(MODEL, shift))?;
             }
             Act::Missing(count) => {
                 self.spoiled(count).try_for_each(|partition| self.place.remove(&partition.output))?;
@@ -255,11 +278,13 @@ impl Market {
         for partition in &late {
             fs::rename(self.place.path(&partition.input), aside(partition)).context("cannot put an input aside")?;
         }
-        self.stage("model", DAYS[2])?;
+        self.stage(MODEL, DAYS[2])?;
         for partition in &late {
             fs::rename(aside(partition), self.place.path(&partition.input)).context("cannot put an input back")?;
         }
-        let second = self.place.json(&format!("predict --model model --data {} --out out --run {RUN}", DAYS[2]))?;
+        let day = DAYS[2];
+        let second = format!("predict --model {MODEL} --registry registry --data {day} --out out --run {RUN}");
+        let second = self.place.json(&second)?;
         ensure!(second["skipped"] == PARTITIONS - late.len(), "the second go did not find the first one's: {second}");
         self.closed_and_audited()
     }
@@ -268,15 +293,25 @@ impl Market {
     fn after(&self, model_before: &str, day_before: &str, day: &str) -> Result<Judged> {
         self.place.remove("out")?;
         for command in [
-            &format!("predict --model {model_before} --data {day_before} --out out --run before"),
+            &format!("predict --model {model_before} --registry registry --data {day_before} --out out --run before"),
             "runs close before --out out",
             "runs audit before --out out",
             "runs publish before --out out",
-            &format!("predict --model model --data {day} --out out --run {RUN}"),
+            &format!("predict --model {MODEL} --registry registry --data {day} --out out --run {RUN}"),
         ] {
             self.place.json(command)?;
         }
         self.closed_and_audited()
+    }
+}
+
+/// Gives each row from the first one on the features of the next; what tells rows apart stays.
+fn shift_features(header: &str, rows: &mut [String], first: usize) {
+    let is_id: Vec<bool> = header.split(',').map(|name| name.ends_with("_id") || name == "ts").collect();
+    for row in first..rows.len().saturating_sub(1) {
+        let shifted = is_id.iter().zip(rows[row].split(',').zip(rows[row + 1].split(',')));
+        let shifted = shifted.map(|(is_id, (own, next))| if *is_id { own } else { next }).collect::<Vec<_>>().join(",");
+        rows[row] = shifted;
     }
 }
 
@@ -312,8 +347,8 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Delivery>)]) {
         "\n# Deliveries\n\nWhat `runs audit` stops: a day in {PARTITIONS} partitions, by the release binary from \
          `predict --run` to the audit; each model learned one day. Forged predictions tell of the true input in their \
          footers, and are made before the run is closed, so that its manifest takes them for its own. Stopped is `hold` or \
-         `fail`. An audit does not score again, so one kind is not among these: other scores under the right ids and the \
-         right model's name, which pass as long as they are distributed as before.\n\n\
+         `fail`. All rows of these partitions are scored again by the audit; of an output of more than 16,384 only \
+         so many of one row group are, and what is wrong with other rows alone, under the right ids, would pass.\n\n\
          Deliveries in which a row is wrong: stopped {} of {}; honest deliveries stopped: {} of {}.",
         stopped(&spoiled),
         spoiled.len(),

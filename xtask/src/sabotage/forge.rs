@@ -6,6 +6,8 @@ use super::workplace::Workplace;
 
 /// What a footer calls the version of the input that was scored.
 const ETAG: &[u8] = b"clickcast.input_etag";
+/// What it calls the model that scored.
+const MODEL: &[u8] = b"clickcast.model";
 
 /// A partition of a run, whose predictions are to be others.
 pub(super) struct Partition<'a> {
@@ -19,24 +21,43 @@ pub(super) struct Partition<'a> {
 }
 
 impl Partition<'_> {
-    /// Puts the predictions of a model of other rows in the place of the output.
-    pub(super) fn forge(&self, model: &str, change: impl FnOnce(&mut Vec<&str>)) -> Result<()> {
+    /// Puts the predictions of a model of other rows in the place of the output; `change` is given the names of the columns,
+    /// too.
+    pub(super) fn forge(&self, model: &str, change: impl FnOnce(&str, &mut Vec<String>)) -> Result<()> {
+        self.forge_told(model, change, &[ETAG])
+    }
+
+    /// As [`Partition::forge`], under the name of the model that the output was made by.
+    pub(super) fn forge_renamed(&self, model: &str) -> Result<()> {
+        self.forge_told(model, |_, _| {}, &[ETAG, MODEL])
+    }
+
+    fn forge_told(
+        &self,
+        model: &str,
+        change: impl FnOnce(&str, &mut Vec<String>),
+        retold_keys: &[&[u8]],
+    ) -> Result<()> {
         let text = self.place.read_text(&self.input)?;
         let (header, rows) = text.split_once('\n').with_context(|| format!("`{}` is empty", self.input))?;
-        let mut rows: Vec<&str> = rows.lines().collect();
-        change(&mut rows);
+        let mut rows: Vec<String> = rows.lines().map(str::to_owned).collect();
+        change(header, &mut rows);
         self.place.remove("forged")?;
         self.place.write(&format!("forged/in/{}", self.key), format!("{header}\n{}\n", rows.join("\n")))?;
-        self.place.json(&format!("predict --model {model} --data forged/in --out forged/out --run {}", self.run))?;
+        self.place.json(&format!(
+            "predict --model {model} --registry registry --data forged/in --out forged/out --run {}",
+            self.run
+        ))?;
         let forged = self.place.read(&format!("forged/out/runs/{}/ctr/{}.parquet", self.run, self.key))?;
         let honest = self.place.read(&self.output)?;
-        self.place.write(&self.output, retold(&honest, forged).context("a footer is not what it was")?)
+        let retold = retold_keys.iter().try_fold(forged, |forged, key| retold(&honest, forged, key));
+        self.place.write(&self.output, retold.context("a footer is not what it was")?)
     }
 }
 
-/// The bytes of a forged file with the honest one's ETag in its footer; none where a footer has no ETag.
-fn retold(honest: &[u8], mut forged: Vec<u8>) -> Option<Vec<u8>> {
-    let (from, to) = (etag(honest)?, etag(&forged)?);
+/// The bytes of a forged file with the honest one's value of a key in its footer; none where a footer has no such key.
+fn retold(honest: &[u8], mut forged: Vec<u8>, key: &[u8]) -> Option<Vec<u8>> {
+    let (from, to) = (value(honest, key)?, value(&forged, key)?);
     let grown = i64::try_from(from.len()).ok()? - i64::try_from(to.len()).ok()?;
     forged[to.start - 1] = u8::try_from(from.len()).ok()?;
     forged.splice(to, honest[from].iter().copied());
@@ -48,9 +69,9 @@ fn retold(honest: &[u8], mut forged: Vec<u8>) -> Option<Vec<u8>> {
     Some(forged)
 }
 
-/// Where the ETag stands: after its key comes a field of the footer's protocol, its type, its length, its bytes.
-fn etag(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
-    let end = bytes.windows(ETAG.len()).position(|window| window == ETAG)? + ETAG.len();
+/// Where a key's value stands: after the key comes a field of the footer's protocol, its type, its length, its bytes.
+fn value(bytes: &[u8], key: &[u8]) -> Option<std::ops::Range<usize>> {
+    let end = bytes.windows(key.len()).position(|window| window == key)? + key.len();
     let length = usize::from(*bytes.get(end + 1)?);
     // A longer one has a length of two bytes.
     (length < 128 && bytes.len() >= end + 2 + length).then_some(end + 2..end + 2 + length)
@@ -73,9 +94,9 @@ mod tests {
     #[test]
     fn a_forged_file_tells_of_the_honest_ones_input() {
         for (honest, forged) in [("\"12-ab\"", "\"7-ab\""), ("\"7-ab\"", "\"12-ab\""), ("a", "b")] {
-            assert_eq!(retold(&file(honest), file(forged)), Some(file(honest)), "{honest} {forged}");
+            assert_eq!(retold(&file(honest), file(forged), ETAG), Some(file(honest)), "{honest} {forged}");
         }
-        assert_eq!(retold(b"PAR1", file("a")), None);
-        assert_eq!(retold(&file("a"), ETAG.to_vec()), None);
+        assert_eq!(retold(b"PAR1", file("a"), ETAG), None);
+        assert_eq!(retold(&file("a"), ETAG.to_vec(), ETAG), None);
     }
 }

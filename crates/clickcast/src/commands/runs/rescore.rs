@@ -12,8 +12,8 @@ use clickcast_registry::{OutputRecord, Reference, Run, Selector};
 use super::super::{Context, artifacts, data};
 use crate::failure::Failure;
 
-/// Rows of an output that are scored again.
-const ROWS_MAX: u64 = 1024;
+/// Rows of an output that are scored again: all of a small one, in milliseconds.
+const ROWS_MAX: u64 = 1 << 14;
 /// Outputs of which some are; of more, so many evenly.
 const OUTPUTS_MAX: usize = 1000;
 /// How far a prediction may be from the one made now, as a share: as 32-bit floats are written, a tenth of a millionth.
