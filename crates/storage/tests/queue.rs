@@ -309,6 +309,26 @@ fn what_was_sent_outlives_the_process_and_a_waiting_receiver_finds_it() {
 }
 
 #[test]
+fn many_may_open_a_new_file_at_once() {
+    run(async {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let uri = format!("sqlite://{}", folder.path().join("new/queue.db").display());
+            let openers: Vec<_> = (0..16)
+                .map(|number| {
+                    let uri = uri.clone();
+                    tokio::spawn(async move { Queue::open(&uri).await?.send(&[format!("{number}")]).await })
+                })
+                .collect();
+            for opener in openers {
+                opener.await.unwrap().unwrap();
+            }
+            assert_eq!(Queue::open(&uri).await.unwrap().depth().await.unwrap().visible, 16);
+        }
+    });
+}
+
+#[test]
 fn a_lost_answer_and_a_doubled_message_are_what_a_worker_must_expect() {
     run(async {
         let world = World::sqlite().await;

@@ -56,17 +56,17 @@ impl Leases {
         if self.is_lost(&receipt) {
             return;
         }
-        let extended = self.queue.extend(&receipt, visibility).await;
-        // What was settled in the meantime is held no more.
-        let mut held = self.lock();
-        match extended {
+        match self.queue.extend(&receipt, visibility).await {
             Ok(()) => {
-                if let Some(until) = held.get_mut(&receipt) {
+                if let Some(until) = self.lock().get_mut(&receipt) {
                     *until = asked + visibility;
                     Counters::count(&self.counters.extensions);
+                    return;
                 }
+                // It was let go in the meantime: this has hidden it anew from whoever is to have it. If it ended, nothing is there.
+                let _ = self.queue.release(&receipt).await;
             }
-            Err(error) if error.kind() == Kind::Conflict => drop(held.remove(&receipt)),
+            Err(error) if error.kind() == Kind::Conflict => drop(self.lock().remove(&receipt)),
             // Another beat comes before the lease ends.
             Err(_) => {}
         }
@@ -74,5 +74,41 @@ impl Leases {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Receipt, Instant>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clickcast_storage::queue::Step;
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_let_go_during_an_extension_is_not_hidden_by_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = format!("sqlite://{}", folder.path().join("queue.db").display());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let queue = Queue::open(&uri).await.unwrap();
+            queue.send(&["a".to_owned()]).await.unwrap();
+            let receipt = queue.receive(1, Duration::from_secs(5)).await.unwrap().remove(0).receipt;
+            // While the extension is under way the worker drains: it drops the lease and releases the message.
+            let draining = Arc::new(Mutex::new(None::<Leases>));
+            let (drained, released, during) = (draining.clone(), queue.clone(), receipt.clone());
+            let slow_queue = queue.clone().with_faults(move |step, _| {
+                if let (Step::Extend, Some(leases)) = (step, drained.lock().unwrap().take()) {
+                    leases.drop(&during);
+                    let release = || tokio::runtime::Runtime::new().unwrap().block_on(released.release(&during));
+                    std::thread::scope(|scope| scope.spawn(release).join()).unwrap().unwrap();
+                }
+                None
+            });
+            let leases = Leases::new(slow_queue, Arc::default());
+            *draining.lock().unwrap() = Some(leases.clone());
+            leases.hold(&receipt, Instant::now());
+            leases.extend(receipt, queue.visibility()).await;
+            assert_eq!(queue.receive(1, Duration::from_secs(5)).await.unwrap().len(), 1, "it is hidden");
+        });
     }
 }

@@ -13,6 +13,8 @@ use crate::{Error, Kind};
 
 /// A transaction takes a millisecond or a few; who waits longer than this for others' waits for a hanging process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to wait for them where SQLite itself doesn't.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
 /// How often a waiting receiver looks.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
@@ -98,8 +100,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     }
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.execute_batch(TABLES)?;
-    Ok(connection)
+    let start = std::time::Instant::now();
+    loop {
+        match connection.execute_batch(TABLES) {
+            // Of several who open a new file at once one changes its journal; the others are not made to wait for that.
+            Err(error) if is_busy(&error) && start.elapsed() < BUSY_TIMEOUT => std::thread::sleep(BUSY_WAIT),
+            made => return made.map(|()| connection),
+        }
+    }
 }
 
 #[async_trait]
@@ -249,6 +257,10 @@ fn take(
 
 fn milliseconds(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn failed(operation: &'static str, uri: &str, error: rusqlite::Error) -> Error {
