@@ -5,9 +5,7 @@ use std::time::Instant;
 
 use clickcast_dataset::Step;
 use clickcast_gate::measure::{Measuring, Observed, Scorer};
-use clickcast_gate::{
-    Backtested, Check, Described, Drift, Evidence, Judgement, Verdict, drifts, judge, reading_schema,
-};
+use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict, drifts, judge, reading_schema};
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Need, Schema};
@@ -18,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::super::data::{Data, write_object};
 use super::super::{Context, artifacts, storage_failure};
+use super::page::Measured;
 use super::{backtest, page};
 use crate::arguments::GateArguments;
 use crate::console;
@@ -32,14 +31,6 @@ pub(super) struct Opened {
     pub(super) model: Model,
     pub(super) profile: Option<Profile>,
     golden_difference: Option<f64>,
-}
-
-/// Everything that was measured, for the page.
-pub(super) struct Measured {
-    pub(super) labelled: Observed,
-    pub(super) today: Option<Observed>,
-    /// How far each feature of the newest rows has moved from those known.
-    pub(super) drifts: Vec<Drift>,
 }
 
 pub(super) fn run(context: &Context, arguments: &GateArguments) -> Result<(), Failure> {

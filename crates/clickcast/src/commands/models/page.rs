@@ -6,11 +6,18 @@ use clickcast_gate::{Backtested, Check, Drift, Judgement, Scores, Verdict};
 use clickcast_report::plot::{CalibrationBin, Series, bars, calibration, lines};
 use clickcast_report::{Page, Verdict as Colour};
 
-use super::gate::Measured;
 use crate::console::grouped;
 
 /// Values and features drawn at most.
 const BARS_MAX: usize = 12;
+
+/// Everything that was measured, for the page.
+pub(super) struct Measured {
+    pub(super) labelled: Observed,
+    pub(super) today: Option<Observed>,
+    /// How far each feature of the newest rows has moved from those known.
+    pub(super) drifts: Vec<Drift>,
+}
 
 pub(super) fn page(
     candidate: &str,

@@ -102,10 +102,9 @@ impl Rescorer {
         if !is_enough {
             scanned?;
         }
-        let differs = |(found, expected): (&f64, &f64)| {
-            // A NaN is no prediction.
-            !((found - expected).abs() <= DIFFERENCE_MAX * expected.abs())
-        };
-        Ok(predictions.iter().zip(&expected).filter(|&pair| differs(pair)).count() as u64)
+        let agrees = |found: f64, expected: f64| (found - expected).abs() <= DIFFERENCE_MAX * expected.abs();
+        // A NaN agrees with nothing.
+        let pairs = predictions.iter().zip(&expected);
+        Ok(pairs.filter(|&(&found, &expected)| !agrees(found, expected)).count() as u64)
     }
 }
