@@ -46,7 +46,7 @@ pub(crate) struct Golden {
 }
 
 impl Rows {
-    /// Rows with the values of a batch, evenly taken; each feature's of another row, so that nobody's record is kept.
+    /// Rows with the values of a batch, evenly taken; each feature's of another row where there are several: hardly anybody's whole record is kept.
     #[must_use]
     pub fn of(batch: &Batch) -> Self {
         let step = batch.rows.div_ceil(ROWS_MAX).max(1);
@@ -120,7 +120,7 @@ impl Values {
     }
 }
 
-/// A column has texts or integers, never both; where it has both, integers are taken for their digits.
+/// A column has texts or integers; a file that claims both is read as texts.
 fn categorical<'a>(items: impl Iterator<Item = &'a Option<Item>> + Clone) -> Categorical {
     let integer = |item: &Option<Item>| match item {
         Some(Item::Integer(value)) => Some(*value),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Numbers that only rise, but for the last.
+/// Counts that only rise, and two times.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Rows scored.
