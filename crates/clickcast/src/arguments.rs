@@ -18,7 +18,7 @@ pub(crate) use worker::WorkerArguments;
 #[command(name = "clickcast", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Settings: flags, then environment (CLICKCAST_THREADS=2), then clickcast.toml in this folder \
     (threads = 2; a table [train] for one command), then defaults.\n\
-    Exit codes: 0 done; 1 failed, may be retried; 2 the request or its input is wrong; 3 a gate said no.\n\
+    Exit codes: 0 done; 1 failed, may be retried; 2 the request or its input is wrong; 3 a gate or an audit said no, or hold.\n\
     A data URI is a file, a folder or a prefix (s3://, gs://, az://) of .parquet, .csv, .tsv (.gz, .zst).")]
 pub(crate) struct Arguments {
     /// What to do.

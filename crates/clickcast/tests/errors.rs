@@ -197,6 +197,7 @@ fn requests_that_make_no_sense_are_refused() {
         ("schema --data data --label click --out data", &["data", "it is a folder"]),
         ("schema --data data --label click --out /dev/full", &["/dev/full", "a device, pipe or socket"]),
         ("synth --rows 10 --out rows.csv --schema /dev/full", &["/dev/full", "a device, pipe or socket"]),
+        ("predict --model ctr@champion --data data --out out", &["`ctr@champion`", "give --registry"]),
         ("demo --dir /dev/full", &["`/dev/full` is not a folder"]),
         ("import --from lightgbm model.txt --out out", &["model.txt"]),
         ("import --from lightgbm absent.txt --out out", &["absent.txt"]),

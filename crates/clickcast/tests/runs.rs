@@ -59,6 +59,14 @@ fn an_audit_compares_the_values_of_carried_columns_that_have_few() {
         let is_compared = audited["checks"].as_array().unwrap().iter().any(|check| check["name"] == "slices");
         assert_eq!(is_compared, day == "2026-01-07");
     }
+    predict(&world, "2026-01-08");
+    world.json("runs close dt=2026-01-08 --out out");
+    let kept = std::fs::read(world.path("out/runs/dt=2026-01-07/scores.json")).unwrap();
+    world.write("out/runs/dt=2026-01-07/scores.json", "{");
+    let ended = world.run("runs audit dt=2026-01-08 --out out");
+    assert!(ended.code == 2 && ended.stderr.contains("`runs audit dt=2026-01-07` writes it anew"), "{}", ended.stderr);
+    world.write("out/runs/dt=2026-01-07/scores.json", kept);
+
     let scores = std::fs::read_to_string(world.path("out/runs/dt=2026-01-07/scores.json")).unwrap();
     let scores: Value = serde_json::from_str(&scores).unwrap();
     let slices: Vec<&String> = scores["by_value"].as_object().unwrap().keys().collect();

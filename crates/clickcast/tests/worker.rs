@@ -102,6 +102,27 @@ fn a_worker_scores_a_day_closes_its_run_and_buries_what_is_broken() {
 }
 
 #[test]
+fn an_input_that_was_mended_is_no_error_of_the_run_any_more() {
+    let world = world(3, 50);
+    let good = std::fs::read(world.path("in/dt=1/0001.csv")).unwrap();
+    world.write("in/dt=1/0001.csv", "no,such,columns\n1,2,3\n");
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!((&done["written"], &done["buried"]), (&2.into(), &1.into()), "{done}");
+    world.write("in/dt=1/0001.csv", good);
+    world.json(&format!("queue redrive --queue {QUEUE}"));
+    let mended = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!(mended["written"], 1, "{mended}");
+    // Another worker may have written what this one's rejection told of: the rejection is still there.
+    let rejected = format!("{{\"key\":\"0001.csv\",\"etag\":\"older\",\"reason\":\"no column\"}}");
+    world.write("out/runs/dt=1/errors/0001.csv.json", rejected);
+    let closed = world.json("runs close dt=1 --out out");
+    assert_eq!((&closed["inputs"], &closed["errors"]), (&3.into(), &0.into()), "{closed}");
+    assert_eq!(world.json("runs audit dt=1 --out out")["verdict"], "pass");
+    assert_eq!(world.json("runs close dt=1 --out out")["closed"], closed["closed"], "it is closed once");
+}
+
+#[test]
 fn a_worker_that_is_told_to_end_gives_its_messages_back_at_once() {
     let world = world(200, 20);
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));

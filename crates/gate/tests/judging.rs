@@ -181,6 +181,49 @@ fn each_fault_is_named_by_its_check() {
 }
 
 #[test]
+fn a_missing_day_is_excused_only_where_the_champion_lacks_it_too() {
+    let without = |days: std::ops::Range<u64>, missing: u64| {
+        let mut learned = HONEST.learn(days);
+        learned.profile.as_mut().unwrap().days.retain(|day| day.day != FIRST_DAY + missing as i64);
+        learned
+    };
+    let (labelled, candidate) = (|| HONEST.batch(10..11, true), || without(2..8, 5));
+    for (champion, verdict) in
+        [(without(0..7, 5), Verdict::Pass), (without(0..7, 1), Verdict::Hold), (HONEST.learn(0..7), Verdict::Hold)]
+    {
+        let judgement = gate(&candidate(), Some(&champion), labelled(), None);
+        assert_eq!(check(&judgement, "training_days").verdict, verdict, "{judgement:#?}");
+    }
+}
+
+#[test]
+fn few_clicked_rows_of_a_sliver_of_the_champions_fail() {
+    let (champion, mut candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
+    let profile = candidate.profile.as_mut().unwrap();
+    (profile.positives, profile.rows) = (Some(61), champion.profile.as_ref().unwrap().rows / 100);
+    let judgement = gate(&candidate, Some(&champion), HONEST.batch(8..9, true), None);
+    assert_eq!(check(&judgement, "training_rows").verdict, Verdict::Fail, "{judgement:#?}");
+}
+
+#[test]
+fn a_known_feature_that_leaks_is_not_hidden_by_a_new_one() {
+    let (champion, mut candidate) = (Market { priced: false, ..HONEST }.learn(0..6), HONEST.learn(1..7));
+    // Of 2,000 rows with 300 clicks: one feature tells 22 % of what there is to know, the other, which is new, 26 %.
+    for feature in &mut candidate.profile.as_mut().unwrap().features {
+        let clicked = match feature.name.as_str() {
+            "user" => [10, 290],
+            "price" => [2, 298],
+            _ => [150, 150],
+        };
+        let cells: Vec<(u16, u32, u32)> = (1..).zip(clicked).map(|(bin, clicked)| (bin, 1000, clicked)).collect();
+        feature.days.iter_mut().for_each(|day| day.clone_from(&cells));
+    }
+    let judgement = gate(&candidate, Some(&champion), HONEST.batch(8..9, true), None);
+    let leak = check(&judgement, "label_leak");
+    assert!(leak.verdict == Verdict::Fail && leak.reason.contains("`user`"), "{leak:?}");
+}
+
+#[test]
 fn a_backtest_bounds_what_is_expected_by_the_worst_of_the_earlier_days() {
     let candidate = HONEST.learn(1..7);
     let labelled = observe(&candidate, None, HONEST.batch(8..9, true));

@@ -27,10 +27,18 @@ pub(super) fn load(context: &Context, model: &str, registry: Option<&str>) -> Re
             })?;
             (artifact, Some((record.name, record.version)))
         }
+        None if is_version(model) => {
+            return Err(Failure::input(format!("`{model}` is a version in a registry; give --registry, too")));
+        }
         _ => (load_artifact(context, model)?, None),
     };
     let model = Model::from_artifact(artifact).map_err(|error| Failure::input(format!("model `{model}`: {error}")))?;
     Ok(Loaded { model, registered })
+}
+
+/// Whether this names a version, such as `ctr@champion`, and no folder.
+fn is_version(model: &str) -> bool {
+    model.parse::<Reference>().is_ok() && !std::path::Path::new(model).exists()
 }
 
 /// Reads and verifies the files of the model in a folder.

@@ -102,11 +102,11 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     }
 
     let day = Day { context, dir, booked: &booked_day };
-    note("4/7 asking the gate: what is in use, its successor, and one that learned from what only the past has");
+    note("4/7 asking the gate: a first model, which is then in use, and its successor");
     for model in ["model-lr", "model-ffm"] {
         day.judge(model)?;
     }
-    note("5/7 learning once more, from a wrong join");
+    note("5/7 learning once more, from a column that only the past has, as by a wrong join");
     day.train_spoiled()?;
     day.judge("model-spoiled")?;
     note(&format!(

@@ -34,25 +34,26 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
 }
 
 fn rows(profile: &Profile, champion: Option<&Profile>) -> Check {
-    let positives = profile.positives.unwrap_or(0) as f64;
-    if positives < POSITIVES_MIN {
-        let reason = format!(
-            "The model learned from {positives} clicked rows; {} more are needed to be more than chance.",
-            POSITIVES_MIN - positives
-        );
-        return Check {
-            observed: Some(positives),
-            limit: Some(POSITIVES_MIN),
-            ..Check::plain("training_rows", Verdict::Hold, reason)
-        };
-    }
-    match champion {
+    let of_champion = match champion {
         Some(champion) => {
             let share = profile.rows as f64 / champion.rows.max(1) as f64;
             let reason = format!("The model learned from {} rows; the champion from {}.", profile.rows, champion.rows);
             Check::below("training_rows", share, ROWS_OF_CHAMPION, reason)
         }
         None => Check::plain("training_rows", Verdict::Pass, format!("The model learned from {} rows.", profile.rows)),
+    };
+    let positives = profile.positives.unwrap_or(0) as f64;
+    if positives >= POSITIVES_MIN || of_champion.verdict == Verdict::Fail {
+        return of_champion;
+    }
+    let reason = format!(
+        "The model learned from {positives} clicked rows; {} more are needed to be more than chance.",
+        POSITIVES_MIN - positives
+    );
+    Check {
+        observed: Some(positives),
+        limit: Some(POSITIVES_MIN),
+        ..Check::plain("training_rows", Verdict::Hold, reason)
     }
 }
 
@@ -62,23 +63,32 @@ fn days(profile: &Profile, champion: Option<&Profile>) -> Check {
     if days.len() < 3 {
         return Check::skipped("training_days", "Too few days to tell whether one is missing.");
     }
+    let small = smallest_day(days);
     let span = days[days.len() - 1].day.abs_diff(days[0].day) + 1;
-    let missing = span - days.len() as u64;
-    let known = |day: i64, profile: &Profile| profile.days.iter().any(|other| other.day == day);
-    // The champion's window over the same days had gaps of its own: days without traffic.
-    let usual = champion.is_some_and(|champion| {
-        let within = |day: &&Day| day.day >= days[0].day && day.day <= days[days.len() - 1].day;
-        champion.days.iter().filter(within).all(|day| known(day.day, profile))
-            && champion.days.len() < days_spanned(champion)
-    });
-    if missing > 0 && missing < days.len() as u64 && !usual {
-        let reason = format!("{missing} of {span} days are missing from the training data.");
-        return Check {
-            observed: Some(missing as f64),
-            limit: Some(1.0),
-            ..Check::plain("training_days", Verdict::Hold, reason)
-        };
+    // Data whose days are mostly missing is not daily.
+    if span >= 2 * days.len() as u64 || small.verdict == Verdict::Fail {
+        return small;
     }
+    let is_missing = |day: &i64| days.iter().all(|other| other.day != *day);
+    // The champion lacks it too, or lacked that day of the week: no traffic.
+    let is_usual = |day: i64| champion.is_some_and(|champion| (0..3).any(|weeks| lacks(champion, day - 7 * weeks)));
+    let missing = (days[0].day..days[days.len() - 1].day).filter(|day| is_missing(day) && !is_usual(*day)).count();
+    if missing == 0 {
+        return small;
+    }
+    let reason = format!("{missing} of {span} days are missing from the training data.");
+    Check { observed: Some(missing as f64), limit: Some(1.0), ..Check::plain("training_days", Verdict::Hold, reason) }
+}
+
+/// Whether a profile has no rows of a day, though of earlier and of later ones.
+fn lacks(profile: &Profile, day: i64) -> bool {
+    let days = &profile.days;
+    let is_within = days.first().is_some_and(|first| first.day < day) && days.last().is_some_and(|last| last.day > day);
+    is_within && days.iter().all(|other| other.day != day)
+}
+
+/// The smallest day but for the first and the last; there are three at least.
+fn smallest_day(days: &[Day]) -> Check {
     let mut sizes: Vec<u64> = days.iter().map(|day| day.rows).collect();
     sizes.sort_unstable();
     let median = sizes[sizes.len() / 2] as f64;
@@ -92,13 +102,6 @@ fn days(profile: &Profile, champion: Option<&Profile>) -> Check {
         ROWS_OF_DAY,
         format!("The smallest day has {} of the median day's rows.", percent(-share)),
     )
-}
-
-fn days_spanned(profile: &Profile) -> usize {
-    match (profile.days.first(), profile.days.last()) {
-        (Some(first), Some(last)) => last.day.abs_diff(first.day) as usize + 1,
-        _ => 0,
-    }
 }
 
 /// Clicks that have not arrived yet make a day look worse than it was.
@@ -152,21 +155,19 @@ fn seen(labelled: &Profile, profile: &Profile, champion: Option<&Profile>) -> Ch
 /// What one feature alone tells of the label.
 fn information(profile: &Profile, champion: Option<&Profile>) -> Check {
     let told = |profile: &Profile, feature: &FeatureProfile| information_of(profile, feature);
-    let gain = |feature: &FeatureProfile| {
+    let check = |feature: &FeatureProfile| {
         let before =
             champion.and_then(|champion| champion.feature(&feature.name).map(|(_, other)| told(champion, other)));
-        told(profile, feature) - before.unwrap_or(0.0)
+        let (now, limits) = (told(profile, feature), if before.is_some() { INFORMATION_GAIN } else { INFORMATION });
+        let gain = (now - before.unwrap_or(0.0)).max(0.0);
+        let reason = format!("`{}` alone tells {} of what there is to know of the label.", feature.name, percent(now));
+        // Known and new features have limits of their own: the verdicts are compared, then how near the limits they are.
+        (Check::above("label_leak", gain, limits, reason), gain / limits.hold)
     };
-    let Some((most, feature)) = worst(profile.features.iter().map(|feature| (gain(feature), feature))) else {
-        return Check::skipped("label_leak", "There are no features.");
-    };
-    let reason = format!(
-        "`{}` alone tells {} of what there is to know of the label.",
-        feature.name,
-        percent(told(profile, feature))
-    );
-    let known = champion.is_some_and(|champion| champion.feature(&feature.name).is_some());
-    Check::above("label_leak", most.max(0.0), if known { INFORMATION_GAIN } else { INFORMATION }, reason)
+    let checks = profile.features.iter().map(check);
+    let worst =
+        checks.max_by(|(one, near), (other, nearer)| one.verdict.cmp(&other.verdict).then(near.total_cmp(nearer)));
+    worst.map_or_else(|| Check::skipped("label_leak", "There are no features."), |(check, _)| check)
 }
 
 /// The mutual information of a feature's bins and the label over the label's entropy, less what chance makes of it.

@@ -335,8 +335,10 @@ impl Worker<'_> {
             return Ok(Event::Vanished);
         }
         let key = &piece.input.object.key;
-        if lock(&open.rejected).remove(key) {
+        let was_rejected = lock(&open.rejected).contains(key);
+        if was_rejected {
             self.handle.block_on(open.run.absolve(key))?;
+            lock(&open.rejected).remove(key);
         }
         Counters::count(&self.counters.written);
         Ok(Event::Done)

@@ -55,7 +55,7 @@ impl OpenRun {
     }
 }
 
-/// Runs kept open: the last few days'.
+/// Runs kept open; of more the one whose name is first gives way.
 const RUNS_MAX: usize = 16;
 
 /// The runs met so far.
@@ -79,8 +79,8 @@ impl Book {
                     runs.pop_first();
                     lock(&self.models).retain(|_, model| Arc::strong_count(model) > 1);
                 }
-                runs.insert(name.clone(), open.clone());
-                open
+                // Of messages that came together each opens it; all go on with the first one's.
+                runs.entry(name.clone()).or_insert(open).clone()
             }
         };
         Ok(open)

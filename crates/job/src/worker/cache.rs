@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use clickcast_model::artifact::Artifact;
+use clickcast_model::artifact::{Artifact, MANIFEST};
 use clickcast_registry::{read_artifact, write_artifact};
 use clickcast_storage::Store;
 
@@ -42,13 +42,15 @@ impl ModelCache {
 
     fn store(&self, id: &str) -> Option<Store> {
         // A name from elsewhere leads to no other folder.
-        let is_hash = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        Store::open(self.folder.join(id).to_str()?).ok().filter(|_| is_hash)
+        Store::open(self.folder.join(id).to_str()?).ok().filter(|_| is_hash(id))
     }
 
     fn make_room(&self, bytes_max: u64) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut folders: Vec<(SystemTime, u64, PathBuf)> = entries
+        // Somebody may have given a folder that holds other things, too.
+        let own = entries
+            .filter(|entry| entry.file_name().to_str().is_some_and(is_hash) && entry.path().join(MANIFEST).is_file());
+        let mut folders: Vec<(SystemTime, u64, PathBuf)> = own
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, bytes_in(&entry.path()), entry.path())))
             .collect();
         folders.sort();
@@ -64,7 +66,38 @@ impl ModelCache {
     }
 }
 
+/// Whether a name is that of an artifact: a SHA-256 in hex.
+fn is_hash(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn bytes_in(folder: &Path) -> u64 {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
     files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_models_give_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [
+            (format!("{:064x}", 1), MANIFEST, false),
+            (format!("{:064x}", 2), "no-manifest", true),
+            ("precious".to_owned(), MANIFEST, true),
+            ("g".repeat(64), MANIFEST, true),
+        ];
+        for (name, file, _) in &files {
+            let place = folder.path().join(name);
+            fs::create_dir_all(&place).unwrap();
+            fs::write(place.join(file), [0; 1000]).unwrap();
+        }
+        ModelCache::new(folder.path().to_owned(), 10).make_room(0);
+        for (name, file, is_kept) in &files {
+            assert_eq!(folder.path().join(name).join(file).exists(), *is_kept, "{name}");
+        }
+    }
 }

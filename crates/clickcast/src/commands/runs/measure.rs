@@ -35,9 +35,13 @@ pub(super) fn manifest(context: &Context, run: &Run, closed: Timestamp) -> Resul
             row_groups: groups.map(|groups| groups.len() as u64),
         });
     }
-    let errors = context.runtime.block_on(run.rejected())?;
+    let outputs = outputs_hashed(context, run)?;
+    // An input that was mended, or whose trouble has passed, may have been scored by a worker that never heard of it.
+    let is_scored = |key: &str| inputs.iter().any(|input| input.object.key == key && is_done(context, input, &outputs));
+    let mut errors = context.runtime.block_on(run.rejected())?;
+    errors.retain(|rejected| !is_scored(&rejected.key));
     let (run_name, model) = (run.record().run.clone(), run.record().model.clone());
-    Ok(Manifest { run: run_name, closed, model, inputs: records, outputs: outputs_hashed(context, run)?, errors })
+    Ok(Manifest { run: run_name, closed, model, inputs: records, outputs, errors })
 }
 
 /// The outputs that are there, by their footers; without their bytes' hashes.
@@ -368,7 +372,11 @@ pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Opti
     }
     let before = context.runtime.block_on(runs.open(&published.current.run))?;
     match context.runtime.block_on(before.store().get(&before.key(SCORES))) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            let (name, uri) = (&before.record().run, before.store().uri(&before.key(SCORES)));
+            let mend = format!("`runs audit {name}` writes it anew");
+            Failure::input(format!("`{uri}`, with which the run is compared, can't be read: {error}; {mend}"))
+        }),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(storage_failure(&error)),
     }

@@ -56,8 +56,10 @@ pub(super) fn manifest(context: &Context, run: &Run) -> Result<Manifest, Failure
 /// Fixes what a run consists of; what to report comes back.
 pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
     let (_, run) = open(context, arguments)?;
-    let manifest = manifest(context, &run)?;
-    context.runtime.block_on(run.close(&manifest))?;
+    context.runtime.block_on(run.close(&manifest(context, &run)?))?;
+    // Whoever closed it first has decided.
+    let manifest = context.runtime.block_on(run.manifest())?;
+    let manifest = manifest.ok_or_else(|| Failure::transient(format!("run `{}` is not closed", arguments.run)))?;
     let rows: u64 = manifest.outputs.iter().map(|output| output.rows).sum();
     Ok(json!({
         "run": arguments.run,
