@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -99,6 +99,59 @@ fn a_worker_scores_a_day_closes_its_run_and_buries_what_is_broken() {
         3,
         "the broken one, again, and the late one"
     );
+}
+
+/// Takes what is posted to it, for as long as the test runs.
+fn collector() -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while stream.read_line(&mut line).unwrap() > 2 {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            let answer =
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            let _ = sender.send(String::from_utf8(body).unwrap());
+        }
+    });
+    (url, receiver)
+}
+
+#[test]
+fn the_way_of_each_message_is_traced_and_a_collector_that_is_not_there_stops_nothing() {
+    let world = world(3, 50);
+    world.write("in/dt=1/broken.parquet", "PAR1 no file");
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let (url, received) = collector();
+    world.json(&format!("{WORKER} --until-idle --otlp {url}"));
+    let bodies: Vec<Value> = received.try_iter().map(|body| serde_json::from_str(&body).unwrap()).collect();
+    let arrays =
+        |body: &Value, pointer: &str| body.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let spans: Vec<Value> =
+        bodies.iter().flat_map(|body| arrays(body, "/resourceSpans/0/scopeSpans/0/spans")).collect();
+    let count = |name: &str| spans.iter().filter(|span| span["name"] == name).count();
+    assert_eq!([count("message"), count("look"), count("score"), count("acknowledge"), count("bury")], [4, 4, 3, 3, 1]);
+    for span in spans.iter().filter(|span| span["name"] == "message") {
+        let text = span["attributes"].to_string();
+        for part in ["dt=1", "ctr@1", "partition", "outcome"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let steps = spans.iter().filter(|step| step["parentSpanId"] == span["spanId"]).count();
+        assert!(steps >= 3, "{span}");
+    }
+    world.json(&format!("queue redrive --queue {QUEUE}"));
+    let nobody = world.json(&format!("{WORKER} --until-idle --otlp http://127.0.0.1:9/v1/traces"));
+    assert_eq!(nobody["buried"], 1, "{nobody}");
 }
 
 #[test]

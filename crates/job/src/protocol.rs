@@ -33,6 +33,26 @@ pub enum Action {
     Forget,
 }
 
+impl Action {
+    /// What it is called where workers are watched.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::HandOn => "hand_on",
+            Self::Close => "close",
+            Self::Score => "score",
+            Self::Verify => "verify",
+            Self::Reject(_) => "reject",
+            Self::Acknowledge => "acknowledge",
+            Self::Bury(_) => "bury",
+            Self::Leave(_) => "leave",
+            Self::Release => "release",
+            Self::Forget => "forget",
+        }
+    }
+}
+
 /// What came of the last action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

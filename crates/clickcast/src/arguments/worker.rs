@@ -39,6 +39,9 @@ pub(crate) struct WorkerArguments {
     /// Serve /metrics, /healthz and /readyz at this address
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Send traces to the OpenTelemetry collector at this URL, by OTLP over HTTP, such as http://localhost:4318/v1/traces
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
     /// End when nothing is left in the queue, nor may come back from another worker
     #[arg(long)]
     pub(crate) until_idle: bool,

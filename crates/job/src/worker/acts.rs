@@ -1,6 +1,7 @@
 //! What a worker does with one message: each action of the protocol, and what came of it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clickcast_dataset::{Error as DatasetError, Input, Place, discover_in, row_groups};
 use clickcast_registry::Rejected;
@@ -13,6 +14,7 @@ use super::closing::{is_present, unfinished};
 use super::counters::Counters;
 use super::note::Note;
 use super::problem::Problem;
+use super::trace::{Step, Trace};
 use crate::message::{Range, Task, parse};
 use crate::protocol::{self, Action, Event};
 use crate::{Piece, Scorer, ranges};
@@ -30,12 +32,14 @@ pub(super) struct Held {
     rounds: u32,
     pub(super) open: Option<Arc<OpenRun>>,
     pub(super) piece: Option<Piece>,
+    /// What was done with it so far.
+    pub(super) steps: Vec<Step>,
 }
 
 impl Held {
     pub(super) fn new(message: Message) -> Self {
         let bodies = vec![message.body.clone()];
-        Self { message, event: Event::Received, bodies, rounds: 0, open: None, piece: None }
+        Self { message, event: Event::Received, bodies, rounds: 0, open: None, piece: None, steps: Vec::new() }
     }
 
     /// A sentence about it.
@@ -55,6 +59,16 @@ impl Held {
     /// The event of a run's end that comes too early.
     fn unready(&self) -> Event {
         Event::Unready(self.message.receive_count, self.rounds)
+    }
+
+    fn trace(&self) -> Trace {
+        let last = self.steps.last().map_or("", |step| step.name);
+        Trace {
+            note: self.note(last.to_owned()),
+            receive_count: self.message.receive_count,
+            is_lost: self.event == Event::LeaseLost,
+            steps: self.steps.clone(),
+        }
     }
 
     /// What is worked on, for messages to people.
@@ -87,6 +101,7 @@ impl Worker<'_> {
                 Action::Acknowledge => return Stop::Acknowledge,
                 Action::Forget => {
                     self.leases.drop(&held.message.receipt);
+                    (self.trace)(&held.trace());
                     return Stop::Settled;
                 }
                 action => {
@@ -94,7 +109,9 @@ impl Worker<'_> {
                         // From here on the queue's own time runs; to extend it would undo this.
                         self.leases.drop(&held.message.receipt);
                     }
+                    let began = SystemTime::now();
                     let event = self.act(held, &action);
+                    held.steps.push(Step::since(action.name(), began));
                     held.event = event.unwrap_or_else(|problem| self.failed(held, &action, &problem));
                 }
             }
@@ -124,7 +141,11 @@ impl Worker<'_> {
     /// Acknowledges messages in one go; each then has the event that follows.
     pub(super) fn acknowledge(&self, done: &mut [Held]) {
         let receipts: Vec<Receipt> = done.iter().map(|held| held.message.receipt.clone()).collect();
-        match self.handle.block_on(self.queue.acknowledge(&receipts)).map_err(Problem::from) {
+        let began = SystemTime::now();
+        let acknowledged = self.handle.block_on(self.queue.acknowledge(&receipts)).map_err(Problem::from);
+        let step = Step::since(Action::Acknowledge.name(), began);
+        done.iter_mut().for_each(|held| held.steps.push(step.clone()));
+        match acknowledged {
             Ok(were_held) => {
                 for (held, was_held) in done.iter_mut().zip(were_held) {
                     held.event = if was_held { Event::Settled } else { Event::LeaseLost };

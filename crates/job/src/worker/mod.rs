@@ -12,11 +12,12 @@ mod drain;
 mod leases;
 mod note;
 mod problem;
+mod trace;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clickcast_registry::{Manifest, PinnedModel, Run, RunName};
 use clickcast_storage::queue::{Message, Queue};
@@ -32,8 +33,9 @@ pub use drain::Drain;
 use leases::Leases;
 pub use note::Note;
 pub use problem::Problem;
+pub use trace::{Step, Trace};
 
-use crate::protocol::{self, Event, messages_to_take};
+use crate::protocol::{self, Action, Event, messages_to_take};
 use crate::score::Told;
 use crate::{Piece, Scored, Scorer};
 
@@ -57,6 +59,8 @@ pub struct Worker<'a> {
     manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
     /// Says something to a person.
     note: &'a (dyn Fn(&Note) + Sync),
+    /// Is told what became of each message.
+    trace: &'a (dyn Fn(&Trace) + Sync),
 }
 
 impl<'a> Worker<'a> {
@@ -68,12 +72,12 @@ impl<'a> Worker<'a> {
         run: Option<RunName>,
         (threads, handle): (usize, Handle),
         manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
-        note: &'a (dyn Fn(&Note) + Sync),
+        (note, trace): (&'a (dyn Fn(&Note) + Sync), &'a (dyn Fn(&Trace) + Sync)),
     ) -> Self {
         let counters = Arc::<Counters>::default();
         let leases = Leases::new(queue.clone(), counters.clone());
         let (book, seconds_each) = (Book::default(), Mutex::default());
-        Self { queue, setup, run, threads, handle, counters, leases, book, seconds_each, manifest, note }
+        Self { queue, setup, run, threads, handle, counters, leases, book, seconds_each, manifest, note, trace }
     }
 
     /// What it has done so far.
@@ -237,7 +241,8 @@ impl<'a> Worker<'a> {
     /// Scores messages until one of them can't be; how many now have an event.
     fn score_some(&self, drain: &Drain, scorer: &Scorer<'_>, batch: &mut [Held]) -> usize {
         let pieces: Vec<Piece> = batch.iter().filter_map(|held| held.piece.clone()).collect();
-        let mut now = 0;
+        let (mut now, mut began) = (0, SystemTime::now());
+        let mut scored = Vec::with_capacity(batch.len());
         let outcome = scorer.score(&pieces, |told| match told {
             Told::Rows(rows) => {
                 self.counters.beat(rows);
@@ -245,6 +250,8 @@ impl<'a> Worker<'a> {
             }
             Told::Ended(piece) => {
                 now = piece + 1;
+                scored.push(Step::since(Action::Score.name(), began));
+                began = SystemTime::now();
                 !drain.is_asked()
             }
         });
@@ -253,7 +260,9 @@ impl<'a> Worker<'a> {
             Err(error) => (error.piece, Some(error)),
         };
         batch[..ended].iter_mut().for_each(|held| held.event = Event::Scored);
+        batch.iter_mut().zip(scored).for_each(|(held, step)| held.steps.push(step));
         let Some((held, error)) = batch.get_mut(ended).zip(error) else { return ended };
+        held.steps.push(Step::since(Action::Score.name(), began));
         let receives = held.message.receive_count;
         held.event = if error.is_stopped() && self.leases.is_lost(&held.message.receipt) {
             Event::LeaseLost

@@ -1,6 +1,7 @@
 //! `clickcast worker`: scores what a queue asks for, until it is stopped.
 
 mod signals;
+mod traces;
 mod watch;
 
 use std::io::IsTerminal;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clickcast_job::worker::{Counters, Drain, ModelCache, Note, Problem, Setup, Worker};
+use clickcast_job::worker::{Counters, Drain, ModelCache, Note, Problem, Setup, Trace, Worker};
 use clickcast_registry::{Run, RunSettings};
 use clickcast_storage::Store;
 use clickcast_storage::queue::Queue;
@@ -48,7 +49,10 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let log = |note: &Note| say(note, context.quiet);
     let threads_and_handle = (context.threads, context.runtime.handle().clone());
     let setup = setup(arguments)?;
-    let worker = Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, &log);
+    let traces = arguments.otlp.as_deref().map(traces::Traces::to).transpose()?;
+    let trace = |trace: &Trace| traces.iter().for_each(|traces| traces.add(trace));
+    let worker =
+        Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, (&log, &trace));
     let model = worker.check_model()?;
     let counters = worker.counters();
     if let Some(address) = arguments.listen {
