@@ -167,7 +167,7 @@ fn an_input_that_was_mended_is_no_error_of_the_run_any_more() {
     let mended = world.json(&format!("{WORKER} --until-idle"));
     assert_eq!(mended["written"], 1, "{mended}");
     // Another worker may have written what this one's rejection told of: the rejection is still there.
-    let rejected = format!("{{\"key\":\"0001.csv\",\"etag\":\"older\",\"reason\":\"no column\"}}");
+    let rejected = r#"{"key":"0001.csv","etag":"older","reason":"no column"}"#;
     world.write("out/runs/dt=1/errors/0001.csv.json", rejected);
     let closed = world.json("runs close dt=1 --out out");
     assert_eq!((&closed["inputs"], &closed["errors"]), (&3.into(), &0.into()), "{closed}");

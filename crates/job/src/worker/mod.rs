@@ -63,6 +63,15 @@ pub struct Worker<'a> {
     trace: &'a (dyn Fn(&Trace) + Sync),
 }
 
+/// Who is told what a worker does.
+#[derive(Clone, Copy)]
+pub struct Listener<'a> {
+    /// Says something to a person.
+    pub note: &'a (dyn Fn(&Note) + Sync),
+    /// Is told what became of each message.
+    pub trace: &'a (dyn Fn(&Trace) + Sync),
+}
+
 impl<'a> Worker<'a> {
     /// A worker for a queue.
     #[must_use]
@@ -72,11 +81,11 @@ impl<'a> Worker<'a> {
         run: Option<RunName>,
         (threads, handle): (usize, Handle),
         manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
-        (note, trace): (&'a (dyn Fn(&Note) + Sync), &'a (dyn Fn(&Trace) + Sync)),
+        listener: Listener<'a>,
     ) -> Self {
         let counters = Arc::<Counters>::default();
         let leases = Leases::new(queue.clone(), counters.clone());
-        let (book, seconds_each) = (Book::default(), Mutex::default());
+        let (book, seconds_each, Listener { note, trace }) = (Book::default(), Mutex::default(), listener);
         Self { queue, setup, run, threads, handle, counters, leases, book, seconds_each, manifest, note, trace }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clickcast_job::worker::{Counters, Drain, ModelCache, Note, Problem, Setup, Trace, Worker};
+use clickcast_job::worker::{Counters, Drain, Listener, ModelCache, Note, Problem, Setup, Trace, Worker};
 use clickcast_registry::{Run, RunSettings};
 use clickcast_storage::Store;
 use clickcast_storage::queue::Queue;
@@ -51,8 +51,8 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let setup = setup(arguments)?;
     let traces = arguments.otlp.as_deref().map(traces::Traces::to).transpose()?;
     let trace = |trace: &Trace| traces.iter().for_each(|traces| traces.add(trace));
-    let worker =
-        Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, (&log, &trace));
+    let listener = Listener { note: &log, trace: &trace };
+    let worker = Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, listener);
     let model = worker.check_model()?;
     let counters = worker.counters();
     if let Some(address) = arguments.listen {
