@@ -30,6 +30,17 @@ pub(super) struct Fleet<'a> {
     pub(super) logs: &'a Path,
 }
 
+/// A worker that ends with its owner, whatever happens in between.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended, or is of no use any more.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Fleet<'_> {
     /// Works until nothing is left; whether the first worker was killed before that, and what the second one reported.
     pub(super) fn work(&self) -> Result<(bool, Value), Failure> {
@@ -39,10 +50,10 @@ impl Fleet<'_> {
         self.wait_until(&queue, &mut first, |depth| depth.in_flight > 0)?;
         let mut second = self.start("worker-2")?;
         self.wait_until(&queue, &mut first, |depth| waiting(depth) + FILES_BEFORE_KILL <= sent)?;
-        let is_killed = matches!(first.try_wait(), Ok(None));
+        let is_killed = matches!(first.0.try_wait(), Ok(None));
         if is_killed {
             // SIGKILL: it can neither finish nor give back what it holds.
-            let killed = first.kill().and_then(|()| first.wait());
+            let killed = first.0.kill().and_then(|()| first.0.wait());
             killed.map_err(|error| Failure::transient(format!("worker-1 can't be killed: {error}")))?;
         } else {
             self.report(&mut first, "worker-1")?;
@@ -50,14 +61,14 @@ impl Fleet<'_> {
         Ok((is_killed, self.report(&mut second, "worker-2")?))
     }
 
-    fn start(&self, name: &str) -> Result<Child, Failure> {
+    fn start(&self, name: &str) -> Result<Running, Failure> {
         let failed = |error: std::io::Error| Failure::transient(format!("{name} can't be started: {error}"));
         let log = File::create(self.logs.join(name).with_extension("log")).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         command.args(["worker", "--queue", self.queue, "--until-idle", "--json"]).args(self.arguments);
         command.args(["--visibility-s", &VISIBILITY_S.to_string(), "--threads", &self.context.threads.to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().map_err(failed)
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().map(Running).map_err(failed)
     }
 
     fn depth(&self, queue: &Queue) -> Result<Depth, Failure> {
@@ -65,19 +76,19 @@ impl Fleet<'_> {
     }
 
     /// Looks at the queue until it is so, or the worker has ended.
-    fn wait_until(&self, queue: &Queue, worker: &mut Child, is_so: impl Fn(&Depth) -> bool) -> Result<(), Failure> {
+    fn wait_until(&self, queue: &Queue, worker: &mut Running, is_so: impl Fn(&Depth) -> bool) -> Result<(), Failure> {
         let end = Instant::now() + PATIENCE;
-        while !is_so(&self.depth(queue)?) && matches!(worker.try_wait(), Ok(None)) && Instant::now() < end {
+        while !is_so(&self.depth(queue)?) && matches!(worker.0.try_wait(), Ok(None)) && Instant::now() < end {
             std::thread::sleep(LOOK_EVERY);
         }
         Ok(())
     }
 
     /// Waits for a worker's end, and reads what it reported.
-    fn report(&self, worker: &mut Child, name: &str) -> Result<Value, Failure> {
+    fn report(&self, worker: &mut Running, name: &str) -> Result<Value, Failure> {
         let mut report = String::new();
-        let read = worker.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut report));
-        let ended = read.and_then(|_| worker.wait());
+        let read = worker.0.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut report));
+        let ended = read.and_then(|_| worker.0.wait());
         let report = serde_json::from_str(&report).unwrap_or_else(|_| json!({}));
         match ended {
             Ok(status) if status.success() => Ok(report),

@@ -154,7 +154,13 @@ pub(super) fn statistics(
         let rows = match input.filter(|_| is_same) {
             Some(input) => match compare_ids(context, input, groups.as_deref(), &mut audited) {
                 Err(failure) if failure.is_transient() => return Err(failure),
-                Err(_) => None,
+                Err(_) => {
+                    // What can't be compared doesn't agree.
+                    audited.iter_mut().filter(|read| read.ids.is_some()).for_each(|read| {
+                        read.output.ids_agree = Some(false);
+                    });
+                    None
+                }
                 Ok(rows) => rows,
             },
             None => None,
@@ -274,7 +280,8 @@ fn read_rows(
     Ok((columns, ids))
 }
 
-/// How many of an output's sampled rows were scored again, and how many differ; none where they can't be.
+/// How many of an output's sampled rows were scored again, and how many differ: all of them where the input can't be scored
+/// any more. None where none was sampled.
 fn rescored(
     context: &Context,
     rescorer: &Rescorer,
@@ -282,9 +289,10 @@ fn rescored(
     read: &ReadOutput,
 ) -> Result<Option<(u64, u64)>, Failure> {
     let Some((sampled, predictions)) = &read.sampled else { return Ok(None) };
+    let rows = predictions.len() as u64;
     match rescorer.differing(context, input, *sampled, predictions) {
         Err(failure) if failure.is_transient() => Err(failure),
-        differing => Ok(differing.ok().map(|differing| (predictions.len() as u64, differing))),
+        differing => Ok(Some((rows, differing.unwrap_or(rows)))),
     }
 }
 

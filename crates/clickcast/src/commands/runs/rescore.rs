@@ -105,6 +105,8 @@ impl Rescorer {
         let agrees = |found: f64, expected: f64| (found - expected).abs() <= DIFFERENCE_MAX * expected.abs();
         // A NaN agrees with nothing.
         let pairs = predictions.iter().zip(&expected);
-        Ok(pairs.filter(|&(&found, &expected)| !agrees(found, expected)).count() as u64)
+        let agreeing = pairs.filter(|&(&found, &expected)| agrees(found, expected)).count();
+        // A prediction of a row that isn't there agrees with nothing, either.
+        Ok((predictions.len() - agreeing) as u64)
     }
 }
