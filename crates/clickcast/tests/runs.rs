@@ -1,8 +1,11 @@
 //! A day's predictions: staged, closed, audited, published, rolled back; and what an audit finds.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../../xtask/src/sabotage/forgery.rs"]
+mod forgery;
 mod support;
 
+use forgery::{ETAG, retold, shift_features};
 use serde_json::Value;
 use support::World;
 
@@ -148,7 +151,12 @@ fn an_audit_finds_whatever_went_wrong_with_the_files() {
         before("rows", |world| forge(world, "model", |lines| lines.truncate(lines.len() / 2))),
         before("rows", |world| forge(world, "model", |lines| lines.extend_from_within(1..))),
         before("model", |world| forge(world, "yesterday", |_| {})),
-        before("rescored", |world| forge(world, "model", |lines| shift_features(lines))),
+        before("rescored", |world| {
+            forge(world, "model", |lines| {
+                let (header, rows) = lines.split_first_mut().unwrap();
+                shift_features(header, rows, 0);
+            });
+        }),
         after("checksums", |world| spoil(world, OUTPUT)),
         after("inputs_unchanged", |world| spoil(world, INPUT)),
         after("inputs_unchanged", |world| std::fs::remove_file(world.path(INPUT)).unwrap()),
@@ -204,44 +212,7 @@ fn forge(world: &World, model: &str, change: fn(&mut Vec<String>)) {
     world.write("forged-in/part.csv", forged);
     world.json(&format!("predict --model {model} --data forged-in --out out --run forged"));
     let bytes = std::fs::read(world.path("out/runs/forged/ctr/part.csv.parquet")).unwrap();
-    world.write(OUTPUT, retold(world, bytes));
+    let honest = std::fs::read(world.path(OUTPUT)).unwrap();
+    world.write(OUTPUT, retold(&honest, bytes, ETAG).unwrap());
     std::fs::remove_dir_all(world.path("out/runs/forged")).unwrap();
-}
-
-/// Gives each row the features of the next one; what tells rows apart stays.
-fn shift_features(lines: &mut [String]) {
-    let fields = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<String>>();
-    let is_id: Vec<bool> = fields(&lines[0]).iter().map(|name| name.ends_with("_id") || name == "ts").collect();
-    for row in 1..lines.len() - 1 {
-        let (own, next) = (fields(&lines[row]), fields(&lines[row + 1]));
-        assert_eq!(own.len(), is_id.len(), "no field is quoted");
-        let shifted = is_id.iter().zip(own.into_iter().zip(next));
-        lines[row] = shifted.map(|(is_id, (own, next))| if *is_id { own } else { next }).collect::<Vec<_>>().join(",");
-    }
-}
-
-/// The bytes of a file of predictions with the true input's ETag in the footer, in the place of the forged one's.
-fn retold(world: &World, mut bytes: Vec<u8>) -> Vec<u8> {
-    let etag_of = |bytes: &[u8]| {
-        let at = find(bytes, b"clickcast.input_etag").unwrap() + b"clickcast.input_etag".len();
-        // Then a field of the footer's protocol: its type, its length, its bytes.
-        let length = usize::from(bytes[at + 1]);
-        at + 2..at + 2 + length
-    };
-    let truth = std::fs::read(world.path(OUTPUT)).unwrap();
-    let (from, to) = (etag_of(&truth), etag_of(&bytes));
-    let length = bytes.len();
-    let (old, new) = (to.len() as i64, from.len() as i64);
-    bytes[to.start - 1] = from.len() as u8;
-    bytes.splice(to, truth[from].iter().copied());
-    // The footer's length stands before the last four bytes.
-    let footer = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap());
-    let at = bytes.len() - 8;
-    bytes[at..at + 4].copy_from_slice(&((i64::from(footer) + new - old) as u32).to_le_bytes());
-    assert_eq!(bytes.len() as i64, length as i64 + new - old);
-    bytes
-}
-
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
 }

@@ -239,7 +239,7 @@ fn a_backtest_bounds_what_is_expected_by_the_worst_of_the_earlier_days() {
     };
     for (entropies, verdict, said) in [
         (&[Some(own - 0.03), Some(own - 0.01)][..], Verdict::Pass, "on 2026-01-01"),
-        (&[Some(own - 0.04), None, Some(own - 0.03)], Verdict::Hold, "each of 3 earlier days"),
+        (&[Some(own - 0.04), None, Some(own - 0.03)], Verdict::Hold, "each of 2 earlier days"),
         (&[Some(own - 0.06)], Verdict::Fail, "on 2026-01-00"),
         (&[Some(own), Some(1.01)], Verdict::Fail, "worse there than one that knows the mean alone"),
         (&[None], Verdict::Hold, "No day was tried"),

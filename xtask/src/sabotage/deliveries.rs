@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Markets;
 use super::forge::Partition;
+use super::forgery::shift_features;
 use super::workplace::{Judged, Workplace};
 
 /// Markets whose deliveries are judged: none that the gate is judged by, nor that it was tuned on, [`super::TUNED_ON`].
@@ -302,16 +303,6 @@ impl Market {
             self.place.json(command)?;
         }
         self.closed_and_audited()
-    }
-}
-
-/// Gives each row from the first one on the features of the next; what tells rows apart stays.
-fn shift_features(header: &str, rows: &mut [String], first: usize) {
-    let is_id: Vec<bool> = header.split(',').map(|name| name.ends_with("_id") || name == "ts").collect();
-    for row in first..rows.len().saturating_sub(1) {
-        let shifted = is_id.iter().zip(rows[row].split(',').zip(rows[row + 1].split(',')));
-        let shifted = shifted.map(|(is_id, (own, next))| if *is_id { own } else { next }).collect::<Vec<_>>().join(",");
-        rows[row] = shifted;
     }
 }
 

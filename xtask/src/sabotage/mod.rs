@@ -3,6 +3,7 @@
 mod bank;
 mod deliveries;
 mod forge;
+mod forgery;
 mod market;
 mod workplace;
 

@@ -22,8 +22,11 @@ pub struct Backtested {
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let Some(tried) = evidence.backtest else { return Vec::new() };
-    let entropies = tried.iter().filter_map(|tried| Some((tried.normalized_entropy?, tried)));
-    let Some((most, day)) = worst(entropies) else {
+    // A day on which nothing was clicked tells nothing.
+    let told: Vec<(f64, &Backtested)> =
+        tried.iter().filter_map(|tried| Some((tried.normalized_entropy?, tried))).collect();
+    let days = told.len();
+    let Some((most, day)) = worst(told) else {
         let reason = "No day was tried on which rows were clicked; give a longer history.";
         return vec![Check::plain(NAME, Verdict::Hold, reason)];
     };
@@ -41,7 +44,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let reason = format!(
         "Normalized entropy is {own:.4} on the labelled rows; learned the same way before each of {} earlier days it was {most:.4} \
          at worst, on {}: a difference of {}.",
-        tried.len(),
+        days,
         day.day,
         percent(own - most)
     );

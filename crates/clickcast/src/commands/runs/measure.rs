@@ -7,7 +7,9 @@ use clickcast_dataset::{CTR, Input, Step, discover, footer, prediction_metadata,
 use clickcast_gate::Scores;
 use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunScores, RunStatistics};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
-use clickcast_registry::{InputRecord, Manifest, OutputRecord, Reference, Run, Runs, Selector};
+use clickcast_registry::{
+    InputRecord, Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord,
+};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -390,8 +392,12 @@ pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Opti
     }
 }
 
-/// What the run's model predicted when the gate judged it; none where the registry doesn't know.
-pub(super) fn judged(context: &Context, run: &Run, registry: Option<&str>) -> Result<Option<Scores>, Failure> {
+/// The run's version of its model in a registry; none where there is no registry, or the model never was in one.
+pub(super) fn registered(
+    context: &Context,
+    run: &Run,
+    registry: Option<&str>,
+) -> Result<Option<(Registry, VersionRecord)>, Failure> {
     let model = &run.record().model;
     let (Some(uri), Some(name), Some(version)) = (registry, &model.name, model.version) else { return Ok(None) };
     let registry = open_registry(uri)?;
@@ -402,7 +408,16 @@ pub(super) fn judged(context: &Context, run: &Run, registry: Option<&str>) -> Re
             "`{uri}` has another model as `{reference}` than the run; give its registry"
         )));
     }
-    Ok(context.runtime.block_on(registry.gate(name, version))?.and_then(|gated| gated.scores))
+    Ok(Some((registry, record)))
+}
+
+/// What a version predicted when the gate judged it; none where it was not judged.
+pub(super) fn judged(
+    context: &Context,
+    (registry, version): &(Registry, VersionRecord),
+) -> Result<Option<Scores>, Failure> {
+    let gated = context.runtime.block_on(registry.gate(&version.name, version.version))?;
+    Ok(gated.and_then(|gated| gated.scores))
 }
 
 /// Keeps the scores for the next run's audit.

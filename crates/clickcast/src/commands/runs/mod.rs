@@ -79,8 +79,12 @@ pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result
         Failure::input(format!("run `{}` is still open; `runs close` fixes what it consists of", arguments.run))
     })?;
     let previous = measure::previous(context, &runs, &run)?;
-    let judged = measure::judged(context, &run, registry.as_deref())?;
-    let rescorer = Rescorer::open(context, &run, registry.as_deref(), manifest.outputs.len())?;
+    let registered = measure::registered(context, &run, registry.as_deref())?;
+    let (mut judged, mut rescorer) = (None, None);
+    if let Some(registered) = &registered {
+        judged = measure::judged(context, registered)?;
+        rescorer = Some(Rescorer::open(context, registered, manifest.outputs.len())?);
+    }
     let statistics = measure::statistics(context, &run, &manifest, previous, judged, rescorer.as_ref())?;
     let judgement = audit(&statistics);
     let rows_out = statistics.outputs.iter().map(|output| output.rows_read).sum();

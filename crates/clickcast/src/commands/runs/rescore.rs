@@ -7,9 +7,9 @@ use clickcast_dataset::{Input, Step};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::hash::text;
 use clickcast_record::{Batch, Need};
-use clickcast_registry::{OutputRecord, Reference, Run, Selector};
+use clickcast_registry::{OutputRecord, Registry, VersionRecord};
 
-use super::super::{Context, artifacts, data};
+use super::super::{Context, data};
 use crate::failure::Failure;
 
 /// Rows of an output that are scored again: all of a small one, in milliseconds.
@@ -45,18 +45,15 @@ impl Sampled {
 }
 
 impl Rescorer {
-    /// By the run's model in a registry; none where there is no registry, or the run is of a model that never was in one.
+    /// By the run's version of its model, for so many outputs.
     pub(super) fn open(
         context: &Context,
-        run: &Run,
-        registry: Option<&str>,
+        (registry, version): &(Registry, VersionRecord),
         outputs: usize,
-    ) -> Result<Option<Self>, Failure> {
-        let pinned = &run.record().model;
-        let (Some(_), Some(name), Some(version)) = (registry, &pinned.name, pinned.version) else { return Ok(None) };
-        let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
-        let model = artifacts::load(context, &reference.to_string(), registry)?.model;
-        Ok(Some(Self { model, outputs_step: outputs.div_ceil(OUTPUTS_MAX).max(1) }))
+    ) -> Result<Self, Failure> {
+        let artifact = context.runtime.block_on(registry.load(version))?;
+        let model = Model::from_artifact(artifact).map_err(Failure::input)?;
+        Ok(Self { model, outputs_step: outputs.div_ceil(OUTPUTS_MAX).max(1) })
     }
 
     /// The rows of an output to score again, by its place among the outputs: the first ones of one of its row groups.
