@@ -27,9 +27,11 @@ struct Market {
     priced: bool,
     clicked: fn(u64, bool) -> bool,
     price: fn(f64) -> f64,
+    user_id: fn(u64) -> u64,
 }
 
-const HONEST: Market = Market { priced: true, clicked: |_, clicked| clicked, price: |price| price };
+const HONEST: Market =
+    Market { priced: true, clicked: |_, clicked| clicked, price: |price| price, user_id: |user| user };
 
 impl Market {
     fn schema(self) -> Schema {
@@ -59,7 +61,7 @@ impl Market {
             let values = rows.iter().map(|&row| of(row) as i64).collect();
             Column::Categorical(Categorical::Integers { values, nulls: None })
         };
-        let mut features = vec![integers(&user), integers(&ad)];
+        let mut features = vec![integers(&|row| (self.user_id)(user(row))), integers(&ad)];
         if self.priced {
             let price = |&row: &u64| (self.price)((1 + draw(ad(row), 4) % 100) as f64);
             features.push(Column::Numeric(Numeric::F64(rows.iter().map(price).collect::<Vec<_>>().into())));
@@ -160,6 +162,7 @@ fn each_fault_is_named_by_its_check() {
     let never = Market { clicked: |row, clicked| clicked && !draw(row, 9).is_multiple_of(2), ..HONEST };
     let noise = Market { clicked: |row, _| draw(row, 9).is_multiple_of(10), ..HONEST };
     let scaled = Market { price: |price| price * 1000.0, ..HONEST };
+    let renamed = Market { user_id: |user| user + 1_000_000, ..HONEST };
     let honest = HONEST.learn(1..7);
     let off = |difference| Learned { golden_difference: Some(difference), ..HONEST.learn(1..7) };
     for (judgement, name, verdict) in [
@@ -171,6 +174,12 @@ fn each_fault_is_named_by_its_check() {
         (gate(&noise.learn(1..7), Some(&champion), labelled(), today()), "training_labels", Verdict::Fail),
         (gate(&scaled.learn(1..7), Some(&champion), labelled(), today()), "training_same_days", Verdict::Fail),
         (gate(&honest, Some(&champion), labelled(), Some(scaled.batch(9..10, false))), "today_drift", Verdict::Fail),
+        // Today's rows are like the labelled ones: only that neither was learned tells.
+        (
+            gate(&honest, Some(&champion), renamed.batch(8..9, true), Some(renamed.batch(9..10, false))),
+            "labelled_values",
+            Verdict::Fail,
+        ),
         (gate(&HONEST.learn(1..10), Some(&champion), labelled(), today()), "future_rows", Verdict::Fail),
         (gate(&HONEST.learn(1..10), Some(&champion), labelled(), today()), "seen_rows", Verdict::Fail),
         (gate(&HONEST.learn(0..3), Some(&champion), labelled(), today()), "newer_than_champion", Verdict::Hold),

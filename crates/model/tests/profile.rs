@@ -26,11 +26,13 @@ struct Rows {
     users: u64,
     /// The row whose age each row has.
     age_of: fn(u64) -> u64,
+    /// How many of 100 rows are one user's, whose age is never the same.
+    busy_percent: u64,
 }
 
 impl Rows {
     fn new(users: u64) -> Self {
-        Self { users, age_of: |row| row }
+        Self { users, age_of: |row| row, busy_percent: 0 }
     }
 
     fn batch(&self, rows: &[u64]) -> Batch {
@@ -38,8 +40,10 @@ impl Rows {
             let values = rows.iter().map(|&row| of(row)).collect();
             Column::Categorical(Categorical::Integers { values, nulls: None })
         };
-        let user = |row: u64| draw(row, 1) % self.users;
-        let ages = rows.iter().map(|&row| (16 + draw(user((self.age_of)(row)), 2) % 60) as f64).collect();
+        let is_busy = |row: u64| draw(row, 6) % 100 < self.busy_percent;
+        let user = |row: u64| if is_busy(row) { self.users } else { draw(row, 1) % self.users };
+        let age = |row: u64| 16 + if is_busy(row) { draw(row, 7) } else { draw(user((self.age_of)(row)), 2) } % 60;
+        let ages = rows.iter().map(|&row| age(row) as f64).collect();
         Batch {
             rows: rows.len(),
             first_row: 0,
@@ -105,13 +109,20 @@ fn a_wrong_join_breaks_what_one_feature_tells_of_another() {
     // Some users are hardly ever twice in an even sample of rows.
     for users in [200, 3_000, 60_000] {
         let right = Rows::new(users).profile(&first(150_000), 30_000);
-        let wrong = Rows { users, age_of: |row| row + 1 }.profile(&first(150_000), 30_000);
+        let wrong = Rows { age_of: |row| row + 1, ..Rows::new(users) }.profile(&first(150_000), 30_000);
         let of = |profile: &Profile, other: usize| f64::from(profile.features[0].determines[other].unwrap());
         assert!(of(&right, 1) > 0.99 && of(&right, 2) > 0.99, "{users}: {:?}", right.features[0].determines);
         assert!(of(&right, 3).abs() < 0.15, "{users}: {:?}", right.features[0].determines);
         assert!(of(&wrong, 1).abs() < 0.15, "{users}: {:?}", wrong.features[0].determines);
         assert_eq!(of(&wrong, 2), of(&right, 2));
     }
+}
+
+#[test]
+fn a_busy_user_counts_for_no_more_than_its_rows() {
+    let profile = Rows { busy_percent: 30, ..Rows::new(200) }.profile(&first(150_000), 30_000);
+    let told = f64::from(profile.features[0].determines[1].unwrap());
+    assert!((told - 0.7).abs() < 0.03, "{told}");
 }
 
 #[test]

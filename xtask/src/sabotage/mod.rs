@@ -16,7 +16,7 @@ use crate::root;
 use crate::steps::{cargo, must_succeed, step};
 
 /// Seeds of the markets that limits were tuned on, or that were looked at to mend a false alarm.
-const TUNED_ON: &str = "1 to 16, 31, 101 to 124, and 301";
+const TUNED_ON: &str = "1 to 16, 31, 101 to 124, 301 to 305, 401 and 402";
 
 /// Markets of one size.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Checks by labels: is it as good as the champion, and right on average, everywhere.
 
 use super::limits::{
-    AUC_LOSS, CALIBRATION, CALIBRATION_BY_VALUE, CALIBRATION_BY_VALUE_ALONE, ENTROPY_DEVIATION_MAX, ENTROPY_GAIN,
-    ENTROPY_LOSS, ENTROPY_LOSS_SURE,
+    AUC_LOSS, CALIBRATION, CALIBRATION_BY_VALUE, CALIBRATION_BY_VALUE_ALONE, CALIBRATION_OF_DAYS,
+    ENTROPY_DEVIATION_MAX, ENTROPY_GAIN, ENTROPY_LOSS, ENTROPY_LOSS_SURE,
 };
 use super::{Check, Evidence, Verdict, percent, worst};
 use crate::compare::{coin_divergence, entropy};
@@ -160,7 +160,7 @@ fn calibration(observed: &Observed, labels: &Labels) -> Check {
     let predicted = sum(&observed.candidate);
     let deviation = labels.clicks_variance.max(clicked).sqrt() / clicked;
     let off = (predicted / clicked).ln();
-    let beyond = (off.abs() - 3.0 * deviation).max(0.0);
+    let beyond = (off.abs() - (3.0 * deviation).max(CALIBRATION_OF_DAYS)).max(0.0);
     let others = observed.champion.as_ref().map(|champion| (sum(champion) / clicked).ln());
     let fault = match others {
         Some(others) if others * off > 0.0 => beyond.min((off.abs() - others.abs()).max(0.0)),

@@ -44,16 +44,20 @@ pub(crate) const OTHER_DAY_TIMES: f64 = 1.5;
 pub(crate) const MISSING_SHARE: Limits = limits(0.03, 0.3);
 /// Rows with a value that training hadn't, beyond those of the labelled day: campaigns that begin may take a fifth.
 pub(crate) const UNSEEN_SHARE: Limits = limits(0.25, 0.5);
+/// By how much fewer of the labelled rows' values were learned than of today's values were there on the labelled day, as a
+/// share of those: a window of days knows more than one day does.
+pub(crate) const VALUES_LOST: Limits = limits(0.5, 0.9);
+/// Values of today that were there on the labelled day, below which it isn't told.
+pub(crate) const VALUES_SHARED_MIN: f64 = 30.0;
 /// What a feature must move the score by to be held for its drift: a twentieth of the 1 %.
 pub(crate) const INFLUENCE_MIN: f64 = 0.0005;
 /// How much less one feature may tell of another, of 1 for all, beyond four deviations of chance. Where a tenth of the rows
 /// is joined wrongly, two rows of a user agree in a fifth fewer cases.
-/// Only what told two thirds at least is looked at, as an ad tells of its campaign: weaker dependences come of a few busy
-/// users or ads, and go with them.
-pub(crate) const DETERMINES_MIN: f64 = 0.65;
-pub(crate) const DETERMINES_DROP: Limits = limits(0.18, 0.5);
+/// Only what told two fifths at least is looked at, as an ad tells of its campaign: weaker dependences come and go.
+pub(crate) const DETERMINES_MIN: f64 = 0.4;
+pub(crate) const DETERMINES_DROP: Limits = limits(0.12, 0.4);
 /// The same between days that differ by more than one: what campaigns there are differs.
-pub(crate) const DETERMINES_DROP_LATER: Limits = limits(0.35, 0.7);
+pub(crate) const DETERMINES_DROP_LATER: Limits = limits(0.18, 0.5);
 /// What click rates by value cost where the champion's are the truth.
 pub(crate) const RATES_BY_VALUE: Limits = limits(0.005, 0.05);
 /// What one feature alone tells of the label beyond what the champion's data told.
@@ -78,9 +82,11 @@ pub(crate) const ENTROPY_GAIN: Limits = limits(0.05, 0.2);
 pub(crate) const ENTROPY_DEVIATION_MAX: f64 = 0.005;
 /// Area under the curve below the champion's.
 pub(crate) const AUC_LOSS: Limits = limits(0.01, 0.03);
-/// The logarithm of predicted over clicked, beyond three deviations of chance and beyond the champion's: 0.12 costs less than
-/// 0.2 %.
+/// The logarithm of predicted over clicked, beyond what chance and the day explain and beyond the champion's: 0.22 in
+/// all costs half a per cent.
 pub(crate) const CALIBRATION: Limits = limits(0.12, 0.5);
+/// How far a day's own level may be from those learned: with few clicks three deviations of chance are more.
+pub(crate) const CALIBRATION_OF_DAYS: f64 = 0.1;
 /// What a correction by the values of one feature would win, beyond what it would win for the champion.
 pub(crate) const CALIBRATION_BY_VALUE: Limits = limits(0.008, 0.05);
 /// The same without a champion, beyond chance: then it holds what has drifted since the last day learned too.

@@ -5,6 +5,7 @@ use clickcast_model::profile::{FeatureProfile, Profile, bins};
 use super::days::Known;
 use super::limits::{
     DETERMINES_DROP, DETERMINES_DROP_LATER, INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE, UNSEEN_SHARE,
+    VALUES_LOST, VALUES_SHARED_MIN,
 };
 use super::training::joint;
 use super::{Check, Evidence, percent, worst};
@@ -53,6 +54,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     checks.extend(drift("today", today, evidence.labelled, &known));
     checks.push(joint("today_joint", &today.profile, &known, DETERMINES_DROP));
     checks.push(unseen(evidence.labelled, today));
+    checks.extend(evidence.candidate.profile.map(|learned| lost(learned, labelled, &today.profile)));
     checks
 }
 
@@ -159,4 +161,27 @@ fn unseen(labelled: &Observed, today: &Observed) -> Check {
         percent(usual)
     );
     Check::above("today_unseen", excess.max(0.0), UNSEEN_SHARE, reason)
+}
+
+/// Whether the labelled rows' values are those that were learned: renamed on all days that are scored, no day differs from
+/// another. But then the labelled day has fewer of its values from the days before than today has from it.
+fn lost(learned: &Profile, labelled: &Profile, today: &Profile) -> Check {
+    let findings = labelled.features.iter().filter_map(|feature| {
+        let ((_, before), (_, after)) = (learned.feature(&feature.name)?, today.feature(&feature.name)?);
+        let (known, values) = feature.values.known_share(&before.values);
+        let (usual, values_usual) = after.values.known_share(&feature.values);
+        let variance = |share: f64, values: usize| share * (1.0 - share) / values.max(1) as f64;
+        let deviation = (variance(known, values) + variance(usual, values_usual)).sqrt();
+        let is_told = usual * values_usual as f64 >= VALUES_SHARED_MIN;
+        is_told.then_some(((usual - known - 4.0 * deviation) / usual, (&feature.name, known, usual)))
+    });
+    let Some((lost, (name, known, usual))) = worst(findings) else {
+        return Check::skipped("labelled_values", "No feature has enough values that are there on two days.");
+    };
+    let reason = format!(
+        "Of the values of `{name}` in the labelled rows {} were learned; of today's {} are among the labelled ones.",
+        percent(known),
+        percent(usual)
+    );
+    Check::above("labelled_values", lost.max(0.0), VALUES_LOST, reason)
 }

@@ -124,8 +124,7 @@ impl Profile {
     #[must_use]
     pub fn seen_share(&self, other: &Self) -> (f64, usize) {
         let (mine, theirs) = (&self.fingerprints, &other.fingerprints);
-        let hash_max = mine.hash_max.min(theirs.hash_max);
-        shared(&mine.hashes, &theirs.hashes, hash_max)
+        shared(&mine.hashes, &theirs.hashes, mine.hash_max.min(theirs.hash_max))
     }
 }
 
@@ -154,6 +153,12 @@ impl Values {
         }
         let share = self.hash_max as f64 / u64::MAX as f64;
         (self.hashes.len() as f64 - 1.0).max(1.0) / share
+    }
+
+    /// Of these distinct values the share that the other data has too, and how many were looked at.
+    #[must_use]
+    pub fn known_share(&self, other: &Self) -> (f64, usize) {
+        shared(&self.hashes, &other.hashes, self.hash_max.min(other.hash_max))
     }
 
     /// Whether a value of this hash is one of them; none where that is not known.

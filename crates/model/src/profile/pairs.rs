@@ -27,12 +27,12 @@ pub(super) fn determines(sample: &Sample) -> Vec<(u32, Vec<Option<f32>>)> {
     let by_chance: Vec<f64> = dense.iter().map(|column| chance(sample, column)).collect();
     let of_feature = |feature| {
         let groups = rows_by_value(sample, feature);
-        let pairs: f64 = groups.iter().map(|rows| pairs_of(rows.len() as u32)).sum();
+        let grouped: f64 = groups.iter().map(|rows| rows.len() as f64).sum();
         let alike = groups.iter().map(|rows| rows.len() as u32 - 1).sum();
         let of_other = |other: usize| {
             let known = other != feature && alike >= ALIKE_MIN && by_chance[other] < 1.0;
             let agreeing = known.then(|| agreeing(&groups, &dense[other]))?;
-            let kappa = (agreeing / pairs - by_chance[other]) / (1.0 - by_chance[other]);
+            let kappa = (agreeing / grouped - by_chance[other]) / (1.0 - by_chance[other]);
             // Rounded: a profile is kept as text.
             Some((kappa * 1e4).round() as f32 / 1e4)
         };
@@ -60,17 +60,20 @@ fn rows_by_value(sample: &Sample, feature: usize) -> Vec<Vec<u32>> {
     groups.map(|rows| rows.iter().map(|&(_, row)| row).collect()).collect()
 }
 
-/// Pairs of rows of one group that agree in a column.
+/// Of each row the share of its group's other rows that agree with it in a column, summed. Every row counts the same: by pairs
+/// a few busy ads would decide, and what they do differs from day to day.
 fn agreeing(groups: &[Vec<u32>], column: &[u8]) -> f64 {
     let mut counts = [0u32; BINS];
-    let mut pairs = 0.0;
+    let mut shares = 0.0;
     for rows in groups {
         rows.iter().for_each(|&row| counts[usize::from(column[row as usize])] += 1);
+        let mut pairs = 0.0;
         for &row in rows {
             pairs += pairs_of(std::mem::take(&mut counts[usize::from(column[row as usize])]));
         }
+        shares += 2.0 * pairs / (rows.len() - 1) as f64;
     }
-    pairs
+    shares
 }
 
 /// The share of all pairs of rows of one day that agree in a column.
