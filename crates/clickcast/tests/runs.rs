@@ -122,6 +122,9 @@ fn an_input_that_can_never_be_scored_is_noted_and_holds_the_audit() {
     assert_eq!(audit.code, 3);
     assert!(audit.stdout.contains("\"verdict\":\"hold\""), "{}", audit.stdout);
     assert_eq!(world.run("runs publish r --out out").code, 3);
+    // A person may deliver it all the same, and says why.
+    assert_eq!(world.run("runs publish r --out out --force").code, 2);
+    world.json("runs publish r --out out --force --reason without-the-broken-one");
     // Once it is mended, another run is whole.
     std::fs::remove_file(world.path("days/dt=2026-01-06/broken.parquet")).unwrap();
     world.json("predict --model ctr@champion --registry registry --data days/dt=2026-01-06 --out out --run r2");

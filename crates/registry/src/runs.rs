@@ -247,10 +247,11 @@ impl Runs {
         self.pointer().read().await
     }
 
-    /// Publishes a run whose manifest has passed its audit; one that was closed before the published one only with a reason.
+    /// Publishes a run whose manifest has passed its audit, or is held by it where the change is forced; one that was closed before
+    /// the published one only with a reason.
     ///
     /// # Errors
-    /// [`Kind::NotPassed`] where it has not passed an audit; [`Kind::Refused`] where it is open or published already, is older than
+    /// [`Kind::NotPassed`] where its audit failed, or holds it and nothing is forced; [`Kind::Refused`] where it is open or published already, is older than
     /// the published one and no reason is given, or where a newer leader has published; [`Kind::Conflict`] where the pointer was moved at the same moment.
     pub async fn publish(&self, run: &Run, change: Change) -> Result<Moved<Published>, Error> {
         let name = &run.record.run;
@@ -259,11 +260,20 @@ impl Runs {
         let closed = run.closed().await?.ok_or_else(still_open)?;
         match run.audited().await?.filter(|audited| audited.manifest_sha256 == closed.sha256) {
             None => return Err(Error::not_passed(format!("run `{name}` was not audited; `runs audit` does that"))),
-            Some(audited) if audited.judgement.verdict != Verdict::Pass => {
-                let sentence = format!("run `{name}` has not passed its audit; `runs show` says why");
-                return Err(Error::not_passed(sentence));
-            }
-            Some(_) => {}
+            Some(audited) => match audited.judgement.verdict {
+                Verdict::Pass => {}
+                // What is held is a person's decision; what is wrong is nobody's.
+                Verdict::Hold if change.forced => {}
+                Verdict::Hold => {
+                    return Err(Error::not_passed(format!(
+                        "run `{name}` is held by its audit; `runs show` says why, and --force --reason TEXT publishes it all the same"
+                    )));
+                }
+                Verdict::Fail => {
+                    let sentence = format!("run `{name}` has not passed its audit; `runs show` says why");
+                    return Err(Error::not_passed(sentence));
+                }
+            },
         }
         let manifest = run_key(name, "manifest.json");
         let to =

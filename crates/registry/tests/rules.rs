@@ -154,15 +154,31 @@ fn a_run_is_published_only_as_it_was_audited() {
         refused(runs.publish(&today, change()).await, Kind::Refused, "still open");
         today.close(&manifest("today", 2, 10)).await.unwrap();
         refused(runs.publish(&today, change()).await, Kind::NotPassed, "was not audited");
-        for verdict in [Verdict::Hold, Verdict::Fail] {
+        for (verdict, said) in [(Verdict::Hold, "is held by its audit"), (Verdict::Fail, "has not passed")] {
             today.record_audit(at(3), None, 1, judgement(verdict)).await.unwrap();
-            refused(runs.publish(&today, change()).await, Kind::NotPassed, "has not passed");
+            refused(runs.publish(&today, change()).await, Kind::NotPassed, said);
         }
         today.record_audit(at(3), None, 1, judgement(Verdict::Pass)).await.unwrap();
         runs.publish(&today, change()).await.unwrap();
         refused(runs.publish(&today, change()).await, Kind::Refused, "is published already");
         assert_eq!(today.state().await.unwrap(), State::Published);
         refused(runs.roll_back(change()).await, Kind::Refused, "nothing to roll back to");
+    });
+}
+
+#[test]
+fn a_held_run_is_published_by_force_and_a_failed_one_never() {
+    run(async {
+        let runs = Runs::new(Store::in_memory());
+        let today = runs.begin(run_record("today", 1)).await.unwrap();
+        today.close(&manifest("today", 2, 10)).await.unwrap();
+        let forced = || Change { forced: true, reason: Some("looked at".to_owned()), ..change() };
+        refused(runs.publish(&today, forced()).await, Kind::NotPassed, "was not audited");
+        today.record_audit(at(3), None, 1, judgement(Verdict::Fail)).await.unwrap();
+        refused(runs.publish(&today, forced()).await, Kind::NotPassed, "has not passed");
+        today.record_audit(at(4), None, 1, judgement(Verdict::Hold)).await.unwrap();
+        let moved = runs.publish(&today, forced()).await.unwrap();
+        assert!(moved.forced && moved.reason.as_deref() == Some("looked at"));
     });
 }
 

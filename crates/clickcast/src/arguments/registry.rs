@@ -229,6 +229,9 @@ pub(crate) struct ShowRunArguments {
 pub(crate) struct PublishArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
+    /// Publish it although its audit holds it; not where the audit failed
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use clickcast_registry::{Channel, Name, RunName};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::fleet::Fleet;
 use super::{Context, data, models, queue, runs, train};
@@ -29,6 +29,38 @@ pub(super) struct Day<'a> {
     pub(super) booked: &'a str,
 }
 
+/// What the gate said of a model, and what followed.
+#[derive(Serialize)]
+pub(super) struct Judged {
+    pub(super) version: String,
+    /// The folder it was learned into.
+    pub(super) model: String,
+    pub(super) verdict: String,
+    pub(super) why: Option<String>,
+    pub(super) promoted: bool,
+    /// The file of the gate's page.
+    pub(super) page: String,
+}
+
+/// What came of the bookings.
+#[derive(Serialize)]
+pub(super) struct Delivered {
+    pub(super) rows: u64,
+    pub(super) files: u64,
+    pub(super) seconds: f64,
+    /// The verdict of the run's audit.
+    pub(super) audit: String,
+    pub(super) workers: [Share; 2],
+}
+
+/// What one worker did of it.
+#[derive(Serialize)]
+pub(super) struct Share {
+    pub(super) files: u64,
+    pub(super) rows: u64,
+    pub(super) killed: bool,
+}
+
 impl Day<'_> {
     fn path(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
@@ -42,12 +74,13 @@ impl Day<'_> {
         console::note(text, self.context.quiet);
     }
 
-    /// Registers a model, asks the gate, and promotes it where it passes; the verdict comes back.
-    pub(super) fn judge(&self, model: &str) -> Result<String, Failure> {
+    /// Registers a model, asks the gate, and promotes it where it passes.
+    pub(super) fn judge(&self, model: &str) -> Result<Judged, Failure> {
         let name = Name::from_str(NAME)?;
         let register = RegisterArguments { name: name.clone(), model: self.path(model), registry: self.registry() };
         let registered = models::register(self.context, &register)?;
         let version = registered["version"].as_u64().unwrap_or(1);
+        let page = format!("gate-{NAME}-{version}.html");
         let gate = GateArguments {
             name: name.clone(),
             candidate: format!("{NAME}@{version}"),
@@ -55,15 +88,17 @@ impl Day<'_> {
             today: Some(self.path("bookings")),
             backtest: None,
             backtest_days: 0,
-            report: Some(self.path(&format!("gate-{NAME}-{version}.html"))),
+            report: Some(self.path(&page)),
             registry: self.registry(),
         };
         let judged = models::gate(self.context, &gate)?;
         let verdict = judged["verdict"].as_str().unwrap_or("hold").to_owned();
-        let why = judged["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
-        self.note(&format!("    {NAME}@{version} ({model}): {verdict}{why}"));
+        let why = judged["why"].as_str().map(str::to_owned);
+        let because = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        self.note(&format!("    {NAME}@{version} ({model}): {verdict}{because}"));
         // A first model, or one that is held, is a person's decision; here the demo's.
-        if verdict != "fail" {
+        let promoted = verdict != "fail";
+        if promoted {
             let reason = (verdict != "pass").then(|| "the demo goes on".to_owned());
             let promote = PromoteArguments {
                 model: Versioned { name, version },
@@ -75,7 +110,7 @@ impl Day<'_> {
             };
             models::promote(self.context, &promote)?;
         }
-        Ok(verdict)
+        Ok(Judged { version: format!("{NAME}@{version}"), model: model.to_owned(), verdict, why, promoted, page })
     }
 
     /// Learns from what only the past has, as a wrong join would.
@@ -97,8 +132,8 @@ impl Day<'_> {
     }
 
     /// Scores the bookings by the champion into a run, by two workers of which one is killed, and closes, audits and
-    /// publishes it; what came of it comes back.
-    pub(super) fn deliver(&self) -> Result<Value, Failure> {
+    /// publishes it.
+    pub(super) fn deliver(&self) -> Result<Delivered, Failure> {
         let start = Instant::now();
         let (registry, out) = (self.path("registry"), self.path("predictions"));
         let queue = format!("sqlite://{}", self.path("queue/bookings.db"));
@@ -135,20 +170,22 @@ impl Day<'_> {
         ));
         let audit = AuditArguments { run: run.clone(), registry: Some(registry) };
         let audited = runs::audit_run(self.context, &audit)?;
-        self.note(&format!("    audit: {}", audited["verdict"].as_str().unwrap_or("-")));
-        if audited["verdict"] == "pass" {
-            let published = runs::publish(self.context, &PublishArguments { run, reason: None, fence: None })?;
+        let verdict = audited["verdict"].as_str().unwrap_or("-").to_owned();
+        self.note(&format!("    audit: {verdict}"));
+        if verdict == "pass" {
+            let published =
+                runs::publish(self.context, &PublishArguments { run, force: false, reason: None, fence: None })?;
             self.note(&format!("    published: {}", published["run"].as_str().unwrap_or("-")));
         }
-        Ok(json!({
-            "rows": all("rows"),
-            "files": all("outputs"),
-            "seconds": seconds,
-            "audit": audited["verdict"],
-            "workers": [
-                {"files": files.0, "rows": rows.0, "killed": is_killed},
-                {"files": files.1, "rows": rows.1, "killed": false},
+        Ok(Delivered {
+            rows: all("rows"),
+            files: all("outputs"),
+            seconds,
+            audit: verdict,
+            workers: [
+                Share { files: files.0, rows: rows.0, killed: is_killed },
+                Share { files: files.1, rows: rows.1, killed: false },
             ],
-        }))
+        })
     }
 }

@@ -15,7 +15,7 @@ use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use super::data::{self, Data};
-use super::delivery::Day;
+use super::delivery::{Day, Delivered, Judged, Share};
 use super::fleet::VISIBILITY_S;
 use super::synth::{self, Destination};
 use super::{Context, artifacts, pace, train};
@@ -103,20 +103,18 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
 
     let day = Day { context, dir, booked: &booked_day };
     note("4/7 asking the gate: a first model, which is then in use, and its successor");
-    for model in ["model-lr", "model-ffm"] {
-        day.judge(model)?;
-    }
+    let mut judged = vec![day.judge("model-lr")?, day.judge("model-ffm")?];
     note("5/7 learning once more, from a column that only the past has, as by a wrong join");
     day.train_spoiled()?;
-    day.judge("model-spoiled")?;
+    judged.push(day.judge("model-spoiled")?);
     note(&format!(
         "6/7 delivering the bookings of {booked_day}: queued, scored by workers, closed, audited, published"
     ));
     let delivered = day.deliver()?;
     note("7/7 writing the report");
     let report = path("report.html");
-    data::write_object(context, &report, page(&measured, &importance, &delivered, &next_day))?;
-    print(context, dir, &report, &measured, &delivered, start)
+    data::write_object(context, &report, page(&measured, &importance, &judged, &delivered, &next_day))?;
+    print(context, dir, &report, &measured, &judged, &delivered, start)
 }
 
 /// Scores the next day by the model and by the truth.
@@ -172,7 +170,13 @@ fn wilson(rate: f64, rows: f64) -> (f64, f64) {
     ((centre - half).max(0.0) / scale, (centre + half) / scale)
 }
 
-fn page(measured: &[Measured], importance: &[(String, f64)], delivered: &Value, next_day: &str) -> String {
+fn page(
+    measured: &[Measured],
+    importance: &[(String, f64)],
+    judged: &[Judged],
+    delivered: &Delivered,
+    next_day: &str,
+) -> String {
     let [best, .., model] = measured else { return String::new() };
     let mut page =
         Page::new("Clickcast: a day", "Invented impressions, so the truth is known; everything else is real.");
@@ -185,7 +189,7 @@ fn page(measured: &[Measured], importance: &[(String, f64)], delivered: &Value, 
         ("Best possible AUC", number(best.metrics.auc)),
         ("Log loss", format!("{:.4}", model.metrics.logloss)),
         ("Best possible log loss", format!("{:.4}", best.metrics.logloss)),
-        ("Bookings scored", grouped(count(&delivered["rows"]))),
+        ("Bookings scored", grouped(delivered.rows)),
     ]);
     page.section("How good the predictions are", "Measured on the day after those learned from.");
     page.table(&["", "AUC", "Log loss", "Normalized entropy", "Calibration"], &rows(measured));
@@ -211,29 +215,38 @@ fn page(measured: &[Measured], importance: &[(String, f64)], delivered: &Value, 
         importance.iter().take(FEATURES_SHOWN).map(|(name, moved)| (name.as_str(), *moved)).collect();
     page.figure(plot::bars("Log-odds moved", &bars), "The most telling features of the field-aware model.");
     page.section(
+        "Which models were let into use",
+        "The gate judged each by the next day's clicks and by the bookings. The last one was spoiled on purpose: it learned from a \
+         column that only the past has.",
+    );
+    page.table(&["Version", "Learned into", "Verdict", "In use then", "Why", "Page"], &verdicts(judged));
+    page.section(
         "How the bookings were delivered",
         &format!(
             "Two workers shared a queue of {} files. What a worker holds when it is killed comes back to the queue after \
              {VISIBILITY_S} seconds, and another does it. The verdict of the run's audit, which counts every row: {}.",
-            count(&delivered["files"]),
-            delivered["audit"].as_str().unwrap_or("-"),
+            delivered.files, delivered.audit,
         ),
     );
     page.table(&["Worker", "Files", "Rows", "End"], &workers(delivered));
     page.render()
 }
 
-fn count(value: &Value) -> u64 {
-    value.as_u64().unwrap_or(0)
+fn verdicts(judged: &[Judged]) -> Vec<Vec<String>> {
+    let row = |one: &Judged| {
+        let in_use = if one.promoted { "yes" } else { "no" };
+        let why = one.why.clone().unwrap_or_default();
+        vec![one.version.clone(), one.model.clone(), one.verdict.clone(), in_use.to_owned(), why, one.page.clone()]
+    };
+    judged.iter().map(row).collect()
 }
 
-fn workers(delivered: &Value) -> Vec<Vec<String>> {
-    let workers = delivered["workers"].as_array().into_iter().flatten();
-    let row = |(number, worker): (usize, &Value)| {
-        let end = if worker["killed"] == true { "killed" } else { "nothing was left" };
-        vec![number.to_string(), grouped(count(&worker["files"])), grouped(count(&worker["rows"])), end.to_owned()]
+fn workers(delivered: &Delivered) -> Vec<Vec<String>> {
+    let row = |(number, worker): (usize, &Share)| {
+        let end = if worker.killed { "killed" } else { "nothing was left" };
+        vec![number.to_string(), grouped(worker.files), grouped(worker.rows), end.to_owned()]
     };
-    (1..).zip(workers).map(row).collect()
+    (1..).zip(&delivered.workers).map(row).collect()
 }
 
 fn number(value: Option<f64>) -> String {
@@ -253,26 +266,29 @@ fn print(
     dir: &Path,
     report: &str,
     measured: &[Measured],
-    delivered: &Value,
+    judged: &[Judged],
+    delivered: &Delivered,
     start: Instant,
 ) -> Result<(), Failure> {
     let (seconds, _) = pace(start, 0);
     if context.json {
         let models: serde_json::Map<String, Value> =
             measured.iter().map(|one| (one.name.to_owned(), json!(one.metrics))).collect();
-        let object = json!({"seconds": seconds, "report": report, "measured": models, "delivered": delivered});
+        let object = json!({
+            "seconds": seconds, "report": report, "measured": models, "judged": judged, "delivered": delivered,
+        });
         return console::result(&object, true);
     }
     let header = vec!["On the next day", "AUC", "log loss", "normalized entropy", "calibration"];
     let table = console::table(Some(header), rows(measured));
     let dir = dir.display();
-    let bookings = grouped(count(&delivered["rows"]));
+    let bookings = grouped(delivered.rows);
     console::say(&format!(
         "\n{table}\n\n{bookings} bookings delivered in {:.1} s; all in {seconds:.0} s.\nReport: {report}\n\nTry next:\n  \
          clickcast models show ctr@champion --registry {dir}/registry\n  \
          clickcast evaluate --model {dir}/model-ffm --data {dir}/next-day --by format\n  \
          clickcast predict --model {dir}/model-lr --data {dir}/bookings --out {dir}/predictions-lr\n  \
          clickcast schema --data {dir}/next-day --label click --id user_id,ad_id",
-        delivered["seconds"].as_f64().unwrap_or(0.0),
+        delivered.seconds,
     ))
 }

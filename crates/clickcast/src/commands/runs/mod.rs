@@ -137,10 +137,10 @@ fn verdict(audited: &Value, run: &RunName) -> Result<(), Failure> {
 
 /// Lets readers see a run; what to report comes back.
 pub(super) fn publish(context: &Context, arguments: &PublishArguments) -> Result<Value, Failure> {
-    let PublishArguments { run: run_arguments, reason, fence } = arguments;
+    let PublishArguments { run: run_arguments, force, reason, fence } = arguments;
     let (runs, run) = open(context, run_arguments)?;
     let change =
-        Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: fence.map(Fence) };
+        Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: *force, fence: fence.map(Fence) };
     let moved = context.runtime.block_on(runs.publish(&run, change))?;
     Ok(json!({"run": moved.to.run, "previous": moved.from.map(|from| from.run), "manifest": moved.to.manifest}))
 }
