@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
 # Renders, lints and checks a chart without a cluster or a helm binary: Helm 4's own library, and Kubernetes' own schemas,
-# each from a Python package, in a virtual environment of its own (220 MB; half a minute once).
+# each from a Python package, in a virtual environment of its own (220 MB; half a minute once); KEDA's own types from an npm
+# package (26 MB).
 #
 #   helm.sh template CHART [-f VALUES.yaml]... [--set k=v]...   print the objects
 #   helm.sh lint     CHART [-f VALUES.yaml]... [--set k=v]...   exit 1 on a finding worse than a hint
 #   helm.sh check    VERSION FILE                               objects against the schemas of that Kubernetes, such as 1.32
+#   helm.sh keda     FILE                                       KEDA's objects in a file against KEDA's types
+#   helm.sh create   KUBECONFIG FILE                            create a file's objects at an API server, read them back
 #   helm.sh terraform FOLDER                                    Terraform: its syntax, and that what it names is there
 #   helm.sh install                                             only install
 #
 # It is kept in $CLICKCAST_SERVICES, by default ${XDG_CACHE_HOME:-$HOME/.cache}/clickcast-services.
 set -euo pipefail
 
-VERSION=1
+VERSION=2
 CACHE=${CLICKCAST_SERVICES:-${XDG_CACHE_HOME:-$HOME/.cache}/clickcast-services}
 VENV=$CACHE/helm/chart-$VERSION
+KEDA_VERSION=2.0.0
+KEDA=$CACHE/helm/keda-$KEDA_VERSION
 HERE=$(cd "$(dirname "$0")" && pwd)
 
 # Tests start it side by side: one of them installs, the others wait for it.
@@ -28,9 +33,20 @@ install_once() {
     "$VENV/bin/pip" install -q --disable-pip-version-check --no-cache-dir --no-deps -r "$HERE/helm-requirements.txt" >&2
     # Its package holds the library three times over.
     for copy in "$VENV"/lib/python*/site-packages/helm_python/lib/libhelm_c.so.*; do ln -f "${copy%.so.*}.so" "$copy"; done
+    # Node looks for packages beside the program.
+    mkdir -p "$KEDA"
+    npm install --prefix "$KEDA" --silent --no-audit --no-fund --ignore-scripts "@kubernetes-models/keda@$KEDA_VERSION" >&2
     touch "$VENV/installed"
   fi
   exec 9>&-
+}
+
+keda() {
+  local of_keda='import json, sys, yaml
+things = yaml.safe_load_all(open(sys.argv[1], encoding="utf-8"))
+json.dump([thing for thing in things if thing and thing["apiVersion"].startswith("keda.sh/")], sys.stdout)'
+  cp "$HERE/keda_check.mjs" "$KEDA/keda_check.mjs"
+  "$VENV/bin/python" -c "$of_keda" "$1" | node "$KEDA/keda_check.mjs"
 }
 
 command=${1:-}
@@ -39,6 +55,8 @@ case $command in
   template) install_once; exec "$VENV/bin/python" "$HERE/helm_template.py" "$@" ;;
   lint) install_once; exec "$VENV/bin/python" "$HERE/helm_template.py" --lint "$@" ;;
   check) install_once; exec "$VENV/bin/kubernetes-validate" --strict -k "$@" ;;
+  keda) install_once; keda "$@" ;;
+  create) install_once; exec "$VENV/bin/python" "$HERE/kube_create.py" "$@" ;;
   terraform) install_once; exec "$VENV/bin/python" "$HERE/terraform_check.py" "$@" ;;
   install) install_once ;;
   *)

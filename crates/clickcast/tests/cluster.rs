@@ -1,10 +1,12 @@
-//! The cluster's files: rendered by Helm's own library, and checked against Kubernetes' own schemas.
+//! The cluster's files: rendered by Helm's own library, checked against Kubernetes' schemas and KEDA's types, and created at a
+//! real API server.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "../../../xtask/src/skip.rs"]
 mod skip;
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// The oldest Kubernetes that the chart takes, and a recent one.
@@ -39,6 +41,67 @@ fn the_chart_is_sound_in_every_environment() {
     let file = folder.path().join("broken.yaml");
     fs::write(&file, broken).unwrap();
     assert!(!helm(&["check", KUBERNETES[0], file.to_str().unwrap()]).status.success());
+}
+
+#[test]
+fn kedas_objects_are_of_its_types() {
+    if !installed() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("objects.yaml");
+    for environment in ENVIRONMENTS {
+        fs::write(&file, rendered(environment, &[])).unwrap();
+        let check = helm(&["keda", file.to_str().unwrap()]);
+        assert!(check.status.success(), "{environment}: {}", text(&check));
+        assert!(text(&check).contains("ScaledObject/clickcast: passed"), "{}", text(&check));
+    }
+    fs::write(&file, rendered("dev", &[]).replace("scaleTargetRef:", "scaleTarget:")).unwrap();
+    let check = helm(&["keda", file.to_str().unwrap()]);
+    assert!(!check.status.success() && text(&check).contains("scaleTargetRef"), "{}", text(&check));
+}
+
+#[test]
+fn an_api_server_takes_every_object_and_every_part_of_it() {
+    let Some(server) = ApiServer::start().filter(|_| installed()) else { return };
+    let kinds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/keda.yaml");
+    let created = server.create(Path::new(kinds));
+    assert!(created.status.success(), "{}", text(&created));
+    let file = server.folder.path().join("objects.yaml");
+    for environment in ENVIRONMENTS {
+        let name = format!("name: {environment}");
+        let objects =
+            rendered(environment, &["config.LEVEL=high", "secretName=keys", "serviceAccount.annotations.role=arn:x"]);
+        fs::write(&file, objects.replace("name: clickcast", &name)).unwrap();
+        let created = server.create(&file);
+        assert!(created.status.success(), "{environment}: {}", text(&created));
+        for kind in ["ConfigMap", "Deployment", "ScaledObject", "ServiceAccount", "TriggerAuthentication"] {
+            let line = format!("{kind}/{environment}: created");
+            assert!(text(&created).contains(&line), "{line} in {}", text(&created));
+        }
+    }
+    for (name, part, wrong, said) in [
+        ("one", "readOnlyRootFilesystem", "readonlyRoot", "Deployment/one: came back without"),
+        ("two", "fsGroup: 65532", "fsGroup: -1", "Deployment/two: refused"),
+    ] {
+        let objects = rendered("dev", &[]).replace("name: clickcast", &format!("name: {name}"));
+        fs::write(&file, objects.replace(part, wrong)).unwrap();
+        let created = server.create(&file);
+        assert!(!created.status.success() && text(&created).contains(said), "{}", text(&created));
+    }
+}
+
+#[test]
+fn the_binary_needs_no_library_that_the_image_lacks() {
+    // What `distroless/cc` has, and the kernel's own.
+    let had = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "/lib64/ld-linux-x86-64.so.2", "linux-vdso.so.1"];
+    let Ok(listed) = Command::new("ldd").arg(env!("CARGO_BIN_EXE_clickcast")).output() else {
+        return skip::because("`ldd` is missing");
+    };
+    let listed = text(&listed);
+    let needed: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(needed.contains(&"libc.so.6"), "{listed}");
+    assert!(needed.iter().all(|library| had.contains(library)), "{listed}");
 }
 
 #[test]
@@ -113,6 +176,43 @@ fn terraform_names_only_what_it_declares() {
     );
 }
 
+/// A Kubernetes API server of its own.
+struct ApiServer {
+    folder: tempfile::TempDir,
+}
+
+impl ApiServer {
+    /// Starts one. It takes ten minutes to build, so that is done where nobody waits for it: by CI, or by hand.
+    fn start() -> Option<Self> {
+        if std::env::var_os("CI").is_some() {
+            let installed = kube(&["install"]);
+            assert!(installed.status.success(), "{}", text(&installed));
+        } else if !kube(&["installed"]).status.success() {
+            skip::because("no API server is built; `scripts/services/kube.sh install` does it");
+            return None;
+        }
+        let server = Self { folder: tempfile::tempdir().unwrap() };
+        let started = kube(&["start", server.folder.path().to_str().unwrap()]);
+        assert!(started.status.success(), "{}", text(&started));
+        Some(server)
+    }
+
+    fn create(&self, objects: &Path) -> Output {
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        helm(&["create", kubeconfig.to_str().unwrap(), objects.to_str().unwrap()])
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        kube(&["stop", self.folder.path().to_str().unwrap()]);
+    }
+}
+
+fn kube(arguments: &[&str]) -> Output {
+    service("kube.sh", arguments)
+}
+
 /// Whether Helm's library is here; where it can't be had, records the test as skipped.
 fn installed() -> bool {
     let installed = helm(&["install"]).status.success();
@@ -138,7 +238,11 @@ fn chart(act: &str, environment: &str, set: &[&str]) -> Output {
 }
 
 fn helm(arguments: &[&str]) -> Output {
-    Command::new(skip::workspace_root().join("scripts/services/helm.sh")).args(arguments).output().unwrap()
+    service("helm.sh", arguments)
+}
+
+fn service(script: &str, arguments: &[&str]) -> Output {
+    Command::new(skip::workspace_root().join("scripts/services").join(script)).args(arguments).output().unwrap()
 }
 
 fn text(output: &Output) -> String {
