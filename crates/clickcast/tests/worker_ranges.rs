@@ -1,0 +1,156 @@
+//! Workers that share one large input by ranges of its row groups.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_array::{ArrayRef, DictionaryArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use clickcast_dataset::TableWriter;
+use clickcast_storage::queue::{Depth, Queue};
+use serde_json::Value;
+use support::World;
+use tokio::runtime::Runtime;
+
+const QUEUE: &str = "sqlite://queue.db";
+const WORKER: &str = "worker --queue sqlite://queue.db --registry registry --model ctr@champion --out out --cache cache \
+                      --threads 1 --visibility-s 5";
+/// Rows of a row group, as they are written.
+const GROUP_ROWS: u64 = 1 << 20;
+/// Rows after which a range ends.
+const RANGE_ROWS: u64 = 4 * GROUP_ROWS;
+
+/// A model that is promoted by force.
+fn world() -> World {
+    let world = World::new();
+    world.write(
+        "features.toml",
+        "label = \"click\"\nid = [\"id\"]\n[[feature]]\nname = \"age\"\nkind = \"numeric\"\n\
+         [[feature]]\nname = \"os\"\nkind = \"categorical\"\n",
+    );
+    let os = |row: u64| if row.is_multiple_of(3) { "ios" } else { "android" };
+    let row = |row| format!("{row},{},{},{}\n", row % 50, os(row), u8::from(row % 7 == 0 || row % 3 == 0));
+    world.write("learn.csv", "id,age,os,click\n".to_owned() + &(0..2_000).map(row).collect::<String>());
+    world.json("train --data learn.csv --schema features.toml --family lr --out model");
+    world.json("models register --name ctr --model model --registry registry");
+    world.json("models promote ctr@1 --channel champion --force --reason first --registry registry");
+    world
+}
+
+/// Writes so many rows, each with a number of its own from `first` on; the file has a row group for each [`GROUP_ROWS`].
+fn write_rows(world: &World, runtime: &Runtime, file: &str, first: u64, rows: u64) {
+    let values: ArrayRef = Arc::new(StringArray::from(vec!["android", "ios", "other"]));
+    let batch = |first: u64, rows: u64| {
+        let numbers = first..first + rows;
+        let os = Int32Array::from_iter_values(numbers.clone().map(|number| (number / 5 % 3) as i32));
+        let os = DictionaryArray::try_new(os, values.clone()).unwrap();
+        let age = Float32Array::from_iter_values(numbers.clone().map(|number| (number % 61) as f32));
+        let id = Int64Array::from_iter_values(numbers.map(|number| number as i64));
+        let columns: [(&str, ArrayRef); 3] = [("id", Arc::new(id)), ("age", Arc::new(age)), ("os", Arc::new(os))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let path = world.path(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let schema = batch(0, 0).schema();
+    let mut writer = TableWriter::create(path.to_str().unwrap(), runtime.handle(), schema).unwrap();
+    for done in (0..rows).step_by(GROUP_ROWS as usize) {
+        writer.write(&batch(first + done, GROUP_ROWS.min(rows - done))).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+/// The ids and predictions of a file, in order.
+fn read(world: &World, runtime: &Runtime, file: &str) -> RecordBatch {
+    let inputs = runtime.block_on(clickcast_dataset::discover(world.path(file).to_str().unwrap())).unwrap();
+    let batch = clickcast_dataset::sample(&inputs[0], runtime.handle(), usize::MAX).unwrap();
+    // A folder called `dt=1` is a column, too.
+    let places: Vec<usize> = ["id", "ctr"].iter().map(|name| batch.schema().index_of(name).unwrap()).collect();
+    batch.project(&places).unwrap()
+}
+
+/// The outputs of the run, by name.
+fn outputs(world: &World) -> Vec<String> {
+    let files = world.files("out/runs/dt=1/ctr").into_iter().map(|(name, _)| name);
+    files.filter(|name| name.ends_with(".parquet") && !name.starts_with('.')).collect()
+}
+
+fn start(world: &World, arguments: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
+    command.args(WORKER.split_whitespace()).args(arguments.split_whitespace()).current_dir(world.path(""));
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
+}
+
+/// What a worker that has ended well reports.
+fn report(worker: Child) -> Value {
+    let ended = worker.wait_with_output().unwrap();
+    assert!(ended.status.success());
+    serde_json::from_slice(&ended.stdout).unwrap()
+}
+
+fn queue(world: &World, runtime: &Runtime) -> Queue {
+    runtime.block_on(Queue::open(&format!("sqlite://{}", world.path("queue.db").display()))).unwrap()
+}
+
+/// Looks at the queue until it is so; what takes a minute never comes.
+fn wait_until(runtime: &Runtime, queue: &Queue, is_so: impl Fn(&Depth) -> bool) -> Depth {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < end, "the queue has {:?}", runtime.block_on(queue.depth()));
+        let depth = runtime.block_on(queue.depth()).unwrap();
+        if is_so(&depth) {
+            return depth;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_one_in_its_hands() {
+    const RANGES: u64 = 3;
+    const ROWS: u64 = 2 * RANGE_ROWS + 1_000;
+    let (world, runtime) = (world(), Runtime::new().unwrap());
+    write_rows(&world, &runtime, "in/dt=1/large.parquet", 0, ROWS);
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    let queue = queue(&world, &runtime);
+    let left = |depth: &Depth| depth.visible + depth.in_flight;
+
+    let mut victim = start(&world, "");
+    // Of the whole input's message nothing is left: what is in flight are ranges.
+    wait_until(&runtime, &queue, |depth| left(depth) == RANGES && depth.in_flight > 0);
+    signal(&victim, "STOP");
+    let held = runtime.block_on(queue.depth()).unwrap().in_flight;
+    let second = start(&world, "--until-idle --json");
+    let both = wait_until(&runtime, &queue, |depth| depth.in_flight > held || left(depth) < RANGES);
+    signal(&victim, "KILL");
+    victim.wait().unwrap();
+    assert!(left(&both) > 0 && outputs(&world).len() < RANGES as usize, "the killed one held something");
+    let third = start(&world, "--until-idle --json");
+    let (second, third) = (report(second), report(third));
+    let of_both = |key: &str| second[key].as_u64().unwrap() + third[key].as_u64().unwrap();
+    assert_eq!((of_both("written"), of_both("rows")), (RANGES, ROWS), "{second} {third}");
+
+    // The event comes again, and the folder's end: all is done, and the run closed.
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1 --close"));
+    let last = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!((&last["written"], &last["handed_on"], &last["closed"]), (&0.into(), &0.into(), &1.into()), "{last}");
+    let audited = world.json("runs audit dt=1 --registry registry --out out");
+    assert_eq!((&audited["verdict"], &audited["rows_out"]), (&"pass".into(), &ROWS.into()), "{audited}");
+
+    world.json("predict --model ctr@1 --registry registry --data in/dt=1 --out undisturbed --threads 1");
+    let expected = read(&world, &runtime, "undisturbed/large.parquet");
+    let names = ["large.g0-3.parquet", "large.g4-7.parquet", "large.g8-8.parquet"];
+    assert_eq!(outputs(&world), names);
+    let mut first = 0;
+    for name in names {
+        let found = read(&world, &runtime, &format!("out/runs/dt=1/ctr/{name}"));
+        assert!(found == expected.slice(first, found.num_rows()), "`{name}` has other rows");
+        first += found.num_rows();
+    }
+    assert_eq!((first as u64, expected.num_rows() as u64), (ROWS, ROWS));
+}
