@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, DictionaryArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use clickcast_dataset::TableWriter;
+use clickcast_job::message::{Range, SUCCESS, Task};
 use clickcast_storage::queue::{Depth, Queue};
 use serde_json::Value;
 use support::World;
@@ -97,6 +98,13 @@ fn queue(world: &World, runtime: &Runtime) -> Queue {
     runtime.block_on(Queue::open(&format!("sqlite://{}", world.path("queue.db").display()))).unwrap()
 }
 
+/// Sends a message for an object of the day, or for a range of an older version of it.
+fn send(world: &World, runtime: &Runtime, name: &str, older: Option<(u64, u64)>) {
+    let range = older.map(|row_groups| Range { row_groups, etag: "older".to_owned() });
+    let task = Task { range, ..Task::new(world.path("in/dt=1").join(name).to_str().unwrap()) };
+    runtime.block_on(queue(world, runtime).send(&[task.body()])).unwrap();
+}
+
 /// Looks at the queue until it is so; what takes a minute never comes.
 fn wait_until(runtime: &Runtime, queue: &Queue, is_so: impl Fn(&Depth) -> bool) -> Depth {
     let end = Instant::now() + Duration::from_secs(60);
@@ -153,4 +161,40 @@ fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_on
         first += found.num_rows();
     }
     assert_eq!((first as u64, expected.num_rows() as u64), (ROWS, ROWS));
+}
+
+#[test]
+fn a_large_input_that_was_overwritten_is_cut_anew_by_one_of_its_old_ranges() {
+    let (world, runtime) = (world(), Runtime::new().unwrap());
+    write_rows(&world, &runtime, "in/dt=1/large.parquet", 0, RANGE_ROWS + 1_000);
+    for row_groups in [(4, 7), (0, 3), (8, 9)] {
+        send(&world, &runtime, "large.parquet", Some(row_groups));
+    }
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    let counts = ["overwritten", "handed_on", "written"].map(|key| done[key].as_u64().unwrap());
+    assert_eq!(counts, [3, 2, 2], "one sends the input again, which then is cut once: {done}");
+    assert_eq!(outputs(&world), ["large.g0-3.parquet", "large.g4-4.parquet"]);
+}
+
+#[test]
+fn an_overwriting_that_no_message_told_of_is_found_by_the_end_of_its_folder() {
+    let (world, runtime) = (world(), Runtime::new().unwrap());
+    for file in ["a", "b"] {
+        write_rows(&world, &runtime, &format!("in/dt=1/{file}.parquet"), 0, 100);
+    }
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
+    world.json(&format!("{WORKER} --until-idle"));
+    let older = world.files("out/runs/dt=1/ctr");
+    write_rows(&world, &runtime, "in/dt=1/a.parquet", 500, 90);
+    send(&world, &runtime, SUCCESS, None);
+    let mut worker = start(&world, "");
+    let end = Instant::now() + Duration::from_secs(120);
+    while world.files("out/runs/dt=1/ctr") == older {
+        assert!(Instant::now() < end, "nobody asked for it");
+        std::thread::yield_now();
+    }
+    signal(&worker, "TERM");
+    assert!(worker.wait().unwrap().success());
+    assert_eq!(world.json("runs close dt=1 --out out")["rows"], 190);
+    assert_eq!(world.json("runs audit dt=1 --registry registry --out out")["rows_out"], 190);
 }

@@ -1,8 +1,9 @@
 //! What a worker does with a message, decided purely: the worker acts on it, and so does a simulation of many workers.
 //!
 //! The one rule that nothing may break: a message is acknowledged only when what it asks for is under its final name, was
-//! looked at there, or was handed on to the queue. Whatever dies before that leaves the message to be delivered again, and
-//! whoever gets it then finds the work done or does it, with the same bytes.
+//! looked at there, or was handed on to the queue; or when it asks for a part of what was overwritten since, which nobody can
+//! score any more. Whatever dies before that leaves the message to be delivered again, and whoever gets it then finds the work
+//! done or does it, with the same bytes.
 
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub enum Event {
     Missing,
     /// It asks for several things, such as the missing ranges of a large input.
     Several,
+    /// It asks for a range, the first row group of which is this one, of an input that was overwritten since.
+    Overwritten(u64),
     /// What it asks for is in the queue.
     HandedOn,
     /// It ends a run, all inputs of which have their outputs.
@@ -112,6 +115,10 @@ pub fn next(event: &Event, jitter: f64) -> Action {
         Event::Received => Action::Look,
         Event::Missing => Action::Score,
         Event::Several => Action::HandOn,
+        // What is there now is cut anew once: were it cut by each of so many ranges, their square would be sent. The first
+        // range stands for the input; where it was done before, the overwriting told of itself, or the folder's end asks.
+        Event::Overwritten(0) => Action::HandOn,
+        Event::Overwritten(_) => Action::Acknowledge,
         Event::Ready => Action::Close,
         Event::Scored => Action::Verify,
         Event::Done | Event::HandedOn => Action::Acknowledge,
@@ -160,13 +167,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_acknowledged_that_was_not_seen_done_or_handed_on() {
+    fn nothing_is_acknowledged_that_was_not_seen_done_handed_on_or_overwritten() {
         let reason = || "why".to_owned();
         let events = [
             Event::Received,
             Event::Done,
             Event::Missing,
             Event::Several,
+            Event::Overwritten(0),
+            Event::Overwritten(4),
             Event::HandedOn,
             Event::Ready,
             Event::Unready(1, 0),
@@ -184,7 +193,7 @@ mod tests {
             Event::Drained(9),
         ];
         for event in events {
-            let expected = matches!(event, Event::Done | Event::HandedOn);
+            let expected = matches!(event, Event::Done | Event::HandedOn | Event::Overwritten(1..));
             assert_eq!(next(&event, 0.0) == Action::Acknowledge, expected, "{event:?}");
             let expected = matches!(event, Event::Rejected(_) | Event::Refused(_));
             assert_eq!(matches!(next(&event, 0.0), Action::Bury(_)), expected, "{event:?}");

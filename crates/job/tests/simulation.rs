@@ -11,15 +11,25 @@ use clickcast_job::protocol::{self, Action, Event};
 
 const WORKERS: usize = 4;
 const INPUTS: usize = 12;
-const RANGES: usize = 3;
+const RANGES: usize = 12;
+/// Overwritings of an input at most, most of which the cloud tells of.
+const VERSIONS_MAX: u32 = 2;
+/// Times that large inputs are cut at most: for each version a few times, since messages come twice, and workers crash.
+const CUTS_MAX: u64 = 45;
 const VISIBILITY: u64 = 30;
 const STEPS_MAX: u64 = 50_000;
 
-/// What a message asks for: an input as a whole, or a range of it.
+/// What a message asks for: an input as a whole, whatever version it is of, or a range of one version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Task {
     input: usize,
-    range: Option<usize>,
+    range: Option<Range>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Range {
+    number: usize,
+    version: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -39,6 +49,8 @@ struct Held {
     task: Task,
     receives: u32,
     event: Event,
+    /// The version of the input that was looked at, and that of the output that was there.
+    seen: (u32, Option<u32>),
 }
 
 type Decide = fn(&Event, f64) -> Action;
@@ -50,8 +62,14 @@ struct World {
     queue: BTreeMap<u64, Message>,
     dead: BTreeSet<usize>,
     rejected: BTreeSet<usize>,
-    /// Each output, and how many times it was put.
-    outputs: BTreeMap<Task, u32>,
+    /// Of each input.
+    versions: [u32; INPUTS],
+    /// Inputs that were overwritten with nobody told.
+    untold: BTreeSet<usize>,
+    /// Each output, by input and range: the version of the input that it was made of.
+    outputs: BTreeMap<(usize, Option<usize>), u32>,
+    /// Times that a large input was cut, and a message sent for each of its ranges.
+    cuts: u64,
     workers: Vec<Option<Held>>,
     is_stormy: bool,
 }
@@ -65,7 +83,10 @@ impl World {
             queue: BTreeMap::new(),
             dead: BTreeSet::new(),
             rejected: BTreeSet::new(),
+            versions: [0; INPUTS],
+            untold: BTreeSet::new(),
             outputs: BTreeMap::new(),
+            cuts: 0,
             workers: vec![None; WORKERS],
             is_stormy: true,
         };
@@ -111,6 +132,9 @@ impl World {
     /// One worker does one thing; a crash may come before it, or after it and before it is known.
     fn step(&mut self, worker: usize, decide: Decide) -> Result<(), String> {
         self.now += self.random() % 4;
+        if self.fault(2) {
+            self.overwrite();
+        }
         if self.fault(3) {
             self.workers[worker] = None;
             return Ok(());
@@ -128,7 +152,7 @@ impl World {
         let failed = self.fault(10) && !matches!(action, Action::Forget);
         let event = match failed {
             true => Event::Failed(held.receives),
-            false => self.act(&held, &action)?,
+            false => self.act(&mut held, &action)?,
         };
         if event == Event::Settled || action == Action::Forget || self.fault(3) {
             return Ok(());
@@ -136,6 +160,28 @@ impl World {
         held.event = if self.fault(1) { Event::Drained(held.receives) } else { event };
         self.workers[worker] = Some(held);
         Ok(())
+    }
+
+    /// An input gets other rows; of most such times the cloud tells.
+    fn overwrite(&mut self) {
+        let input = self.random() as usize % INPUTS;
+        if !Self::is_poisoned(input) && self.versions[input] < VERSIONS_MAX {
+            self.versions[input] += 1;
+            if self.chance(80) {
+                self.send(Task { input, range: None });
+                self.untold.remove(&input);
+            } else {
+                self.untold.insert(input);
+            }
+        }
+    }
+
+    fn is_outdated(&self, task: Task) -> bool {
+        task.range.is_some_and(|range| range.version != self.versions[task.input])
+    }
+
+    fn range(&self, input: usize, number: usize) -> Task {
+        Task { input, range: Some(Range { number, version: self.versions[input] }) }
     }
 
     fn receive(&mut self) -> Option<Held> {
@@ -147,26 +193,39 @@ impl World {
         message.receives += 1;
         (message.receipt, message.visible_at) = (receipt, visible_at);
         let (task, receives) = (message.task, message.receives);
-        Some(Held { message: id, receipt, task, receives, event: Event::Received })
+        Some(Held { message: id, receipt, task, receives, event: Event::Received, seen: (0, None) })
     }
 
-    fn act(&mut self, held: &Held, action: &Action) -> Result<Event, String> {
+    fn act(&mut self, held: &mut Held, action: &Action) -> Result<Event, String> {
         let task = held.task;
+        let output = (task.input, task.range.map(|range| range.number));
+        let there = self.outputs.get(&output).copied();
+        if *action == Action::Look {
+            held.seen = (self.versions[task.input], there);
+        }
         let is_split = task.range.is_none() && Self::is_large(task.input);
         Ok(match action {
             Action::Look if Self::is_poisoned(task.input) && is_split => Event::Bad("poison".to_owned()),
             Action::Look if is_split && self.is_done(task) => Event::Done,
             Action::Look if is_split => Event::Several,
+            Action::Look if self.is_outdated(task) => {
+                Event::Overwritten(task.range.map_or(0, |range| range.number as u64))
+            }
             Action::Look if self.is_done(task) => Event::Done,
             Action::Look => Event::Missing,
             Action::Close => return Err("no run was to be closed".to_owned()),
+            Action::HandOn if matches!(held.event, Event::Overwritten(_)) => {
+                self.send(Task { range: None, ..task });
+                Event::HandedOn
+            }
             Action::HandOn if held.event != Event::Several => {
                 self.send(task);
                 Event::HandedOn
             }
             Action::HandOn => {
-                for range in 0..RANGES {
-                    self.send(Task { input: task.input, range: Some(range) });
+                self.cuts += 1;
+                for number in 0..RANGES {
+                    self.send(self.range(task.input, number));
                     if self.fault(5) {
                         return Ok(Event::Failed(held.receives));
                     }
@@ -174,15 +233,19 @@ impl World {
                 Event::HandedOn
             }
             Action::Score if Self::is_poisoned(task.input) => Event::Bad("poison".to_owned()),
+            // It is overwritten while it is read, or somebody else's output is there by now.
+            Action::Score if held.seen.0 != self.versions[task.input] && self.chance(50) => {
+                Event::Failed(held.receives)
+            }
+            Action::Score if held.seen.1 != there => match there {
+                Some(version) if version == held.seen.0 => Event::Scored,
+                _ => Event::Failed(held.receives),
+            },
             Action::Score => {
-                // Put once: who comes second finds it there.
-                let is_new = !self.outputs.contains_key(&task);
-                if is_new {
-                    self.outputs.insert(task, 1);
-                }
+                self.outputs.insert(output, held.seen.0);
                 Event::Scored
             }
-            Action::Verify if self.is_done(task) => Event::Done,
+            Action::Verify if there == Some(held.seen.0) => Event::Done,
             Action::Verify => Event::Vanished,
             Action::Reject(reason) => {
                 self.rejected.insert(task.input);
@@ -216,24 +279,30 @@ impl World {
     fn is_done(&self, task: Task) -> bool {
         match task.range {
             None if Self::is_large(task.input) => {
-                (0..RANGES).all(|range| self.is_done(Task { range: Some(range), ..task }))
+                (0..RANGES).all(|number| self.is_done(self.range(task.input, number)))
             }
-            _ => self.outputs.contains_key(&task),
+            range => {
+                let output = (task.input, range.map(|range| range.number));
+                !self.is_outdated(task) && self.outputs.get(&output) == Some(&self.versions[task.input])
+            }
         }
     }
 
-    /// Whether, without this message, its task is done, will be, or is known to be impossible.
+    /// Whether, without this message, what it asks for is done as the input is now, will be, or is known to be impossible.
     fn is_safe_to_forget(&self, held: &Held) -> bool {
+        let input = held.task.input;
         let is_queued = |task: Task| self.queue.iter().any(|(id, message)| *id != held.message && message.task == task);
-        let is_settled = |task: Task| self.is_done(task) || self.dead.contains(&task.input);
-        let is_safe = |task: Task| is_settled(task) || is_queued(task);
-        match held.task.range {
-            None if Self::is_large(held.task.input) => {
-                let of_range = |range| is_safe(Task { range: Some(range), ..held.task });
-                is_queued(held.task) || (0..RANGES).all(of_range)
-            }
-            _ => is_safe(held.task),
-        }
+        let of_range = |number| {
+            let now = self.range(input, number);
+            self.is_done(now) || is_queued(now)
+        };
+        let is_all_asked_for = is_queued(Task { input, range: None }) || self.untold.contains(&input);
+        let is_safe = match held.task.range {
+            Some(range) => of_range(range.number),
+            None if Self::is_large(input) => (0..RANGES).all(of_range),
+            None => self.is_done(held.task),
+        };
+        is_safe || is_all_asked_for || self.dead.contains(&input)
     }
 
     /// The queue forgets a message, unless it was delivered again since.
@@ -260,7 +329,12 @@ impl World {
         for step in 0.. {
             self.is_stormy = step < storm;
             if self.queue.is_empty() && self.workers.iter().all(Option::is_none) {
-                break;
+                // The folder's end asks for what is not there as it is now.
+                let missing = std::mem::take(&mut self.untold);
+                if missing.is_empty() {
+                    break;
+                }
+                missing.into_iter().for_each(|input| self.send(Task { input, range: None }));
             }
             if step > STEPS_MAX {
                 return Err(format!("{} messages never come to an end", self.queue.len()));
@@ -268,18 +342,21 @@ impl World {
             let worker = self.random() as usize % WORKERS;
             self.step(worker, decide)?;
         }
-        let tasks =
+        let keys =
             (0..INPUTS).filter(|&input| !Self::is_poisoned(input)).flat_map(|input| match Self::is_large(input) {
-                true => (0..RANGES).map(|range| Task { input, range: Some(range) }).collect(),
-                false => vec![Task { input, range: None }],
+                true => (0..RANGES).map(|range| (input, Some(range))).collect(),
+                false => vec![(input, None)],
             });
-        let expected: BTreeMap<Task, u32> = tasks.map(|task| (task, 1)).collect();
+        let expected: BTreeMap<(usize, Option<usize>), u32> = keys.map(|key| (key, self.versions[key.0])).collect();
         if self.outputs != expected {
             return Err(format!("outputs are {:?}", self.outputs));
         }
         let poisoned: BTreeSet<usize> = (0..INPUTS).filter(|&input| Self::is_poisoned(input)).collect();
         if self.dead != poisoned || self.rejected != poisoned {
             return Err(format!("dead are {:?}, rejected {:?}", self.dead, self.rejected));
+        }
+        if self.cuts > CUTS_MAX {
+            return Err(format!("large inputs were cut {} times", self.cuts));
         }
         Ok(())
     }
@@ -334,4 +411,22 @@ fn the_checker_finds_a_bad_input_that_is_tried_for_ever() {
         other => protocol::next(other, jitter),
     };
     assert!(failures(0..3, broken).0 > 0);
+}
+
+#[test]
+fn the_checker_finds_an_overwritten_input_that_each_of_its_old_ranges_cuts_anew() {
+    let broken: Decide = |event, jitter| match event {
+        Event::Overwritten(_) => Action::HandOn,
+        other => protocol::next(other, jitter),
+    };
+    assert!(failures(0..2_000, broken).0 > 0);
+}
+
+#[test]
+fn the_checker_finds_a_message_for_a_whole_input_that_is_taken_for_one_of_an_old_range() {
+    let broken: Decide = |event, jitter| match event {
+        Event::Several => protocol::next(&Event::Overwritten(1), jitter),
+        other => protocol::next(other, jitter),
+    };
+    assert!(failures(0..20, broken).0 > 0);
 }

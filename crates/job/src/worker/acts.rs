@@ -28,8 +28,8 @@ pub(super) struct Held {
     pub(super) event: Event,
     /// What it is handed on as.
     bodies: Vec<String>,
-    /// Of a folder's end; see [`Task::rounds`].
-    rounds: u32,
+    /// What it asks for, where that is the end of a folder.
+    end: Option<Task>,
     pub(super) open: Option<Arc<OpenRun>>,
     pub(super) piece: Option<Piece>,
     /// What was done with it so far.
@@ -39,7 +39,7 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(message: Message) -> Self {
         let bodies = vec![message.body.clone()];
-        Self { message, event: Event::Received, bodies, rounds: 0, open: None, piece: None, steps: Vec::new() }
+        Self { message, event: Event::Received, bodies, end: None, open: None, piece: None, steps: Vec::new() }
     }
 
     /// A sentence about it.
@@ -58,7 +58,7 @@ impl Held {
 
     /// The event of a run's end that comes too early.
     fn unready(&self) -> Event {
-        Event::Unready(self.message.receive_count, self.rounds)
+        Event::Unready(self.message.receive_count, self.end.as_ref().map_or(0, |end| end.rounds))
     }
 
     fn trace(&self) -> Trace {
@@ -131,7 +131,7 @@ impl Worker<'_> {
         match action {
             // The queue itself lets it come back.
             Action::Leave(_) | Action::Release => Event::Settled,
-            Action::HandOn if held.event != Event::Several => Event::Settled,
+            Action::HandOn if !matches!(held.event, Event::Several | Event::Overwritten(_)) => Event::Settled,
             // It was sent again: once more would be one too many.
             Action::Acknowledge if held.event == Event::HandedOn => Event::Settled,
             _ => Event::Failed(held.message.receive_count),
@@ -244,9 +244,10 @@ impl Worker<'_> {
         let scorer = self.scorer(open);
         let piece = match &task.range {
             Some(range) if range.etag != *etag => {
-                // It was overwritten since: what is there now is cut anew.
+                Counters::count(&self.counters.overwritten);
+                // What is there now is cut anew, if that falls to this message.
                 held.bodies = vec![Task { range: None, ..task.clone() }.body()];
-                return Ok(Event::Several);
+                return Ok(Event::Overwritten(range.row_groups.0));
             }
             Some(range) => of_range(range.row_groups),
             None => {
@@ -346,7 +347,7 @@ impl Worker<'_> {
 
     /// A folder's end: its run may be closed when every input is scored, or known to be bad.
     fn look_at_end(&self, held: &mut Held, open: &OpenRun, task: &Task) -> Result<Event, Problem> {
-        held.rounds = task.rounds;
+        held.end = Some(task.clone());
         if self.handle.block_on(open.run.is_closed())? {
             return Ok(Event::Done);
         }
@@ -367,10 +368,16 @@ impl Worker<'_> {
             let is_bad = rejected.iter().any(|bad| bad.key == object.key && bad.etag == object.etag);
             is_bad || is_present(&input.output_key(), &outputs)
         };
-        let missing: Vec<&Input> = inputs.iter().filter(|input| !is_settled(input)).collect();
-        let Some(first) = missing.first() else { return Ok(Event::Ready) };
+        let missing = inputs.iter().filter(|input| !is_settled(input)).map(|input| input.object.key.as_str());
+        let missing: Vec<&str> = missing.collect();
+        if missing.is_empty() { Ok(Event::Ready) } else { self.wait_for(held, open, task, &missing) }
+    }
+
+    /// A run's end waits for inputs, and asks for them again when nobody else does.
+    fn wait_for(&self, held: &mut Held, open: &OpenRun, task: &Task, missing: &[&str]) -> Result<Event, Problem> {
         let run = &open.run.record().run;
-        (self.note)(&held.note(format!("run `{run}` waits for `{}`", first.name())));
+        let first = missing.first().map(|key| open.inputs.uri(key)).unwrap_or_default();
+        (self.note)(&held.note(format!("run `{run}` waits for `{first}`")));
         let depth = self.handle.block_on(self.queue.depth())?;
         let is_quiet = depth.visible + depth.in_flight + depth.delayed <= protocol::QUIET_MESSAGES_MAX;
         if held.message.receive_count < protocol::RECEIVES_MAX || !is_quiet {
@@ -379,17 +386,15 @@ impl Worker<'_> {
         // Events are hints: one may be lost, or its message have gone to the dead letters with no fault of the input.
         if task.rounds >= protocol::ROUNDS_MAX {
             let reason = format!(
-                "run `{run}` can't be closed: `{}` was asked for {} times and is neither scored nor known to be bad; look \
-                 for it among the dead letters, then send `{}` again",
-                first.name(),
-                task.rounds,
-                task.object
+                "run `{run}` can't be closed: `{first}` was asked for {} times and is neither scored nor known to be bad; \
+                 look for it among the dead letters, then send `{}` again",
+                task.rounds, task.object
             );
             return Ok(Event::Refused(reason));
         }
         let (folder, _) = task.folder_and_key();
-        let again = |input: &&Input| Task {
-            object: format!("{folder}/{}", input.object.key),
+        let again = |key: &&str| Task {
+            object: format!("{folder}/{key}"),
             folder: Some(folder.to_owned()),
             rounds: 0,
             ..task.clone()
@@ -399,12 +404,13 @@ impl Worker<'_> {
         Ok(Event::Several)
     }
 
-    fn close(&self, held: &Held) -> Result<Event, Problem> {
-        let Some(open) = &held.open else { return Ok(Event::Vanished) };
+    fn close(&self, held: &mut Held) -> Result<Event, Problem> {
+        let (Some(open), Some(task)) = (held.open.clone(), held.end.clone()) else { return Ok(Event::Vanished) };
         let manifest = (self.manifest)(&open.run)?;
-        if let Some(missing) = unfinished(&manifest) {
-            (self.note)(&held.note(format!("run `{}` is not closed yet: {missing}", manifest.run)));
-            return Ok(held.unready());
+        let missing = unfinished(&manifest);
+        if !missing.is_empty() {
+            // Their outputs are there by name, but not all ranges, or of an older version of the input.
+            return self.wait_for(held, &open, &task, &missing);
         }
         self.handle.block_on(open.run.close(&manifest))?;
         Counters::count(&self.counters.closed);

@@ -14,9 +14,9 @@ pub(super) fn is_present(output: &str, outputs: &[&str]) -> bool {
     outputs.binary_search(&output).is_ok() || same_start.any(is_range)
 }
 
-/// The first input of a manifest that is neither scored whole, as it is now, nor known to be bad; in one sentence.
+/// The inputs of a manifest that are neither scored whole, as they are now, nor known to be bad; by key.
 #[must_use]
-pub fn unfinished(manifest: &Manifest) -> Option<String> {
+pub fn unfinished(manifest: &Manifest) -> Vec<&str> {
     let is_bad = |input: &InputRecord| manifest.errors.iter().any(|bad| bad.key == input.key && bad.etag == input.etag);
     let is_whole = |input: &InputRecord| {
         let outputs =
@@ -30,8 +30,8 @@ pub fn unfinished(manifest: &Manifest) -> Option<String> {
         }
         whole || (groups > 0 && Some(groups) == input.row_groups)
     };
-    let missing = manifest.inputs.iter().find(|input| !is_bad(input) && !is_whole(input))?;
-    Some(format!("`{}` is not scored yet", missing.key))
+    let missing = manifest.inputs.iter().filter(|input| !is_bad(input) && !is_whole(input));
+    missing.map(|input| input.key.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
             (vec![], vec!["new"], true),
         ] {
             let manifest = manifest(&outputs, &errors);
-            assert_eq!(unfinished(&manifest).is_none(), is_finished, "{outputs:?} {errors:?}");
+            assert_eq!(unfinished(&manifest).is_empty(), is_finished, "{outputs:?} {errors:?}");
         }
     }
 

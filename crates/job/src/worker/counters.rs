@@ -12,6 +12,8 @@ pub struct Counters {
     pub written: AtomicU64,
     /// Messages whose work was found done.
     pub found_done: AtomicU64,
+    /// Messages for ranges of an input that was overwritten since.
+    pub overwritten: AtomicU64,
     /// Messages handed on as others.
     pub handed_on: AtomicU64,
     /// Messages buried.

@@ -95,6 +95,7 @@ fn report(counters: &Counters, start: Instant, model: &str) -> Value {
         "rows": of(&counters.rows),
         "written": of(&counters.written),
         "found_done": of(&counters.found_done),
+        "overwritten": of(&counters.overwritten),
         "handed_on": of(&counters.handed_on),
         "buried": of(&counters.buried),
         "left": of(&counters.left),

@@ -82,6 +82,7 @@ fn metrics(watched: &Watched, depth: Option<Depth>) -> String {
         rows,
         written,
         found_done,
+        overwritten,
         handed_on,
         buried,
         left,
@@ -106,6 +107,7 @@ fn metrics(watched: &Watched, depth: Option<Depth>) -> String {
     let outcomes = [
         ("{outcome=\"written\"}", of(written) as f64),
         ("{outcome=\"found_done\"}", of(found_done) as f64),
+        ("{outcome=\"overwritten\"}", of(overwritten) as f64),
         ("{outcome=\"handed_on\"}", of(handed_on) as f64),
         ("{outcome=\"buried\"}", of(buried) as f64),
         ("{outcome=\"left\"}", of(left) as f64),
