@@ -198,3 +198,14 @@ fn an_overwriting_that_no_message_told_of_is_found_by_the_end_of_its_folder() {
     assert_eq!(world.json("runs close dt=1 --out out")["rows"], 190);
     assert_eq!(world.json("runs audit dt=1 --registry registry --out out")["rows_out"], 190);
 }
+
+#[test]
+fn a_message_for_an_object_that_is_gone_begins_no_run() {
+    let (world, runtime) = (world(), Runtime::new().unwrap());
+    send(&world, &runtime, "gone.parquet", None);
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!(done["buried"], 1, "{done}");
+    let dead = world.json(&format!("queue dead --queue {QUEUE}"));
+    assert!(dead["dead"][0]["reason"].as_str().unwrap().contains("gone.parquet` is gone"), "{dead}");
+    assert!(world.files("out").is_empty(), "{:?}", world.files("out"));
+}

@@ -9,7 +9,7 @@ use clickcast_storage::queue::{Message, Receipt};
 use clickcast_storage::{Error as StorageError, Kind};
 
 use super::Worker;
-use super::book::{OpenRun, lock};
+use super::book::{OpenRun, gone, lock};
 use super::closing::{is_present, unfinished};
 use super::counters::Counters;
 use super::note::Note;
@@ -208,7 +208,7 @@ impl Worker<'_> {
             Err(reason) => return Ok(Event::Refused(reason)),
         };
         let (folder, key) = task.folder_and_key();
-        let open = self.handle.block_on(self.book.open(&self.setup, &name, folder))?;
+        let open = self.handle.block_on(self.book.open(&self.setup, &name, task))?;
         held.open = Some(open.clone());
         if let Err(reason) = open.check_folder(folder) {
             return Ok(Event::Refused(reason));
@@ -218,9 +218,7 @@ impl Worker<'_> {
         }
         let object = match self.handle.block_on(open.inputs.head(key)) {
             Ok(object) => object,
-            Err(error) if error.is_not_found() => {
-                return Ok(Event::Refused(format!("`{}` is gone", task.object)));
-            }
+            Err(error) if error.is_not_found() => return Err(gone(task)),
             Err(error) => return Err(error.into()),
         };
         let version = object.etag.clone();

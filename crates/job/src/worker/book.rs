@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::cache::ModelCache;
 use super::problem::Problem;
+use crate::message::Task;
 use crate::score::carried;
 
 /// What runs are begun with, and where they and their models are.
@@ -67,13 +68,13 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// The run of this name with inputs in this folder, begun where it isn't there.
-    pub(super) async fn open(&self, setup: &Setup, name: &RunName, folder: &str) -> Result<Arc<OpenRun>, Problem> {
+    /// The run of this name, begun where it isn't there, with the inputs of the task's folder.
+    pub(super) async fn open(&self, setup: &Setup, name: &RunName, task: &Task) -> Result<Arc<OpenRun>, Problem> {
         let known = lock(&self.runs).get(name).cloned();
         let open = match known {
             Some(open) => open,
             None => {
-                let open = Arc::new(self.open_anew(setup, name, folder).await?);
+                let open = Arc::new(self.open_anew(setup, name, task).await?);
                 let mut runs = lock(&self.runs);
                 if runs.len() >= RUNS_MAX {
                     runs.pop_first();
@@ -86,10 +87,11 @@ impl Book {
         Ok(open)
     }
 
-    async fn open_anew(&self, setup: &Setup, name: &RunName, folder: &str) -> Result<OpenRun, Problem> {
+    async fn open_anew(&self, setup: &Setup, name: &RunName, task: &Task) -> Result<OpenRun, Problem> {
         let runs = Runs::new(setup.out.clone());
         let run = match runs.open(name).await {
             Err(error) if error.kind() == Kind::NotFound => {
+                check_object(task).await?;
                 let version = setup.registry.resolve(&setup.reference).await?;
                 let model = PinnedModel {
                     name: Some(version.name),
@@ -99,7 +101,7 @@ impl Book {
                 let record = RunRecord {
                     run: name.clone(),
                     model,
-                    input: folder.to_owned(),
+                    input: task.folder_and_key().0.to_owned(),
                     settings: setup.settings.clone(),
                     created: Timestamp::now(),
                 };
@@ -152,6 +154,22 @@ impl Book {
         lock(&self.models).insert(pinned.artifact.clone(), model.clone());
         Ok(model)
     }
+}
+
+/// No run is begun for an object that is gone. A folder's end need be none.
+async fn check_object(task: &Task) -> Result<(), Problem> {
+    if task.is_success() {
+        return Ok(());
+    }
+    let (folder, key) = task.folder_and_key();
+    match Store::open(folder)?.head(key).await {
+        Err(error) if error.is_not_found() => Err(gone(task)),
+        found => Ok(found.map(drop)?),
+    }
+}
+
+pub(super) fn gone(task: &Task) -> Problem {
+    Problem::refusal(format!("`{}` is gone", task.object))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
