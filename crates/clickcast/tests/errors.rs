@@ -209,6 +209,20 @@ fn requests_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn to_look_into_a_mistyped_queue_makes_none() {
+    let world = World::new();
+    for command in ["stats", "dead", "redrive"] {
+        let said = ["`sqlite://out/day.db`", "there is no such queue", "`queue send`"];
+        refused(&world, &format!("queue {command} --queue sqlite://out/day.db"), &said);
+    }
+    assert!(!world.path("out").exists());
+    world.write("day.csv", "id\n1\n");
+    world.json("queue send --queue sqlite://out/day.db --data day.csv --run r");
+    assert_eq!(world.json("queue stats --queue sqlite://out/day.db")["visible"], 1);
+    assert_eq!(world.json("queue redrive --queue sqlite://out/day.db")["redriven"], 0);
+}
+
+#[test]
 fn an_input_is_never_written_into_however_its_folder_is_named() {
     let world = world();
     std::os::unix::fs::symlink(world.path("data"), world.path("link")).unwrap();

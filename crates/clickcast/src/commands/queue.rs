@@ -19,20 +19,22 @@ pub(super) fn run(context: &Context, command: &QueueCommand) -> Result<(), Failu
         QueueCommand::Stats(arguments) => console::result(&stats(context, arguments)?, context.json),
         QueueCommand::Dead(arguments) => dead(context, arguments),
         QueueCommand::Redrive(arguments) => {
-            let queue = open(context, arguments)?;
+            let queue = open_existing(context, arguments)?;
             let redriven = context.runtime.block_on(queue.redrive()).map_err(|error| storage_failure(&error))?;
             console::result(&json!({"redriven": redriven}), context.json)
         }
     }
 }
 
-fn open(context: &Context, argument: &QueueArgument) -> Result<Queue, Failure> {
-    context.runtime.block_on(Queue::open(&argument.queue)).map_err(|error| storage_failure(&error))
+/// Only who sends or works makes a queue: to look into a mistyped one tells of none.
+fn open_existing(context: &Context, argument: &QueueArgument) -> Result<Queue, Failure> {
+    context.runtime.block_on(Queue::open_existing(&argument.queue)).map_err(|error| storage_failure(&error))
 }
 
 /// Sends a message for each file; what to report comes back.
 pub(super) fn send(context: &Context, arguments: &SendArguments) -> Result<Value, Failure> {
-    let queue = open(context, &arguments.queue)?;
+    let queue = context.runtime.block_on(Queue::open(&arguments.queue.queue));
+    let queue = queue.map_err(|error| storage_failure(&error))?;
     let inputs = context.runtime.block_on(discover(&arguments.data))?;
     let Some(first) = inputs.first() else {
         return Err(Failure::input(format!("`{}` has no files", arguments.data)));
@@ -65,7 +67,8 @@ fn absolute(uri: &str) -> Result<String, Failure> {
 }
 
 fn stats(context: &Context, argument: &QueueArgument) -> Result<Value, Failure> {
-    let depth = context.runtime.block_on(open(context, argument)?.depth()).map_err(|error| storage_failure(&error))?;
+    let queue = open_existing(context, argument)?;
+    let depth = context.runtime.block_on(queue.depth()).map_err(|error| storage_failure(&error))?;
     Ok(json!({
         "visible": depth.visible,
         "in_flight": depth.in_flight,
@@ -76,7 +79,7 @@ fn stats(context: &Context, argument: &QueueArgument) -> Result<Value, Failure> 
 }
 
 fn dead(context: &Context, arguments: &DeadArguments) -> Result<(), Failure> {
-    let queue = open(context, &arguments.queue)?;
+    let queue = open_existing(context, &arguments.queue)?;
     let dead = context.runtime.block_on(queue.dead(arguments.limit)).map_err(|error| storage_failure(&error))?;
     if context.json {
         let list = |dead: &Dead| json!({"body": dead.body, "reason": dead.reason, "received": dead.receive_count});

@@ -99,6 +99,20 @@ impl Queue {
         Self::open_with(uri, &[], Arc::new(SystemTime::now)).await
     }
 
+    /// As [`Queue::open`], of a queue that is there.
+    ///
+    /// # Errors
+    /// [`crate::Kind::NotFound`] where it isn't; else as [`Queue::open`].
+    pub async fn open_existing(uri: &str) -> Result<Self, Error> {
+        match uri.strip_prefix("sqlite://") {
+            Some(path) if !std::path::Path::new(path).exists() => {
+                let problem = "there is no such queue; check its name: `queue send` and `worker` make one";
+                Err(Error::queue("open", uri, crate::Kind::NotFound, problem))
+            }
+            _ => Self::open(uri).await,
+        }
+    }
+
     /// As [`Queue::open`], with these variables in the place of the environment's of the same name, and by another clock,
     /// where the queue's is this process's.
     ///
