@@ -209,6 +209,20 @@ fn requests_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn to_list_what_is_in_a_folder_that_is_not_there_is_refused_and_in_an_empty_one_it_is_nothing() {
+    let world = World::new();
+    std::fs::create_dir(world.path("empty")).unwrap();
+    world.write("file", "");
+    for (command, flag, key) in [("runs list", "--out", "runs"), ("models list", "--registry", "models")] {
+        for missing in ["missing", "file"] {
+            let said = format!("there is no folder `{missing}`; give {flag}");
+            refused(&world, &format!("{command} {flag} {missing}"), &[&said]);
+        }
+        assert_eq!(world.json(&format!("{command} {flag} empty"))[key].as_array().unwrap().len(), 0);
+    }
+}
+
+#[test]
 fn to_look_into_a_mistyped_queue_makes_none() {
     let world = World::new();
     for command in ["stats", "dead", "redrive"] {

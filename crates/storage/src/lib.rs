@@ -129,6 +129,12 @@ impl Store {
         self.place.uri(key)
     }
 
+    /// Whether the folder is there. A bucket has no folders: a prefix without objects is there, and empty.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.place.is_there()
+    }
+
     /// Where the object is a local file, or will be; none where it can't be one.
     #[must_use]
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {

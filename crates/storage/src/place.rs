@@ -148,6 +148,14 @@ impl Place {
         })
     }
 
+    /// Whether the folder is there; what has no folders always is.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Self::Local { absolute, .. } => absolute.is_dir(),
+            Self::Bucket { .. } | Self::Memory => true,
+        }
+    }
+
     fn check(&self, key: &str) -> Result<(), Error> {
         let problem = if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
             "a name in a folder has no empty, `.` or `..` parts"

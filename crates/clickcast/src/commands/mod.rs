@@ -22,6 +22,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use clickcast_record::Schema;
+use clickcast_storage::Store;
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command, Common};
@@ -95,6 +96,15 @@ fn peak_memory_bytes() -> Option<u64> {
 
 fn storage_failure(error: &clickcast_storage::Error) -> Failure {
     Failure::new(error, error.is_transient())
+}
+
+/// Opens a folder, or a prefix, to say what is in it: of a folder that isn't there nothing can be said.
+fn open_to_list(uri: &str, flag: &str, things: &str) -> Result<Store, Failure> {
+    let store = Store::open(uri).map_err(|error| storage_failure(&error))?;
+    if store.is_there() {
+        return Ok(store);
+    }
+    Err(Failure::input(format!("there is no folder `{uri}`; give {flag} the one that {things} are in")))
 }
 
 /// Who does it, for histories: the user and the machine, as the system tells.

@@ -7,11 +7,11 @@ mod page;
 pub(super) use gate::gate;
 
 use clickcast_model::Model;
-use clickcast_registry::{Change, Listed, Moved, Moves, Reference, Selector};
+use clickcast_registry::{Change, Listed, Moved, Moves, Reference, Registry, Selector};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Context, artifacts, who};
+use super::{Context, artifacts, open_to_list, who};
 use crate::arguments::{
     ListArguments, ModelsCommand, PromoteArguments, RegisterArguments, RollbackArguments, ShowArguments,
 };
@@ -43,7 +43,7 @@ pub(super) fn register(context: &Context, arguments: &RegisterArguments) -> Resu
 }
 
 fn list(context: &Context, arguments: &ListArguments) -> Result<(), Failure> {
-    let registry = artifacts::open_registry(&arguments.registry.registry)?;
+    let registry = Registry::new(open_to_list(&arguments.registry.registry, "--registry", "models")?);
     let models = context.runtime.block_on(registry.list(arguments.name.as_ref()))?;
     if context.json {
         let models: Vec<Value> = models.iter().map(listed).collect();

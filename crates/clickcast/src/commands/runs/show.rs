@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use clickcast_registry::{Audited, Run, State};
+use clickcast_registry::{Audited, Run, Runs, State};
 use serde_json::{Value, json};
 
 use super::super::models::minute;
-use super::super::{Context, data::Data};
-use super::{open, open_runs};
+use super::super::{Context, data::Data, open_to_list};
+use super::open;
 use crate::arguments::{OutArgument, ShowRunArguments};
 use crate::console;
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ use crate::progress::Progress;
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn list(context: &Context, arguments: &OutArgument) -> Result<(), Failure> {
-    let runs = open_runs(arguments)?;
+    let runs = Runs::new(open_to_list(&arguments.out, "--out", "runs")?);
     let names = context.runtime.block_on(runs.names())?;
     let mut listed = Vec::new();
     for name in names {
