@@ -132,6 +132,25 @@ fn an_input_that_can_never_be_scored_is_noted_and_holds_the_audit() {
     assert_eq!(world.json("runs audit r2 --out out")["verdict"], "pass");
 }
 
+#[test]
+fn a_run_is_gone_on_with_however_the_path_of_its_input_is_written() {
+    let world = world();
+    let root = world.path("").display().to_string();
+    let root = root.trim_end_matches('/');
+    std::os::unix::fs::symlink(world.path("days"), world.path("link")).unwrap();
+    predict(&world, "2026-01-06");
+    for same in [format!("{root}/days"), format!("file://{root}/days"), "./days".to_owned(), "link".to_owned()] {
+        let line = format!("--data {same}/dt=2026-01-06/ --out out --run dt=2026-01-06");
+        let again = world.json(&format!("predict --model ctr@champion --registry registry {line}"));
+        assert_eq!((&again["files"], &again["skipped"]), (&0.into(), &1.into()), "{same}: {again}");
+    }
+    // Messages have paths from the root on: a worker goes on with it, too.
+    world.json("queue send --queue sqlite://queue.db --data days/dt=2026-01-06");
+    let worker = "worker --queue sqlite://queue.db --registry registry --model ctr@champion --cache cache --out out";
+    let done = world.json(&format!("{worker} --until-idle"));
+    assert_eq!((&done["found_done"], &done["buried"]), (&1.into(), &0.into()), "{done}");
+}
+
 /// Something that goes wrong with a run, before or after it is closed, and the check that finds it.
 struct Sabotage {
     found_by: &'static str,

@@ -10,7 +10,7 @@
 //! ```
 
 use clickcast_gate::{Judgement, Verdict};
-use clickcast_storage::{Object, Store};
+use clickcast_storage::{Object, Store, key_below};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -62,6 +62,14 @@ pub struct RunRecord {
     pub settings: RunSettings,
     /// When, by the clock of who came first.
     pub created: Timestamp,
+}
+
+impl RunRecord {
+    /// Whether this is the folder, prefix or file of the run's inputs, however it is written.
+    #[must_use]
+    pub fn has_input(&self, uri: &str) -> bool {
+        self.input == uri || key_below(&self.input, uri).is_ok_and(|key| key.is_some_and(|key| key.is_empty()))
+    }
 }
 
 /// An input of a closed run.
@@ -196,7 +204,7 @@ impl Runs {
         if found.settings != record.settings {
             return Err(other("precision or other columns to keep"));
         }
-        if found.input != record.input {
+        if !found.has_input(&record.input) {
             return Err(other(&format!("input, `{}`", found.input)));
         }
         Ok(run)

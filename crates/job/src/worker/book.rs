@@ -48,7 +48,7 @@ impl OpenRun {
     /// # Errors
     /// In one sentence, where they are another's.
     pub(super) fn check_folder(&self, folder: &str) -> Result<(), String> {
-        if Store::open(folder).is_ok_and(|store| store.uri("") == self.inputs.uri("")) {
+        if self.run.record().has_input(folder) {
             return Ok(());
         }
         let RunRecord { run, input, .. } = self.run.record();
