@@ -133,6 +133,25 @@ fn an_input_that_can_never_be_scored_is_noted_and_holds_the_audit() {
 }
 
 #[test]
+fn closing_a_run_says_how_many_inputs_have_no_predictions() {
+    let world = world();
+    std::fs::create_dir(world.path("in")).unwrap();
+    copy(&world, "days/dt=2026-01-06/impressions.parquet", "in/a.parquet");
+    world.write("in/broken.parquet", "PAR1 no file");
+    let ended = world.run("predict --model ctr@1 --registry registry --data in --out out --run r --quiet");
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    for late in ["b", "c"] {
+        copy(&world, "days/dt=2026-01-07/impressions.parquet", &format!("in/{late}.parquet"));
+    }
+    let closed = world.run("runs close r --out out --json");
+    assert_eq!(closed.code, 0, "{}", closed.stderr);
+    assert!(closed.stderr.contains("2 of 4 inputs are neither scored whole"), "{}", closed.stderr);
+    let closed: Value = serde_json::from_str(&closed.stdout).unwrap();
+    assert_eq!((&closed["missing"], &closed["errors"]), (&2.into(), &1.into()), "{closed}");
+    assert_eq!(world.run("runs audit r --out out --quiet").code, 3);
+}
+
+#[test]
 fn a_run_is_gone_on_with_however_the_path_of_its_input_is_written() {
     let world = world();
     let root = world.path("").display().to_string();

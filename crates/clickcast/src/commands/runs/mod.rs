@@ -8,6 +8,7 @@ mod slices;
 
 use clickcast_gate::Verdict;
 use clickcast_gate::audit::{RunScores, audit, together};
+use clickcast_job::worker::unfinished;
 use clickcast_registry::{Change, Fence, Manifest, Run, RunName, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
@@ -61,11 +62,21 @@ pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value
     let manifest = context.runtime.block_on(run.manifest())?;
     let manifest = manifest.ok_or_else(|| Failure::transient(format!("run `{}` is not closed", arguments.run)))?;
     let rows: u64 = manifest.outputs.iter().map(|output| output.rows).sum();
+    let missing = unfinished(&manifest).len();
+    if missing > 0 {
+        let sentence = format!(
+            "{missing} of {} inputs are neither scored whole nor known to be bad; the audit of run `{}` will say which",
+            manifest.inputs.len(),
+            arguments.run
+        );
+        console::note(&sentence, context.quiet);
+    }
     Ok(json!({
         "run": arguments.run,
         "inputs": manifest.inputs.len(),
         "outputs": manifest.outputs.len(),
         "errors": manifest.errors.len(),
+        "missing": missing,
         "rows": rows,
         "closed": manifest.closed,
     }))
