@@ -3,6 +3,7 @@
 mod queue;
 mod registry;
 mod worker;
+mod wrong;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use queue::*;
 pub(crate) use registry::*;
 pub(crate) use worker::WorkerArguments;
+pub(crate) use wrong::read;
 
 /// Predicts click-through rates in bulk: learns from impression logs, or takes a LightGBM model as
 /// it is, and scores feature files on disk or in an object store.

@@ -33,7 +33,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let command = settings::apply(Arguments::command())?;
-    let matches = command.get_matches();
+    let line: Vec<_> = std::env::args_os().collect();
+    let matches = arguments::read(command, &line)?;
     let arguments = Arguments::from_arg_matches(&matches).map_err(Failure::input)?;
     commands::run(arguments)
 }

@@ -209,6 +209,42 @@ fn requests_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn a_wrong_command_line_is_told_of_in_one_sentence_with_what_to_do() {
+    let world = World::new();
+    let train = "train --data a --schema f";
+    for (arguments, said) in [
+        ("predikt", &["'predikt'", "'predict'", "see `clickcast --help`"][..]),
+        ("predict --dta x", &["'--dta'", "'--data'", "see `clickcast predict --help`"]),
+        ("predict --data x", &["--model <MODEL>, --out <URI>", "see `clickcast predict --help`"]),
+        ("predict --data", &["'--data <URI>'", "see `clickcast predict --help`"]),
+        ("queue stat --queue x", &["'stat'", "'stats'", "see `clickcast queue --help`"]),
+        ("--json runs show a b --out x", &["'b'", "see `clickcast runs show --help`"]),
+        ("synth --rows many --out x", &["'many'", "'--rows <N>'", "see `clickcast synth --help`"]),
+        ("synth --rows 1 --rows 2 --out x", &["'--rows <N>'", "multiple times"]),
+        (&format!("{train} --family fmm --out x"), &["'fmm'", "[possible values: lr, fm, ffm]; ", "'fm'"]),
+        (
+            "models promote ctr@1 --channel c --force --registry r",
+            &["--reason <TEXT>", "clickcast models promote --help"],
+        ),
+        ("models register --name a/b --model m --registry r", &["'a/b'", "has a `/`"]),
+    ] {
+        refused(&world, arguments, said);
+        let ended = world.run(arguments);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 1, "{arguments}: {}", ended.stderr);
+    }
+    let with = world.run_with("synth --rows 1 --out x.csv", &[("CLICKCAST_THREADS", "none")]);
+    assert!(with.code == 2 && with.stderr.trim_end().lines().count() == 1, "{}", with.stderr);
+    // Who asks gets all of it.
+    for (arguments, code) in [("--help", 0), ("predict --help", 0), ("--version", 0), ("predict --version", 0), ("", 2)]
+    {
+        let ended = world.run(arguments);
+        let printed = ended.stdout + &ended.stderr;
+        assert!(ended.code == code && !printed.contains("error: "), "{arguments}: {printed}");
+        assert!(arguments.ends_with("version") || printed.contains("Usage: clickcast"), "{arguments}: {printed}");
+    }
+}
+
+#[test]
 fn to_list_what_is_in_a_folder_that_is_not_there_is_refused_and_in_an_empty_one_it_is_nothing() {
     let world = World::new();
     std::fs::create_dir(world.path("empty")).unwrap();
