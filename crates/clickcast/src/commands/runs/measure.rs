@@ -46,17 +46,25 @@ pub(super) fn manifest(context: &Context, run: &Run, closed: Timestamp) -> Resul
     Ok(Manifest { run: run_name, closed, model, inputs: records, outputs, errors })
 }
 
-/// The outputs that are there, by their footers; without their bytes' hashes.
-pub(super) fn outputs(context: &Context, run: &Run) -> Result<Vec<OutputRecord>, Failure> {
+/// Outputs whose footers were read, by key and ETag: they are whole when they appear, and never change.
+pub(super) type Footers = BTreeMap<(String, String), OutputRecord>;
+
+/// The outputs that are there, by their footers; without their bytes' hashes. What was read before is not read again.
+pub(super) fn outputs(context: &Context, run: &Run, footers: &mut Footers) -> Result<Vec<OutputRecord>, Failure> {
     let mut records = Vec::new();
     for object in context.runtime.block_on(run.outputs())? {
+        let version = (object.key.clone(), object.etag.clone());
+        if let Some(known) = footers.get(&version) {
+            records.push(known.clone());
+            continue;
+        }
         let key = run.key(&format!("ctr/{}", object.key));
         // What can't be read tells nothing of itself; the audit will say so.
         let found = prediction_metadata(run.store(), &key, context.runtime.handle());
         let found = if_readable(found)?.flatten().unwrap_or_default();
         let text = |key: &str| found.get(key).cloned().unwrap_or_default();
         let range = found.get(footer::ROW_GROUPS).and_then(|range| range.split_once('-'));
-        records.push(OutputRecord {
+        let record = OutputRecord {
             key: object.key,
             input: text(footer::INPUT),
             input_etag: text(footer::INPUT_ETAG),
@@ -65,13 +73,15 @@ pub(super) fn outputs(context: &Context, run: &Run) -> Result<Vec<OutputRecord>,
             rows: text(footer::ROWS).parse().unwrap_or_default(),
             bytes: object.size,
             sha256: String::new(),
-        });
+        };
+        footers.insert(version, record.clone());
+        records.push(record);
     }
     Ok(records)
 }
 
 fn outputs_hashed(context: &Context, run: &Run) -> Result<Vec<OutputRecord>, Failure> {
-    let mut records = outputs(context, run)?;
+    let mut records = outputs(context, run, &mut Footers::new())?;
     for record in &mut records {
         record.sha256 = sha256(context, run, &record.key)?;
     }
@@ -424,4 +434,54 @@ pub(super) fn judged(
 pub(super) fn write_scores(context: &Context, run: &Run, scores: &RunScores) -> Result<(), Failure> {
     let bytes = serde_json::to_vec(scores).map_err(Failure::input)?;
     data::write_object(context, &run.store().uri(&run.key(SCORES)), bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use clickcast_registry::{PinnedModel, RunRecord, RunSettings};
+    use clickcast_storage::{Operation, Store};
+
+    use super::*;
+    use crate::arguments::Common;
+
+    #[test]
+    fn an_output_that_was_read_is_read_again_only_where_another_is_in_its_place() {
+        let context = Context::new(&Common { json: false, threads: Some(1), quiet: true }).unwrap();
+        let reads = Arc::<AtomicU64>::default();
+        let counted = reads.clone();
+        let store = Store::in_memory().with_faults(move |operation, _| {
+            counted.fetch_add(u64::from(operation == Operation::Get), Ordering::Relaxed);
+            None
+        });
+        let record = RunRecord {
+            run: "r".parse().unwrap(),
+            model: PinnedModel { name: None, version: None, artifact: String::new() },
+            input: "in".to_owned(),
+            settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
+            created: Timestamp::UNIX_EPOCH,
+        };
+        let run = context.runtime.block_on(Runs::new(store.clone()).begin(record)).unwrap();
+        let put = |name: &str, text: &'static str| {
+            context.runtime.block_on(store.put(&run.key(&format!("ctr/{name}")), text.into())).unwrap();
+        };
+        let mut footers = Footers::new();
+        let mut found = || {
+            let before = reads.load(Ordering::Relaxed);
+            let count = outputs(&context, &run, &mut footers).unwrap().len();
+            (count, reads.load(Ordering::Relaxed) > before)
+        };
+        put("a.parquet", "one");
+        put("b.parquet", "two");
+        assert_eq!(found(), (2, true));
+        assert_eq!(found(), (2, false));
+        put("a.parquet", "three");
+        assert_eq!(found(), (2, true));
+        put("c.parquet", "four");
+        assert_eq!(found(), (3, true));
+        assert_eq!(found(), (3, false));
+    }
 }

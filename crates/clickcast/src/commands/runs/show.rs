@@ -1,12 +1,15 @@
 //! `runs list` and `runs show`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use clickcast_dataset::{Input, discover};
 use clickcast_registry::{Audited, Run, Runs, State};
 use serde_json::{Value, json};
 
 use super::super::models::minute;
 use super::super::{Context, data::Data, open_to_list};
+use super::measure::{Footers, is_done, outputs};
 use super::open;
 use crate::arguments::{OutArgument, ShowRunArguments};
 use crate::console;
@@ -44,12 +47,13 @@ pub(super) fn list(context: &Context, arguments: &OutArgument) -> Result<(), Fai
 
 pub(super) fn show(context: &Context, arguments: &ShowRunArguments) -> Result<(), Failure> {
     let (_, run) = open(context, &arguments.run)?;
+    let mut seen = Seen::default();
     if arguments.watch {
-        watch(context, &run)?;
+        watch(context, &run, &mut seen)?;
     }
     let state = context.runtime.block_on(run.state())?;
     let audited = context.runtime.block_on(run.audited())?;
-    let progress = progress(context, &run, state)?;
+    let progress = progress(context, &run, state, &mut seen)?;
     let mut object = json!({
         "run": run.record().run,
         "state": state,
@@ -86,7 +90,15 @@ struct Done {
     rows: u64,
 }
 
-fn progress(context: &Context, run: &Run, state: State) -> Result<Done, Failure> {
+/// What was read of a run that is open: it is watched for hours, and each file need be read once.
+#[derive(Default)]
+struct Seen {
+    footers: Footers,
+    /// Inputs that have all their outputs, by key and ETag.
+    done: BTreeSet<(String, String)>,
+}
+
+fn progress(context: &Context, run: &Run, state: State, seen: &mut Seen) -> Result<Done, Failure> {
     if state != State::Open
         && let Some(manifest) = context.runtime.block_on(run.manifest())?
     {
@@ -97,22 +109,29 @@ fn progress(context: &Context, run: &Run, state: State) -> Result<Done, Failure>
         let errors = manifest.errors.len();
         return Ok(Done { inputs: manifest.inputs.len(), done: done.len(), errors, rows });
     }
-    let data = Data::open(context, &run.record().input)?;
-    let outputs = super::measure::outputs(context, run)?;
+    let inputs = context.runtime.block_on(discover(&run.record().input))?;
+    let outputs = outputs(context, run, &mut seen.footers)?;
+    for input in &inputs {
+        let version = (input.object.key.clone(), input.object.etag.clone());
+        if !seen.done.contains(&version) && is_done(context, input, &outputs) {
+            seen.done.insert(version);
+        }
+    }
     let errors = context.runtime.block_on(run.rejected())?.len();
     let rows = outputs.iter().map(|output| output.rows).sum();
-    let done = data.inputs.iter().filter(|input| super::measure::is_done(context, input, &outputs)).count();
-    Ok(Done { inputs: data.inputs.len(), done, errors, rows })
+    let is_seen = |input: &&Input| seen.done.contains(&(input.object.key.clone(), input.object.etag.clone()));
+    let done = inputs.iter().filter(is_seen).count();
+    Ok(Done { inputs: inputs.len(), done, errors, rows })
 }
 
 /// One bar for the whole run, until every input is done or the run is closed.
-fn watch(context: &Context, run: &Run) -> Result<(), Failure> {
+fn watch(context: &Context, run: &Run, seen: &mut Seen) -> Result<(), Failure> {
     let data = Data::open(context, &run.record().input)?;
     let bar = Progress::new("run", data.rows_total(), context.quiet);
     let mut shown = 0;
     loop {
         let state = context.runtime.block_on(run.state())?;
-        let done = progress(context, run, state)?;
+        let done = progress(context, run, state, seen)?;
         bar.add(done.rows.saturating_sub(shown));
         shown = shown.max(done.rows);
         if state != State::Open || done.done + done.errors >= done.inputs {
