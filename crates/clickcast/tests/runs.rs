@@ -170,6 +170,24 @@ fn a_run_is_gone_on_with_however_the_path_of_its_input_is_written() {
     assert_eq!((&done["found_done"], &done["buried"]), (&1.into(), &0.into()), "{done}");
 }
 
+#[test]
+fn what_is_left_of_an_older_version_of_an_input_is_no_part_of_the_run() {
+    let world = world();
+    predict(&world, "2026-01-06");
+    // As if the input had been larger, and cut into ranges.
+    let output = "out/runs/dt=2026-01-06/ctr/impressions.parquet";
+    copy(&world, output, "out/runs/dt=2026-01-06/ctr/impressions.g8-9.parquet");
+    copy(&world, "days/dt=2026-01-07/impressions.parquet", "days/dt=2026-01-06/impressions.parquet");
+    predict(&world, "2026-01-06");
+    let closed = world.json("runs close dt=2026-01-06 --out out");
+    assert_eq!((&closed["outputs"], &closed["missing"]), (&1.into(), &0.into()), "{closed}");
+    let manifest = std::fs::read(world.path("out/runs/dt=2026-01-06/manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["superseded"], serde_json::json!(["impressions.g8-9.parquet"]));
+    let audited = world.json("runs audit dt=2026-01-06 --out out --registry registry");
+    assert_eq!(audited["verdict"], "pass", "{audited}");
+}
+
 /// Something that goes wrong with a run, before or after it is closed, and the check that finds it.
 struct Sabotage {
     found_by: &'static str,

@@ -206,27 +206,30 @@ fn coverage(run: &RunStatistics) -> Check {
 }
 
 fn is_covered(input: &AuditedInput, outputs: &[&AuditedOutput]) -> bool {
-    if outputs.iter().any(|output| output.input_etag != input.etag) {
+    let parts: Vec<_> = outputs.iter().map(|output| output.row_groups).collect();
+    let row_groups = || input.row_groups.as_ref().map(|groups| groups.len() as u64);
+    outputs.iter().all(|output| output.input_etag == input.etag) && covers(&parts, row_groups)
+}
+
+/// Whether outputs cover their input once: one of the whole, or ranges of row groups (first and last) that follow each other to the
+/// end. How many row groups it has is asked for only where there are ranges.
+pub fn covers(outputs: &[Option<(u64, u64)>], row_groups: impl FnOnce() -> Option<u64>) -> bool {
+    if outputs == [None] {
+        return true;
+    }
+    let mut ranges: Vec<(u64, u64)> = outputs.iter().copied().flatten().collect();
+    if ranges.len() != outputs.len() || ranges.is_empty() {
         return false;
     }
-    match outputs {
-        [output] if output.row_groups.is_none() => true,
-        _ => {
-            let mut ranges: Vec<(u64, u64)> = outputs.iter().filter_map(|output| output.row_groups).collect();
-            if ranges.len() != outputs.len() || ranges.is_empty() {
-                return false;
-            }
-            ranges.sort_unstable();
-            let mut next = 0;
-            for (first, last) in ranges {
-                if first != next || last < first {
-                    return false;
-                }
-                next = last + 1;
-            }
-            input.row_groups.as_ref().is_some_and(|groups| groups.len() as u64 == next)
+    ranges.sort_unstable();
+    let mut next = 0;
+    for (first, last) in ranges {
+        if first != next || last < first {
+            return false;
         }
+        next = last + 1;
     }
+    row_groups() == Some(next)
 }
 
 /// As many predictions as records, and as many as each file says.

@@ -9,6 +9,7 @@
 //! published.json                a pointer to a run, with its history
 //! ```
 
+use clickcast_gate::audit::covers;
 use clickcast_gate::{Judgement, Verdict};
 use clickcast_storage::{Object, Store, key_below};
 use jiff::Timestamp;
@@ -130,8 +131,20 @@ pub struct Manifest {
     pub inputs: Vec<InputRecord>,
     /// Every output, by key.
     pub outputs: Vec<OutputRecord>,
+    /// Outputs of older versions of inputs that have outputs of their newest: they lie there, and are nobody's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superseded: Vec<String>,
     /// Inputs that can never be scored, by key.
     pub errors: Vec<Rejected>,
+}
+
+impl InputRecord {
+    /// Whether outputs of this version of it cover it once.
+    #[must_use]
+    pub fn is_covered_by(&self, outputs: &[OutputRecord]) -> bool {
+        let own = outputs.iter().filter(|output| output.input == self.key && output.input_etag == self.etag);
+        covers(&own.map(|output| output.row_groups).collect::<Vec<_>>(), || self.row_groups)
+    }
 }
 
 /// `audit.json`.

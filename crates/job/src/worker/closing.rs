@@ -18,19 +18,7 @@ pub(super) fn is_present(output: &str, outputs: &[&str]) -> bool {
 #[must_use]
 pub fn unfinished(manifest: &Manifest) -> Vec<&str> {
     let is_bad = |input: &InputRecord| manifest.errors.iter().any(|bad| bad.key == input.key && bad.etag == input.etag);
-    let is_whole = |input: &InputRecord| {
-        let outputs =
-            manifest.outputs.iter().filter(|output| output.input == input.key && output.input_etag == input.etag);
-        let (mut whole, mut groups) = (false, 0);
-        for output in outputs {
-            match output.row_groups {
-                None => whole = true,
-                Some((first, last)) => groups += last + 1 - first,
-            }
-        }
-        whole || (groups > 0 && Some(groups) == input.row_groups)
-    };
-    let missing = manifest.inputs.iter().filter(|input| !is_bad(input) && !is_whole(input));
+    let missing = manifest.inputs.iter().filter(|input| !is_bad(input) && !input.is_covered_by(&manifest.outputs));
     missing.map(|input| input.key.as_str()).collect()
 }
 
@@ -64,6 +52,7 @@ mod tests {
                 row_groups: Some(6),
             }],
             outputs: outputs.iter().map(output).collect(),
+            superseded: Vec::new(),
             errors: errors.iter().map(error).collect(),
         }
     }
@@ -77,6 +66,8 @@ mod tests {
             (vec![("new", Some((0, 3)))], vec![], false),
             (vec![("new", Some((0, 3))), ("old", Some((4, 5)))], vec![], false),
             (vec![("new", Some((0, 3))), ("new", Some((4, 5)))], vec![], true),
+            (vec![("new", Some((0, 3))), ("new", Some((3, 5)))], vec![], false),
+            (vec![("new", None), ("new", Some((4, 5)))], vec![], false),
             (vec![], vec!["old"], false),
             (vec![], vec!["new"], true),
         ] {

@@ -103,7 +103,15 @@ pub fn manifest(run: &str, closed: i64, rows: u64) -> Manifest {
         sha256: "00".to_owned(),
     };
     let run = run.parse().unwrap();
-    Manifest { run, closed: at(closed), model: pinned(), inputs: Vec::new(), outputs: vec![output], errors: Vec::new() }
+    Manifest {
+        run,
+        closed: at(closed),
+        model: pinned(),
+        inputs: Vec::new(),
+        outputs: vec![output],
+        superseded: Vec::new(),
+        errors: Vec::new(),
+    }
 }
 
 /// Takes a run from its beginning to its readers.

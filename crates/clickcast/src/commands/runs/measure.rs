@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow_array::{Array, ArrayRef, StringArray};
 use clickcast_dataset::{CTR, Input, Step, discover, footer, prediction_metadata, row_groups, sample, text_of};
 use clickcast_gate::Scores;
-use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunScores, RunStatistics};
+use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunScores, RunStatistics, covers};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
 use clickcast_registry::{
     InputRecord, Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord,
@@ -37,13 +37,24 @@ pub(super) fn manifest(context: &Context, run: &Run, closed: Timestamp) -> Resul
             row_groups: groups.map(|groups| groups.len() as u64),
         });
     }
-    let outputs = outputs_hashed(context, run)?;
+    let outputs = outputs(context, run, &mut Footers::new())?;
     // An input that was mended, or whose trouble has passed, may have been scored by a worker that never heard of it.
     let is_scored = |key: &str| inputs.iter().any(|input| input.object.key == key && is_done(context, input, &outputs));
     let mut errors = context.runtime.block_on(run.rejected())?;
     errors.retain(|rejected| !is_scored(&rejected.key));
+    // An input that was overwritten, and is cut otherwise now, leaves behind what was scored of it before.
+    let etags: BTreeMap<&str, &str> = records.iter().map(|input| (input.key.as_str(), input.etag.as_str())).collect();
+    let is_superseded = |output: &OutputRecord| {
+        let is_older = etags.get(output.input.as_str()).is_some_and(|etag| *etag != output.input_etag);
+        is_older && is_scored(&output.input)
+    };
+    let superseded = outputs.iter().filter(|output| is_superseded(output)).map(|output| output.key.clone()).collect();
+    let mut outputs: Vec<OutputRecord> = outputs.iter().filter(|output| !is_superseded(output)).cloned().collect();
+    for output in &mut outputs {
+        output.sha256 = sha256(context, run, &output.key)?;
+    }
     let (run_name, model) = (run.record().run.clone(), run.record().model.clone());
-    Ok(Manifest { run: run_name, closed, model, inputs: records, outputs, errors })
+    Ok(Manifest { run: run_name, closed, model, inputs: records, outputs, superseded, errors })
 }
 
 /// Outputs whose footers were read, by key and ETag: they are whole when they appear, and never change.
@@ -80,27 +91,12 @@ pub(super) fn outputs(context: &Context, run: &Run, footers: &mut Footers) -> Re
     Ok(records)
 }
 
-fn outputs_hashed(context: &Context, run: &Run) -> Result<Vec<OutputRecord>, Failure> {
-    let mut records = outputs(context, run, &mut Footers::new())?;
-    for record in &mut records {
-        record.sha256 = sha256(context, run, &record.key)?;
-    }
-    Ok(records)
-}
-
 /// Whether an input has all its outputs, of this version of it.
 pub(super) fn is_done(context: &Context, input: &Input, outputs: &[OutputRecord]) -> bool {
-    let own =
-        outputs.iter().filter(|output| output.input == input.object.key && output.input_etag == input.object.etag);
-    let (mut whole, mut groups) = (false, 0);
-    for output in own {
-        match output.row_groups {
-            None => whole = true,
-            Some((first, last)) => groups += last + 1 - first,
-        }
-    }
-    let all = || row_groups(input, context.runtime.handle()).ok().flatten().map(|groups| groups.len() as u64);
-    whole || groups > 0 && all() == Some(groups)
+    let object = &input.object;
+    let own = outputs.iter().filter(|output| output.input == object.key && output.input_etag == object.etag);
+    let row_groups = || row_groups(input, context.runtime.handle()).ok().flatten().map(|groups| groups.len() as u64);
+    covers(&own.map(|output| output.row_groups).collect::<Vec<_>>(), row_groups)
 }
 
 /// The hash of an output's bytes, read in parts.
@@ -135,7 +131,8 @@ pub(super) fn statistics(
     let now: BTreeMap<&str, &Input> = now.iter().map(|input| (input.object.key.as_str(), input)).collect();
     let files = listed(&run.store().uri(&run.key("ctr")))?.unwrap_or_default();
     let files: BTreeMap<&str, &Input> = files.iter().map(|file| (file.object.key.as_str(), file)).collect();
-    let known: BTreeSet<&str> = manifest.outputs.iter().map(|output| output.key.as_str()).collect();
+    let outputs = manifest.outputs.iter().map(|output| &output.key);
+    let known: BTreeSet<&str> = outputs.chain(&manifest.superseded).map(String::as_str).collect();
     let mut of_input: BTreeMap<&str, Vec<&OutputRecord>> = BTreeMap::new();
     for output in &manifest.outputs {
         of_input.entry(&output.input).or_default().push(output);
