@@ -265,6 +265,7 @@ fn to_look_into_a_mistyped_queue_makes_none() {
         let said = ["`sqlite://out/day.db`", "there is no such queue", "`queue send`"];
         refused(&world, &format!("queue {command} --queue sqlite://out/day.db"), &said);
     }
+    assert_eq!(world.run("queue send --queue sqlite://out/day.db --data absent").code, 2);
     assert!(!world.path("out").exists());
     world.write("day.csv", "id\n1\n");
     world.json("queue send --queue sqlite://out/day.db --data day.csv --run r");

@@ -33,8 +33,6 @@ fn open_existing(context: &Context, argument: &QueueArgument) -> Result<Queue, F
 
 /// Sends a message for each file; what to report comes back.
 pub(super) fn send(context: &Context, arguments: &SendArguments) -> Result<Value, Failure> {
-    let queue = context.runtime.block_on(Queue::open(&arguments.queue.queue));
-    let queue = queue.map_err(|error| storage_failure(&error))?;
     let inputs = context.runtime.block_on(discover(&arguments.data))?;
     let Some(first) = inputs.first() else {
         return Err(Failure::input(format!("`{}` has no files", arguments.data)));
@@ -50,6 +48,8 @@ pub(super) fn send(context: &Context, arguments: &SendArguments) -> Result<Value
     let run = tasks[0].run().map_err(|problem| Failure::input(format!("{problem}; give --run NAME")))?;
     tasks.extend(arguments.close.then(|| task(SUCCESS)));
     let bodies: Vec<String> = tasks.iter().map(Task::body).collect();
+    let queue = context.runtime.block_on(Queue::open(&arguments.queue.queue));
+    let queue = queue.map_err(|error| storage_failure(&error))?;
     for some in bodies.chunks(SENT_AT_ONCE) {
         context.runtime.block_on(queue.send(some)).map_err(|error| storage_failure(&error))?;
     }

@@ -65,6 +65,8 @@ pub(super) struct Book {
     runs: Mutex<BTreeMap<RunName, Arc<OpenRun>>>,
     /// The models of those runs, by hash.
     models: Mutex<BTreeMap<String, Arc<Model>>>,
+    /// Held while a model is loaded: messages of a new run come together, and each would load it.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl Book {
@@ -121,8 +123,12 @@ impl Book {
 
     /// The model that a run is pinned to.
     pub(super) async fn model(&self, setup: &Setup, pinned: &PinnedModel) -> Result<Arc<Model>, Problem> {
-        let known = lock(&self.models).get(&pinned.artifact).cloned();
-        if let Some(model) = known {
+        let known = || lock(&self.models).get(&pinned.artifact).cloned();
+        if let Some(model) = known() {
+            return Ok(model);
+        }
+        let _loading = self.loading.lock().await;
+        if let Some(model) = known() {
             return Ok(model);
         }
         let kept = match &setup.cache {
@@ -174,4 +180,49 @@ pub(super) fn gone(task: &Task) -> Problem {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use clickcast_storage::{Fault, Operation};
+
+    use super::*;
+
+    #[test]
+    fn messages_of_a_new_run_that_come_together_load_its_model_once() {
+        let reads = Arc::<AtomicU64>::default();
+        let counted = reads.clone();
+        // An answer that comes late lets the others ask, too.
+        let store = Store::in_memory().with_faults(move |operation, _| {
+            counted.fetch_add(u64::from(operation == Operation::Get), Ordering::Relaxed);
+            Some(Fault::Late(Duration::from_millis(1)))
+        });
+        let model =
+            Model::from_lightgbm(include_bytes!("../../../model/tests/golden/dart.txt").to_vec(), None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let registry = Registry::new(store);
+            let name: clickcast_registry::Name = "ctr".parse().unwrap();
+            registry.register(&name, model.artifact(), "ann", Timestamp::UNIX_EPOCH).await.unwrap();
+            let setup = Setup {
+                out: Store::in_memory(),
+                registry,
+                reference: Reference { name: name.clone(), selector: Selector::Version(1) },
+                settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
+                cache: None,
+            };
+            let pinned = PinnedModel { name: Some(name), version: Some(1), artifact: model.artifact().id().to_owned() };
+            let load = async |times: usize| {
+                let (book, before) = (Book::default(), reads.load(Ordering::Relaxed));
+                let loads = (0..times).map(|_| book.model(&setup, &pinned));
+                futures::future::join_all(loads).await.into_iter().for_each(|model| drop(model.unwrap()));
+                reads.load(Ordering::Relaxed) - before
+            };
+            assert_eq!(load(8).await, load(1).await);
+        });
+    }
 }
