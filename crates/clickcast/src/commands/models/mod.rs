@@ -5,6 +5,7 @@ mod gate;
 mod page;
 
 pub(super) use gate::gate;
+pub(super) use page::check_rows;
 
 use clickcast_model::Model;
 use clickcast_registry::{Change, Listed, Moved, Moves, Reference, Registry, Selector};

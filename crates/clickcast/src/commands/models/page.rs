@@ -6,7 +6,7 @@ use clickcast_gate::{Backtested, Check, Drift, Judgement, Scores, Verdict};
 use clickcast_report::plot::{CalibrationBin, Series, bars, calibration, lines};
 use clickcast_report::{Page, Verdict as Colour};
 
-use crate::console::grouped;
+use crate::console::{grouped, measured};
 
 /// Values and features drawn at most.
 const BARS_MAX: usize = 12;
@@ -43,7 +43,7 @@ pub(super) fn page(
     if !against.is_empty() {
         let note = "Each of these is enough for the verdict; the worst come first.";
         page.section("What speaks against it", note);
-        page.table(&["", "Check", "Observed", "Limit", "Why"], &rows(&against));
+        page.table(&["", "Check", "Observed", "Limit", "Why"], &check_rows(&against));
     }
     for drawing in measured.map(|measured| drawings(measured, &against)).unwrap_or_default() {
         page.section(drawing.title, drawing.note);
@@ -62,7 +62,7 @@ pub(super) fn page(
         page.table(&header, &backtested.iter().map(row).collect::<Vec<_>>());
     }
     page.section("All that was looked at", "");
-    page.table(&["", "Check", "Observed", "Limit", "Why"], &rows(&checks));
+    page.table(&["", "Check", "Observed", "Limit", "Why"], &check_rows(&checks));
     page.render()
 }
 
@@ -80,8 +80,9 @@ fn facts(measured: &Measured) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn rows(checks: &[&Check]) -> Vec<Vec<String>> {
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+/// A page's rows of checks: the verdict, the name, what was observed, its limit, and why.
+pub(in crate::commands) fn check_rows(checks: &[&Check]) -> Vec<Vec<String>> {
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), measured);
     let row = |check: &&Check| {
         let verdict = format!("{:?}", check.verdict).to_lowercase();
         vec![verdict, check.name.replace('_', " "), number(check.observed), number(check.limit), check.reason.clone()]

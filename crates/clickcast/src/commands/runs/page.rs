@@ -8,6 +8,7 @@ use clickcast_registry::Run;
 use clickcast_report::plot::{Series, lines};
 use clickcast_report::{Page, Verdict as Colour};
 
+use super::super::models::check_rows;
 use crate::console::grouped;
 
 /// Inputs or values in a table at most, those whose mean moved most first.
@@ -39,12 +40,7 @@ pub(super) fn page(
     page.section("What was looked at", "What speaks against the run comes first.");
     let mut checks: Vec<&Check> = judgement.checks.iter().collect();
     checks.sort_by_key(|check| std::cmp::Reverse(check.verdict));
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
-    let rows = checks.iter().map(|check| {
-        let verdict = format!("{:?}", check.verdict).to_lowercase();
-        vec![verdict, check.name.replace('_', " "), number(check.observed), number(check.limit), check.reason.clone()]
-    });
-    page.table(&["", "Check", "Observed", "Limit", "Why"], &rows.collect::<Vec<_>>());
+    page.table(&["", "Check", "Observed", "Limit", "Why"], &check_rows(&checks));
     page.section(
         "How the predictions are distributed",
         "Share of the predictions by their CTR, in quarters of a log-odds.",
