@@ -48,7 +48,7 @@ pub(crate) struct Common {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// A whole day on this machine, in about a minute: synthesize, train, evaluate, predict, report
+    /// A whole day on this machine, in about a minute: learn, let the gate judge, deliver by two workers, audit, publish
     #[command(after_help = "Example:\n  clickcast demo")]
     Demo(DemoArguments),
     /// Make impressions whose true CTR is known

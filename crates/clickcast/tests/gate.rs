@@ -68,7 +68,7 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
     assert_eq!(verdict_of(&second, "golden_rows"), "pass", "{second:#}");
     let page = std::fs::read_to_string(world.path("gate.html")).unwrap();
     assert!(page.contains("Nothing speaks against this model") && page.contains("<svg") && !page.contains("<script"));
-    assert_eq!(world.json("models show ctr@2 --registry registry")["gate"]["judgement"]["verdict"], "pass");
+    assert_eq!(world.json("models show ctr@2 --registry registry")["gate"], "pass");
     world.json("models promote ctr@2 --channel champion --registry registry");
 
     // Four days and the one it is judged by, so it knows the answers.

@@ -132,6 +132,31 @@ impl Scores {
     }
 }
 
+/// How much of two distributions lies in the tails of the second: in its lowest bins that hold this share of it at least, and in
+/// its highest. None where either is empty.
+#[must_use]
+pub fn tails(first: &Scores, second: &Scores, share: f64) -> Option<[Shares; 2]> {
+    let (rows_first, rows_second) = (first.rows() as f64, second.rows() as f64);
+    let tail = |bins: &mut dyn Iterator<Item = usize>| {
+        let (mut in_first, mut in_second, mut last) = (0.0, 0.0, 0);
+        for index in bins {
+            in_first += first.counts[index] as f64;
+            in_second += second.counts[index] as f64;
+            last = index;
+            if in_second >= share * rows_second {
+                break;
+            }
+        }
+        // Half a score more: an empty tail has no logarithm.
+        Shares {
+            from: logistic(edge(last)),
+            first: (in_first + 0.5) / (rows_first + 0.5),
+            second: (in_second + 0.5) / (rows_second + 0.5),
+        }
+    };
+    (rows_first > 0.0 && rows_second > 0.0).then(|| [tail(&mut (0..BINS)), tail(&mut (0..BINS).rev())])
+}
+
 /// A part of two distributions: how much of each lies there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Shares {

@@ -162,6 +162,7 @@ fn each_fault_is_named_by_its_check() {
     let never = Market { clicked: |row, clicked| clicked && !draw(row, 9).is_multiple_of(2), ..HONEST };
     let noise = Market { clicked: |row, _| draw(row, 9).is_multiple_of(10), ..HONEST };
     let scaled = Market { price: |price| price * 1000.0, ..HONEST };
+    let stuck = Market { user_id: |_| 7, ..HONEST };
     let renamed = Market { user_id: |user| user + 1_000_000, ..HONEST };
     let honest = HONEST.learn(1..7);
     let off = |difference| Learned { golden_difference: Some(difference), ..HONEST.learn(1..7) };
@@ -180,6 +181,9 @@ fn each_fault_is_named_by_its_check() {
             "labelled_values",
             Verdict::Fail,
         ),
+        (gate(&honest, Some(&champion), labelled(), Some(stuck.batch(9..10, false))), "today_share", Verdict::Fail),
+        (gate(&noise.learn(1..7), Some(&champion), labelled(), None), "feature_effects", Verdict::Fail),
+        (gate(&noise.learn(1..7), Some(&champion), labelled(), None), "score_tails", Verdict::Fail),
         (gate(&HONEST.learn(1..10), Some(&champion), labelled(), today()), "future_rows", Verdict::Fail),
         (gate(&HONEST.learn(1..10), Some(&champion), labelled(), today()), "seen_rows", Verdict::Fail),
         (gate(&HONEST.learn(0..3), Some(&champion), labelled(), today()), "newer_than_champion", Verdict::Hold),

@@ -93,6 +93,12 @@ impl Registry {
         Self { store }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        self.store.uri("")
+    }
+
     /// Registers a model as its name's next version.
     ///
     /// # Errors
@@ -311,10 +317,6 @@ impl Registry {
         }
         versions.sort_unstable();
         Ok(versions)
-    }
-
-    fn uri(&self) -> String {
-        self.store.uri("")
     }
 }
 

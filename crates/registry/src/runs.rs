@@ -33,6 +33,9 @@ pub struct Runs {
 /// The model of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedModel {
+    /// The registry that it was found in; none where it came from a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
     /// Its name and version, where it comes from a registry.
     pub name: Option<Name>,
     /// See `name`.

@@ -14,7 +14,7 @@ use crate::steps::{cargo, step};
 /// Markets that the benchmark judges; the limits were tuned on others, [`super::TUNED_ON`].
 const MARKETS: [Markets; 2] = [
     Markets { seed_first: 201, seeds: 12, rows_per_day: 20_000 },
-    Markets { seed_first: 601, seeds: 4, rows_per_day: 200_000 },
+    Markets { seed_first: 701, seeds: 3, rows_per_day: 200_000 },
 ];
 const MARKETS_QUICK: [Markets; 1] = [Markets { seed_first: 201, seeds: 2, rows_per_day: 20_000 }];
 

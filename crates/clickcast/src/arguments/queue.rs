@@ -35,7 +35,7 @@ pub(crate) enum QueueCommand {
 /// Which queue.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct QueueArgument {
-    /// The queue: sqlite:///path
+    /// The queue: sqlite:///path, sqs://name, or an SQS queue's URL
     #[arg(long, value_name = "URI")]
     pub(crate) queue: String,
 }

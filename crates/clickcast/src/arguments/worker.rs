@@ -12,7 +12,7 @@ use super::PrecisionArgument;
 /// Arguments of `worker`.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArguments {
-    /// The queue: sqlite:///path
+    /// The queue: sqlite:///path, sqs://name, or an SQS queue's URL
     #[arg(long, value_name = "URI")]
     pub(crate) queue: String,
     /// Folder or prefix of the registry

@@ -89,7 +89,12 @@ fn begin(
     };
     let record = RunRecord {
         run: name.clone(),
-        model: PinnedModel { name: model_name, version, artifact: loaded.model.artifact().id().to_owned() },
+        model: PinnedModel {
+            registry: arguments.registry.clone().filter(|_| model_name.is_some()),
+            name: model_name,
+            version,
+            artifact: loaded.model.artifact().id().to_owned(),
+        },
         input: arguments.data.clone(),
         settings: RunSettings { precision: precision.to_owned(), keep: arguments.keep.clone() },
         created: Timestamp::now(),

@@ -50,7 +50,7 @@ fn main() {
     let only =
         arguments.iter().position(|argument| argument == "--only").and_then(|place| arguments.get(place + 1).cloned());
     for seed in first..first + count {
-        // Every other seed is a market of another schema: fewer columns, renamed, without sides.
+        // Every third seed is a market of another schema: fewer columns, renamed, without sides.
         let world = World::new(seed, rows_per_day, seed.is_multiple_of(3));
         let sabotaged = only.as_deref() != Some("honest");
         if sabotaged {

@@ -40,6 +40,8 @@ pub(crate) const SAME_DAY_SHARE: Limits = limits(0.01, 0.2);
 /// Another day may be as far from a known one as known days so far apart are, times a half more, and this beyond.
 pub(crate) const OTHER_DAY_DIVERGENCE: Limits = limits(0.1, 0.3);
 pub(crate) const OTHER_DAY_TIMES: f64 = 1.5;
+/// By how much one bin's share may differ from that of the nearest day known (L-infinity), beyond chance.
+pub(crate) const OTHER_DAY_SHARE: Limits = limits(0.3, 0.6);
 /// Missing values, as a share of the rows, beyond those of the nearest day.
 pub(crate) const MISSING_SHARE: Limits = limits(0.03, 0.3);
 /// Rows with a value that training hadn't, beyond those of the labelled day: campaigns that begin may take a fifth.
@@ -82,9 +84,9 @@ pub(crate) const ENTROPY_GAIN: Limits = limits(0.05, 0.2);
 pub(crate) const ENTROPY_DEVIATION_MAX: f64 = 0.005;
 /// Area under the curve below the champion's.
 pub(crate) const AUC_LOSS: Limits = limits(0.01, 0.03);
-/// The logarithm of predicted over clicked, beyond what chance and the day explain and beyond the champion's: 0.22 in
-/// all costs half a per cent.
-pub(crate) const CALIBRATION: Limits = limits(0.12, 0.5);
+/// The logarithm of predicted over clicked, beyond what chance and the day explain and beyond the champion's: 0.25 in
+/// all costs two thirds of a per cent.
+pub(crate) const CALIBRATION: Limits = limits(0.15, 0.5);
 /// How far a day's own level may be from those learned: with few clicks three deviations of chance are more.
 pub(crate) const CALIBRATION_OF_DAYS: f64 = 0.1;
 /// What a correction by the values of one feature would win, beyond what it would win for the champion.
@@ -99,6 +101,12 @@ pub(crate) const SCORE_LEVEL: Limits = limits(0.25, 0.5);
 pub(crate) const SCORE_DRIFT: Limits = limits(0.25, 0.5);
 /// The same against its own scores of the labelled day.
 pub(crate) const SCORE_SHIFT: Limits = limits(0.25, 0.5);
+/// The champion's most extreme scores on either side, as a share.
+pub(crate) const TAIL_SHARE: f64 = 0.01;
+/// The logarithm of how many times as many scores are there, beyond that on labelled rows and beyond chance.
+pub(crate) const SCORE_TAILS: Limits = limits(1.0, 2.0);
+/// What one feature does to the score otherwise than for the champion, in shares of the entropy, beyond that on labelled rows.
+pub(crate) const FEATURE_EFFECTS: Limits = limits(0.01, 0.05);
 /// What the candidate would lose if the champion's scores were true.
 pub(crate) const DIVERGENCE: Limits = limits(0.08, 0.2);
 /// Spearman's correlation with the champion's scores within a slice.

@@ -1,10 +1,12 @@
 //! Checks of scores without labels: against the champion on the same rows, and against its own of another day.
 
-use super::limits::{DIVERGENCE, RANK_CORRELATION, SCORE_DRIFT, SCORE_LEVEL, SCORE_SHIFT};
-use super::{Check, Evidence, percent};
+use super::limits::{
+    DIVERGENCE, FEATURE_EFFECTS, RANK_CORRELATION, SCORE_DRIFT, SCORE_LEVEL, SCORE_SHIFT, SCORE_TAILS, TAIL_SHARE,
+};
+use super::{Check, Evidence, percent, worst};
 use crate::compare::entropy;
 use crate::measure::Observed;
-use crate::scores::{Scores, psi};
+use crate::scores::{Scores, Shares, psi, tails};
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -32,6 +34,8 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
             percent(known.exp())
         );
         checks.push(Check::above("score_level", moved, SCORE_LEVEL, reason));
+        checks.push(tail_shares(&observed.candidate, champion, vouched.map(|champion| (own_labelled, champion))));
+        checks.extend(effects(observed, vouched.map(|_| evidence.labelled)));
         checks.extend(agreement(observed, other));
     }
     if let Some(today) = evidence.today {
@@ -40,6 +44,47 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
         checks.push(Check::above("score_shift", shift, SCORE_SHIFT, reason));
     }
     checks
+}
+
+/// How many scores are as low, or as high, as the champion's most extreme ones; against the same on labelled rows.
+fn tail_shares(own: &Scores, champion: &Scores, labelled: Option<(&Scores, &Scores)>) -> Check {
+    let known = labelled.and_then(|(own, champion)| tails(own, champion, TAIL_SHARE));
+    let Some(now) = tails(own, champion, TAIL_SHARE) else {
+        return Check::skipped("score_tails", "There are no scores to compare.");
+    };
+    let ratio = |shares: &Shares| (shares.first / shares.second).ln();
+    let rows = own.rows().min(labelled.map_or(u64::MAX, |(own, _)| own.rows())) as f64;
+    let chance = |shares: &Shares| 4.0 * (2.0 / (shares.second * rows)).sqrt();
+    let moved = |place: usize| {
+        let before = known.as_ref().map_or(0.0, |known| ratio(&known[place]));
+        ((ratio(&now[place]) - before).abs() - chance(&now[place]), place)
+    };
+    let (moved, place) = worst([moved(0), moved(1)]).unwrap_or((0.0, 0));
+    let reason = format!(
+        "{} of the scores are as {} as the champion's {} most extreme ones.",
+        percent(now[place].first),
+        if place == 0 { "low" } else { "high" },
+        percent(now[place].second)
+    );
+    Check::above("score_tails", moved.max(0.0), SCORE_TAILS, reason)
+}
+
+/// What each feature does to the score, against the champion, beyond the same where labels vouch for the candidate.
+fn effects(observed: &Observed, labelled: Option<&Observed>) -> Option<Check> {
+    let rate = observed.candidate.mean().unwrap_or(0.0).clamp(1e-6, 0.5);
+    let known = labelled.map(Observed::effect_differences);
+    let findings = observed.effect_differences().into_iter().enumerate().map(|(index, now)| {
+        let before = known.as_ref().and_then(|known| known.get(index)).copied().unwrap_or(0.0);
+        (0.5 * rate * (1.0 - rate) * (now - before) / entropy(rate), index)
+    });
+    let (cost, index) = worst(findings)?;
+    let reason = format!(
+        "Of what the features do to the score `{}` differs most from the champion, worth {} of normalized entropy{}.",
+        observed.profile.features[index].name,
+        percent(cost.max(0.0)),
+        if known.is_some() { " more than on the labelled rows" } else { "" }
+    );
+    Some(Check::above("feature_effects", cost.max(0.0), FEATURE_EFFECTS, reason))
 }
 
 fn agreement(observed: &Observed, mean: f64) -> Vec<Check> {

@@ -4,8 +4,8 @@ use clickcast_model::profile::{FeatureProfile, Profile, bins};
 
 use super::days::Known;
 use super::limits::{
-    DETERMINES_DROP, DETERMINES_DROP_LATER, INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE, UNSEEN_SHARE,
-    VALUES_LOST, VALUES_SHARED_MIN,
+    DETERMINES_DROP, DETERMINES_DROP_LATER, INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE,
+    OTHER_DAY_SHARE, UNSEEN_SHARE, VALUES_LOST, VALUES_SHARED_MIN,
 };
 use super::training::joint;
 use super::{Check, Evidence, percent, worst};
@@ -129,6 +129,15 @@ fn drift(what: &str, observed: &Observed, labelled: &Observed, known: &[&Profile
     let most = worst(heard.clone().map(|drift| (drift.excess, drift)));
     graded(&format!("{what}_drift"), most, OTHER_DAY_DIVERGENCE, &|drift| {
         format!("`{}` of {rows} rows differs by {:.4} bits from the days known.", name(drift), drift.divergence)
+    });
+    let most = worst(heard.clone().map(|drift| (drift.largest.0, drift)));
+    graded(&format!("{what}_share"), most, OTHER_DAY_SHARE, &|drift| {
+        format!(
+            "The share of {rows} rows where `{}` is {} differs by {} from the nearest day known.",
+            name(drift),
+            observed.describe(drift.feature, drift.largest.1),
+            percent(drift.largest.0)
+        )
     });
     let most = worst(heard.map(|drift| (drift.missing, drift)));
     graded(&format!("{what}_missing"), most, MISSING_SHARE, &|drift| {

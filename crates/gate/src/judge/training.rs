@@ -146,7 +146,12 @@ fn repeated(profile: &Profile, champion: Option<&Profile>, labelled: &Profile) -
 
 fn seen(labelled: &Profile, profile: &Profile, champion: Option<&Profile>) -> Check {
     let (share, rows) = labelled.seen_share(profile);
-    let usual = champion.map_or_else(|| labelled.repeated_share(), |champion| labelled.seen_share(champion).0);
+    let usual = match champion {
+        Some(champion) => labelled.seen_share(champion).0,
+        None if profile.times.is_some() => labelled.repeated_share(),
+        // Equal rows may be different impressions; most of them can't.
+        None => 0.5,
+    };
     let deviation = (share.max(1.0 / rows.max(1) as f64) / rows.max(1) as f64).sqrt();
     let reason = format!("{} of the labelled rows are among those learned from.", percent(share));
     Check::above("seen_rows", (share - usual - 3.0 * deviation).max(0.0), SEEN_SHARE, reason)

@@ -98,6 +98,29 @@ impl Observed {
             (None, _) => bins::describe(self.profile.features[feature].kind, bin),
         }
     }
+
+    /// Of each feature, how differently the two models take it: the variance over its values of the difference in mean log-odds;
+    /// 0 without a champion.
+    #[must_use]
+    pub fn effect_differences(&self) -> Vec<f64> {
+        let variance = |slices: &BTreeMap<u16, Slice>| {
+            let rows: f64 = slices.values().map(|slice| slice.rows).sum();
+            let mean = slices.values().map(|slice| slice.rows * slice.effect_difference()).sum::<f64>() / rows;
+            slices.values().map(|slice| slice.rows * (slice.effect_difference() - mean).powi(2)).sum::<f64>() / rows
+        };
+        match self.champion {
+            Some(_) => self.slices.iter().map(variance).collect(),
+            None => vec![0.0; self.slices.len()],
+        }
+    }
+}
+
+impl Slice {
+    /// By how much the candidate's mean log-odds are above the champion's.
+    #[must_use]
+    pub fn effect_difference(&self) -> f64 {
+        (self.candidate_log_odds - self.champion_log_odds) / self.rows
+    }
 }
 
 impl Unseen {

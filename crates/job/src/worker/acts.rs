@@ -190,6 +190,11 @@ impl Worker<'_> {
         }
     }
 
+    fn ignored(&self) -> Event {
+        Counters::count(&self.counters.ignored);
+        Event::Done
+    }
+
     fn look(&self, held: &mut Held) -> Result<Event, Problem> {
         let tasks = match parse(&held.message.body) {
             Ok(tasks) => tasks,
@@ -197,11 +202,11 @@ impl Worker<'_> {
         };
         let [task] = tasks.as_slice() else {
             held.bodies = tasks.iter().map(Task::body).collect();
-            return Ok(if tasks.is_empty() { Event::Done } else { Event::Several });
+            return Ok(if tasks.is_empty() { self.ignored() } else { Event::Several });
         };
         if task.object.starts_with(&self.setup.out.uri("runs/")) {
             // The bucket tells of what workers write, too.
-            return Ok(Event::Done);
+            return Ok(self.ignored());
         }
         let name = match self.run.clone().map_or_else(|| task.run(), Ok) {
             Ok(name) => name,

@@ -96,6 +96,7 @@ impl Book {
                 check_object(task).await?;
                 let version = setup.registry.resolve(&setup.reference).await?;
                 let model = PinnedModel {
+                    registry: Some(setup.registry.uri()),
                     name: Some(version.name),
                     version: Some(version.version),
                     artifact: version.artifact,
@@ -215,7 +216,12 @@ mod tests {
                 settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
                 cache: None,
             };
-            let pinned = PinnedModel { name: Some(name), version: Some(1), artifact: model.artifact().id().to_owned() };
+            let pinned = PinnedModel {
+                registry: None,
+                name: Some(name),
+                version: Some(1),
+                artifact: model.artifact().id().to_owned(),
+            };
             let load = async |times: usize| {
                 let (book, before) = (Book::default(), reads.load(Ordering::Relaxed));
                 let loads = (0..times).map(|_| book.model(&setup, &pinned));

@@ -44,7 +44,7 @@ mod tests {
         Manifest {
             run: "r".parse().unwrap(),
             closed: jiff::Timestamp::UNIX_EPOCH,
-            model: PinnedModel { name: None, version: None, artifact: String::new() },
+            model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
             inputs: vec![InputRecord {
                 key: "a.parquet".to_owned(),
                 etag: "new".to_owned(),

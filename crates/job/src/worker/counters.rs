@@ -14,6 +14,8 @@ pub struct Counters {
     pub found_done: AtomicU64,
     /// Messages for ranges of an input that was overwritten since.
     pub overwritten: AtomicU64,
+    /// Messages of no interest: a bucket's test event, other events, what workers wrote themselves.
+    pub ignored: AtomicU64,
     /// Messages handed on as others.
     pub handed_on: AtomicU64,
     /// Messages buried.

@@ -104,7 +104,7 @@ impl<'a> Worker<'a> {
             let version = self.setup.registry.resolve(&self.setup.reference).await?;
             let said = format!("{}@{}", version.name, version.version);
             let (name, artifact) = (Some(version.name), version.artifact);
-            let pinned = PinnedModel { name, version: Some(version.version), artifact };
+            let pinned = PinnedModel { registry: None, name, version: Some(version.version), artifact };
             self.book.model(&self.setup, &pinned).await.map(|_| said)
         })
     }

@@ -83,7 +83,7 @@ pub fn gated(verdict: Verdict) -> Gated {
 }
 
 fn pinned() -> PinnedModel {
-    PinnedModel { name: None, version: None, artifact: "abc".to_owned() }
+    PinnedModel { registry: None, name: None, version: None, artifact: "abc".to_owned() }
 }
 
 pub fn run_record(run: &str, created: i64) -> RunRecord {

@@ -81,7 +81,12 @@ fn show(context: &Context, arguments: &ShowArguments) -> Result<(), Failure> {
         "by": shown.record.by,
         "id": shown.record.artifact,
         "channels": shown.channels,
-        "gate": shown.gate,
+        "gate": shown.gate.as_ref().map(|gated| gated.judgement.verdict),
+        "judged": shown.gate.as_ref().map(|gated| json!({
+            "at": gated.at,
+            "champion": gated.champion,
+            "checks": gated.judgement.checks,
+        })),
         "history": history,
     });
     if context.json {
@@ -130,6 +135,18 @@ pub(super) fn promote(context: &Context, arguments: &PromoteArguments) -> Result
     let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: *force, fence: None };
     let promoted = registry.promote(&model.name, model.version, channel, *expect, change);
     let moved = context.runtime.block_on(promoted)?;
+    let gated = context.runtime.block_on(registry.gate(&model.name, model.version))?;
+    if let Some(judged_against) = gated.map(|gated| gated.champion).filter(|champion| *champion != moved.from) {
+        let name = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        let sentence = format!(
+            "`{}@{}` was judged against {}, and takes the place of {}: --expect N promotes only where N is in use",
+            model.name,
+            model.version,
+            name(judged_against),
+            name(moved.from)
+        );
+        console::note(&sentence, context.quiet);
+    }
     Ok(json!({"name": model.name, "channel": channel, "version": moved.to, "previous": moved.from}))
 }
 
@@ -138,7 +155,7 @@ fn roll_back(context: &Context, arguments: &RollbackArguments) -> Result<Value, 
     let registry = artifacts::open_registry(&registry.registry)?;
     let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: false, fence: None };
     let moved = context.runtime.block_on(registry.roll_back(name, channel, change))?;
-    // A version that is gone is no place to be.
+    // The channel has moved; whoever did it must know if what it points to now is gone.
     let reference = Reference { name: name.clone(), selector: Selector::Version(moved.to) };
     context.runtime.block_on(registry.resolve(&reference))?;
     Ok(json!({"name": name, "channel": channel, "version": moved.to, "previous": moved.from}))

@@ -123,7 +123,7 @@ fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
     drawings.push(Drawing {
         title: "Which features have moved?",
         note: "By how their values are distributed, and by what they do to the score, candidate against champion.",
-        explains: &["today", "labelled", "training", "label_leak"],
+        explains: &["today", "labelled", "training", "label_leak", "feature"],
         figures,
     });
     let names = |drawing: &Drawing| {
@@ -210,19 +210,7 @@ fn effects(newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
     if newest.champion.is_none() {
         return Vec::new();
     }
-    let difference = |slice: &Slice| (slice.candidate_log_odds - slice.champion_log_odds) / slice.rows;
-    let mut features: Vec<(usize, f64)> = newest
-        .slices
-        .iter()
-        .enumerate()
-        .map(|(index, slices)| {
-            let rows: f64 = slices.values().map(|slice| slice.rows).sum();
-            let mean = slices.values().map(|slice| slice.rows * difference(slice)).sum::<f64>() / rows;
-            let spread =
-                slices.values().map(|slice| slice.rows * (difference(slice) - mean).powi(2)).sum::<f64>() / rows;
-            (index, spread.sqrt())
-        })
-        .collect();
+    let mut features: Vec<(usize, f64)> = newest.effect_differences().into_iter().map(f64::sqrt).enumerate().collect();
     features.sort_by(|one, other| other.1.total_cmp(&one.1));
     features.truncate(BARS_MAX);
     let name = |index: usize| newest.profile.features[index].name.as_str();
@@ -232,7 +220,7 @@ fn effects(newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
     if let Some(&(index, _)) = features.first() {
         let mut values: Vec<(String, f64, f64)> = newest.slices[index]
             .iter()
-            .map(|(&bin, slice)| (newest.describe(index, bin), difference(slice), slice.rows))
+            .map(|(&bin, slice)| (newest.describe(index, bin), slice.effect_difference(), slice.rows))
             .collect();
         values.sort_by(|one, other| other.2.total_cmp(&one.2));
         values.truncate(BARS_MAX);

@@ -18,6 +18,7 @@ use super::super::data::if_readable;
 use super::super::{Context, data, storage_failure};
 use super::rescore::{Rescorer, Sampled};
 use super::slices::Slices;
+use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
 
@@ -399,17 +400,27 @@ pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Opti
     }
 }
 
-/// The run's version of its model in a registry; none where there is no registry, or the model never was in one.
+/// The run's version of its model in a registry, the given one or that the run began with; none where there is no registry,
+/// or the model never was in one.
 pub(super) fn registered(
     context: &Context,
     run: &Run,
-    registry: Option<&str>,
+    given: Option<&str>,
 ) -> Result<Option<(Registry, VersionRecord)>, Failure> {
     let model = &run.record().model;
-    let (Some(uri), Some(name), Some(version)) = (registry, &model.name, model.version) else { return Ok(None) };
+    let uri = given.or(model.registry.as_deref());
+    let (Some(uri), Some(name), Some(version)) = (uri, &model.name, model.version) else { return Ok(None) };
     let registry = open_registry(uri)?;
     let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
-    let record = context.runtime.block_on(registry.resolve(&reference))?;
+    let record = match context.runtime.block_on(registry.resolve(&reference)) {
+        // The registry may be another's, or a path of another machine.
+        Err(error) if given.is_none() && !error.is_transient() => {
+            let sentence = format!("`{uri}`, which the run's model came from, can't be read; give --registry: {error}");
+            console::note(&sentence, context.quiet);
+            return Ok(None);
+        }
+        found => found?,
+    };
     if record.artifact != model.artifact {
         return Err(Failure::input(format!(
             "`{uri}` has another model as `{reference}` than the run; give its registry"
@@ -456,7 +467,7 @@ mod tests {
         });
         let record = RunRecord {
             run: "r".parse().unwrap(),
-            model: PinnedModel { name: None, version: None, artifact: String::new() },
+            model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
             input: "in".to_owned(),
             settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
             created: Timestamp::UNIX_EPOCH,

@@ -96,6 +96,7 @@ fn report(counters: &Counters, start: Instant, model: &str) -> Value {
         "written": of(&counters.written),
         "found_done": of(&counters.found_done),
         "overwritten": of(&counters.overwritten),
+        "ignored": of(&counters.ignored),
         "handed_on": of(&counters.handed_on),
         "buried": of(&counters.buried),
         "left": of(&counters.left),
