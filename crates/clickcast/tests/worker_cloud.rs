@@ -136,6 +136,30 @@ fn outputs(store: &Store) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
+fn the_shared_files_say_who_asks_s3_and_sqs() {
+    let Some(moto) = Moto::start() else { return };
+    let world = World::new();
+    moto.make_queue("bookings", "3");
+    let keys = world.write("aws/credentials", "[day]\naws_access_key_id = test\naws_secret_access_key = test\n");
+    let settings = world.write("aws/config", "[profile day]\nregion = us-east-1\n");
+    let ask = |profile: &str, line: &str| {
+        let environment = [
+            ("AWS_PROFILE", profile),
+            ("AWS_SHARED_CREDENTIALS_FILE", keys.to_str().unwrap()),
+            ("AWS_CONFIG_FILE", settings.to_str().unwrap()),
+            ("AWS_ENDPOINT_URL", moto.endpoint()),
+        ];
+        world.run_with(line, &environment)
+    };
+    for line in ["models list --registry s3://bucket/registry", &format!("queue stats --queue {QUEUE}")] {
+        let ended = ask("day", line);
+        assert_eq!(ended.code, 0, "{line}: {}", ended.stderr);
+        let ended = ask("nobody", line);
+        assert!(ended.code != 0 && !ended.stderr.contains("panicked"), "{line}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
     let Some(moto) = Moto::start() else { return };
     let seed = setting("CLICKCAST_TORTURE_SEED", u64::from(std::process::id()));

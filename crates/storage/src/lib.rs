@@ -7,6 +7,7 @@ mod error;
 mod faults;
 mod local;
 mod place;
+mod profile;
 pub mod queue;
 mod writer;
 

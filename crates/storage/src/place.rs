@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::Error;
+use crate::profile::with_profile;
 
 /// No request is tried again later than this after its first try: an overloaded store or a changed leader takes
 /// seconds to recover, and whoever waits for longer can't tell it from a hang. With one last wait and one last try
@@ -104,6 +105,10 @@ impl Place {
         Ok(match cloud {
             Cloud::S3 => {
                 let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+                // Variables that are given stand for the environment, and whoever is named there.
+                if variables.len() == 0 {
+                    builder = with_profile(builder);
+                }
                 for (name, value) in variables {
                     builder = builder.with_config(name.parse().map_err(failed)?, value);
                 }

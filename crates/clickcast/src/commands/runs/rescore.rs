@@ -22,7 +22,8 @@ const DIFFERENCE_MAX: f64 = 1e-6;
 /// The run's model, to score by.
 pub(super) struct Rescorer {
     model: Model,
-    outputs_step: usize,
+    /// How many the run has.
+    outputs: usize,
 }
 
 /// Rows of an output, and where they are in its input.
@@ -53,12 +54,14 @@ impl Rescorer {
     ) -> Result<Self, Failure> {
         let artifact = context.runtime.block_on(registry.load(version))?;
         let model = Model::from_artifact(artifact).map_err(Failure::input)?;
-        Ok(Self { model, outputs_step: outputs.div_ceil(OUTPUTS_MAX).max(1) })
+        Ok(Self { model, outputs })
     }
 
     /// The rows of an output to score again, by its place among the outputs: the first ones of one of its row groups.
     pub(super) fn sampled(&self, place: usize, output: &OutputRecord, groups: Option<&[u64]>) -> Option<Sampled> {
-        if !place.is_multiple_of(self.outputs_step) {
+        // Evenly, where there are more than can be looked at.
+        let chosen_before = |place: usize| place * self.outputs.min(OUTPUTS_MAX) / self.outputs.max(1);
+        if chosen_before(place) == chosen_before(place + 1) {
             return None;
         }
         let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
