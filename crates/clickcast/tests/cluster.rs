@@ -132,6 +132,7 @@ fn workers_come_from_zero_and_may_harm_nothing() {
     let objects = rendered("prod", &["serviceAccount.annotations.role=arn:x", "config.LEVEL=high", "secretName=keys"]);
     for line in [
         "minReplicaCount: 0",
+        "selectPolicy: Disabled",
         "scaleOnInFlight: \"true\"",
         "runAsNonRoot: true",
         "readOnlyRootFilesystem: true",
@@ -145,6 +146,8 @@ fn workers_come_from_zero_and_may_harm_nothing() {
     ] {
         assert!(objects.lines().any(|found| found.trim().trim_start_matches("- ") == line), "{line} in\n{objects}");
     }
+    let kept = rendered("prod", &["scaling.replicasMin=2"]);
+    assert!(kept.contains("stabilizationWindowSeconds: 300") && !kept.contains("selectPolicy"), "{kept}");
     // KEDA's number of workers is not set back by a release.
     assert!(!objects.contains("replicas:"), "{objects}");
     let elsewhere = rendered("dev", &["config.AWS_REGION=eu-north-1"]);

@@ -42,8 +42,13 @@ fn every_command_has_the_keys_it_promises() {
     assert_eq!((&predicted["model"], &evaluated["model"]), (&Value::from("model"), &Value::from("model")));
     assert_eq!((&predicted["rows"], &predicted["files"]), (&Value::from(30_000), &Value::from(3)));
     keys(&world.json("schema --data days --label click"), &["text", "warnings"]);
-    keys(&world.json("demo --dir demo"), &["report", "seconds"]);
-    assert!(std::fs::read_to_string(world.path("demo/report.html")).unwrap().contains("<svg"));
+    let demo = world.json("demo --dir demo");
+    keys(&demo, &["report", "seconds", "measured", "judged", "delivered"]);
+    let verdicts: Vec<&Value> = demo["judged"].as_array().unwrap().iter().map(|judged| &judged["verdict"]).collect();
+    assert_eq!(verdicts[1..], ["pass", "fail"], "{demo}");
+    assert_eq!(demo["delivered"]["audit"], "pass", "{demo}");
+    let report = std::fs::read_to_string(world.path("demo/report.html")).unwrap();
+    assert!(report.contains("<svg") && report.contains("Which models were let into use"));
 }
 
 #[test]

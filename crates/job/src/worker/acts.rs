@@ -409,7 +409,9 @@ impl Worker<'_> {
 
     fn close(&self, held: &mut Held) -> Result<Event, Problem> {
         let (Some(open), Some(task)) = (held.open.clone(), held.end.clone()) else { return Ok(Event::Vanished) };
-        let manifest = (self.manifest)(&open.run)?;
+        let Some(manifest) = (self.manifest)(&open.run)? else {
+            return Ok(Event::Drained(held.message.receive_count));
+        };
         let missing = unfinished(&manifest);
         if !missing.is_empty() {
             // Their outputs are there by name, but not all ranges, or of an older version of the input.

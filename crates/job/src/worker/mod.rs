@@ -56,7 +56,7 @@ pub struct Worker<'a> {
     /// Seconds that a message took of late.
     seconds_each: Mutex<Option<f64>>,
     /// What a run consists of now.
-    manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
+    manifest: &'a (dyn Fn(&Run) -> Result<Option<Manifest>, Problem> + Sync),
     /// Says something to a person.
     note: &'a (dyn Fn(&Note) + Sync),
     /// Is told what became of each message.
@@ -80,7 +80,7 @@ impl<'a> Worker<'a> {
         setup: Setup,
         run: Option<RunName>,
         (threads, handle): (usize, Handle),
-        manifest: &'a (dyn Fn(&Run) -> Result<Manifest, Problem> + Sync),
+        manifest: &'a (dyn Fn(&Run) -> Result<Option<Manifest>, Problem> + Sync),
         listener: Listener<'a>,
     ) -> Self {
         let counters = Arc::<Counters>::default();

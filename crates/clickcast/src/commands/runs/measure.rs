@@ -25,11 +25,19 @@ use crate::progress::Progress;
 /// What the run predicted, kept with it so that the next one can be compared with it.
 const SCORES: &str = "scores.json";
 
-/// What a run consists of now.
-pub(super) fn manifest(context: &Context, run: &Run, closed: Timestamp) -> Result<Manifest, Failure> {
+/// What a run consists of now; none where it is not to go on. It reads every output, so that may be asked for on the way.
+pub(super) fn manifest(
+    context: &Context,
+    run: &Run,
+    closed: Timestamp,
+    may_go_on: &dyn Fn() -> bool,
+) -> Result<Option<Manifest>, Failure> {
     let inputs = context.runtime.block_on(discover(&run.record().input))?;
     let mut records = Vec::with_capacity(inputs.len());
     for input in &inputs {
+        if !may_go_on() {
+            return Ok(None);
+        }
         let groups = if_readable(row_groups(input, context.runtime.handle()))?.flatten();
         records.push(InputRecord {
             key: input.object.key.clone(),
@@ -52,10 +60,13 @@ pub(super) fn manifest(context: &Context, run: &Run, closed: Timestamp) -> Resul
     let superseded = outputs.iter().filter(|output| is_superseded(output)).map(|output| output.key.clone()).collect();
     let mut outputs: Vec<OutputRecord> = outputs.iter().filter(|output| !is_superseded(output)).cloned().collect();
     for output in &mut outputs {
+        if !may_go_on() {
+            return Ok(None);
+        }
         output.sha256 = sha256(context, run, &output.key)?;
     }
     let (run_name, model) = (run.record().run.clone(), run.record().model.clone());
-    Ok(Manifest { run: run_name, closed, model, inputs: records, outputs, superseded, errors })
+    Ok(Some(Manifest { run: run_name, closed, model, inputs: records, outputs, superseded, errors }))
 }
 
 /// Outputs whose footers were read, by key and ETag: they are whole when they appear, and never change.
@@ -455,6 +466,24 @@ mod tests {
 
     use super::*;
     use crate::arguments::Common;
+
+    #[test]
+    fn what_a_run_consists_of_is_not_told_by_a_worker_that_is_to_end() {
+        let context = Context::new(&Common { json: false, threads: Some(1), quiet: true }).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.csv"), "id\n1\n").unwrap();
+        let record = RunRecord {
+            run: "r".parse().unwrap(),
+            model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
+            input: folder.path().display().to_string(),
+            settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
+            created: Timestamp::UNIX_EPOCH,
+        };
+        let run = context.runtime.block_on(Runs::new(Store::in_memory()).begin(record)).unwrap();
+        let told = |may_go_on| manifest(&context, &run, Timestamp::UNIX_EPOCH, &move || may_go_on).unwrap();
+        assert_eq!(told(false), None);
+        assert_eq!(told(true).unwrap().inputs.len(), 1);
+    }
 
     #[test]
     fn an_output_that_was_read_is_read_again_only_where_another_is_in_its_place() {

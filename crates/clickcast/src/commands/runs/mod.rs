@@ -50,14 +50,20 @@ fn open(context: &Context, arguments: &RunArguments) -> Result<(Runs, Run), Fail
 }
 
 /// What a run consists of now.
-pub(super) fn manifest(context: &Context, run: &Run) -> Result<Manifest, Failure> {
-    measure::manifest(context, run, Timestamp::now())
+pub(super) fn manifest(
+    context: &Context,
+    run: &Run,
+    may_go_on: &dyn Fn() -> bool,
+) -> Result<Option<Manifest>, Failure> {
+    measure::manifest(context, run, Timestamp::now(), may_go_on)
 }
 
 /// Fixes what a run consists of; what to report comes back.
 pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
     let (_, run) = open(context, arguments)?;
-    context.runtime.block_on(run.close(&manifest(context, &run)?))?;
+    if let Some(manifest) = manifest(context, &run, &|| true)? {
+        context.runtime.block_on(run.close(&manifest))?;
+    }
     // Whoever closed it first has decided.
     let manifest = context.runtime.block_on(run.manifest())?;
     let manifest = manifest.ok_or_else(|| Failure::transient(format!("run `{}` is not closed", arguments.run)))?;

@@ -39,7 +39,7 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
         None => queue,
     };
     let manifest = |run: &Run| {
-        let manifest = runs::manifest(context, run);
+        let manifest = runs::manifest(context, run, &|| !drain.is_overdue());
         manifest.map_err(|failure| Problem {
             sentence: failure.to_string(),
             is_transient: failure.is_transient(),
