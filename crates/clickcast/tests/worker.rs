@@ -355,13 +355,21 @@ fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_fil
     // Every message twice: the second finds the work done, or does it.
     world.json(&send);
     world.json(&send);
-    let mut workers: Vec<Child> = (0..3).map(|_| start(&world, "")).collect();
+    // A worker that stands still for longer than this has lost its messages when it wakes up.
+    let begin = || start(&world, "--visibility-s 2");
+    let mut workers: Vec<Child> = (0..3).map(|_| begin()).collect();
     let mut kills = 0;
     while names(&world, "out").len() < files {
         // The pace of the disturbance, not a wait for anything.
         std::thread::sleep(Duration::from_millis(30 + dice.roll(200)));
         let victim = dice.roll(workers.len() as u64) as usize;
-        let mut dead = std::mem::replace(&mut workers[victim], start(&world, ""));
+        if dice.roll(20) == 0 {
+            signal(&workers[victim], "STOP");
+            std::thread::sleep(Duration::from_secs(3));
+            signal(&workers[victim], "CONT");
+            continue;
+        }
+        let mut dead = std::mem::replace(&mut workers[victim], begin());
         let with = if dice.roll(2) == 0 { "KILL" } else { "TERM" };
         signal(&dead, with);
         let ended = dead.wait().unwrap();
@@ -379,6 +387,12 @@ fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_fil
     let dead: BTreeSet<String> = dead["dead"].as_array().unwrap().iter().map(object).collect();
     let poisoned = (0..5).map(|poisoned| format!("poisoned-{poisoned}.parquet")).collect();
     assert_eq!(dead, poisoned);
+    // Whoever looked at the poisoned ones delivers the others.
+    world.json("runs close dt=1 --out out");
+    assert_eq!(world.run("runs audit dt=1 --out out --quiet").code, 3);
+    world.json("runs publish dt=1 --out out --force --reason poisoned");
+    let shown = world.json("runs show dt=1 --out out");
+    assert_eq!((&shown["state"], &shown["done"]), (&"published".into(), &files.into()), "{shown}");
 }
 
 /// The name of the object that a dead letter was about.

@@ -231,4 +231,16 @@ fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
     }
     let audit = world.run_with("runs audit dt=1 --out s3://bucket/out --json --quiet", &variables);
     assert!(audit.code == 3 && audit.stdout.contains("\"verdict\":\"hold\""), "{}{}", audit.stdout, audit.stderr);
+    // Whoever looked at the poisoned ones delivers the others, and readers find just them.
+    let publish = "runs publish dt=1 --out s3://bucket/out --force --reason poisoned --quiet";
+    assert_eq!(world.run_with(publish, &variables).code, 0);
+    let read = |key: &str| -> Value {
+        let bytes = services::runtime().block_on(store.get(key)).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    let manifest = read(read("published.json")["current"]["manifest"].as_str().unwrap());
+    let published: Vec<&str> =
+        manifest["outputs"].as_array().unwrap().iter().map(|output| output["key"].as_str().unwrap()).collect();
+    let names: Vec<String> = published.iter().map(|key| format!("runs/dt=1/ctr/{key}")).collect();
+    assert_eq!(names, found.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
 }
