@@ -151,7 +151,7 @@ pub fn audit(run: &RunStatistics) -> Judgement {
             checks.extend([
                 against_another(drift("score_drift", "in the run before", &all, &before), run, previous),
                 against_another(mean_ratio("mean_ratio", "in the run before", &all, &before), run, previous),
-                moved_apart("partitions", "input", &by_input, &previous.by_input, overall),
+                moved_apart("partitions", "input", &by_place(&by_input), &by_place(&previous.by_input), overall),
                 moved_apart("slices", "value of a carried column", &run.by_value, &previous.by_value, overall),
             ]);
         }
@@ -364,6 +364,40 @@ fn against_another(check: Check, run: &RunStatistics, previous: &RunScores) -> C
     Check { verdict, reason: format!("{} It was by another model.", check.reason), ..check }
 }
 
+/// Inputs by what their names are on any day: Spark gives the same partition another UUID each time.
+fn by_place(by_input: &BTreeMap<String, Scores>) -> BTreeMap<String, Scores> {
+    let mut places: BTreeMap<String, Scores> = BTreeMap::new();
+    for (key, scores) in by_input {
+        places.entry(without_uuids(key)).or_default().merge(scores);
+    }
+    places
+}
+
+/// Leaves `*` in the place of each UUID (RFC 9562: 8, 4, 4, 4 and 12 hexadecimal digits).
+fn without_uuids(name: &str) -> String {
+    const LENGTH: usize = 36;
+    let is_uuid = |bytes: &[u8]| {
+        bytes.iter().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    let (mut left, mut rest) = (String::new(), name);
+    while let Some(first) = rest.chars().next() {
+        match rest.as_bytes().get(..LENGTH) {
+            Some(bytes) if is_uuid(bytes) => {
+                left.push('*');
+                rest = &rest[LENGTH..];
+            }
+            _ => {
+                left.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    left
+}
+
 /// Parts of the same name as in the run before, against the movement of the whole run.
 fn moved_apart(
     name: &str,
@@ -520,5 +554,18 @@ mod tests {
         rejected.errors.push(("a".to_owned(), "no column `age`".to_owned()));
         let judgement = audit(&rejected);
         assert_eq!(judgement.verdict, Verdict::Hold, "{judgement:?}");
+    }
+
+    #[test]
+    fn a_partition_is_the_same_one_whatever_uuid_its_name_has() {
+        let first = "part-00007-1b671a64-40d5-491e-99b0-da01ff1f3341-c000.snappy.parquet";
+        let second = "part-00007-9A4c6c54-0f0d-4d9e-8a8e-0242ac120002-c000.snappy.parquet";
+        assert_eq!(without_uuids(first), "part-00007-*-c000.snappy.parquet");
+        assert_eq!(without_uuids(second), without_uuids(first));
+        for name in
+            ["", "day-07.csv", "\u{e9}-1b671a64-40d5-491e-99b0-da01ff1f334", "1b671a64-40d5-491e-99b0_da01ff1f3341"]
+        {
+            assert_eq!(without_uuids(name), name);
+        }
     }
 }
