@@ -342,6 +342,17 @@ fn a_champion_of_another_schema_is_compared_where_it_can_be() {
 }
 
 #[test]
+fn rows_are_resampled_by_user_unless_the_feature_is_none() {
+    let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
+    let of_few = Market { user_id: |user| user % 3, ..HONEST };
+    for (market, blocks_min, blocks_max) in [(HONEST, 150, 256), (of_few, 64, 256)] {
+        let labels = observe(&candidate, Some(&champion), market.batch(8..9, true)).labels.unwrap();
+        assert!((blocks_min..=blocks_max).contains(&labels.blocks.len()), "{}", labels.blocks.len());
+        assert_eq!(labels.blocks.iter().map(|block| block.rows).sum::<f64>(), ROWS_PER_DAY as f64);
+    }
+}
+
+#[test]
 fn rows_from_the_future_hold_whoevers_clock_is_wrong() {
     let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
     let mut today = HONEST.batch(9..10, false);

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 const BLOCKS: usize = 256;
 /// Rows of a block where no feature tells whose rows belong together.
 const ROWS_PER_BLOCK: u64 = 64;
+/// Of fewer blocks than this an interval says little: then the feature is no user's id, but a property that few values share.
+const BLOCKS_MIN: usize = 64;
 /// Clicked rows whose ranks are compared one by one, at most.
 const POSITIVES_MAX: usize = 1 << 16;
 /// Bins of log-odds that unclicked rows are ranked by.
@@ -56,7 +58,10 @@ pub(super) struct Labelling {
     candidate: Ranked,
     champion: Option<Ranked>,
     clicks_variance: f64,
+    /// By the feature.
     blocks: Vec<Block>,
+    /// By neighbouring rows.
+    blocks_of_rows: Vec<Block>,
     /// Every so-manieth clicked row has its ranks compared.
     step: u64,
     positives: u64,
@@ -80,6 +85,7 @@ impl Labelling {
             champion: None,
             clicks_variance: 0.0,
             blocks: vec![Block::default(); BLOCKS],
+            blocks_of_rows: vec![Block::default(); BLOCKS],
             step: 1,
             positives: 0,
         }
@@ -95,14 +101,16 @@ impl Labelling {
             self.clicks_variance += candidate[row] * (1.0 - candidate[row]);
             if let Some(champion) = champion {
                 self.champion.get_or_insert_with(Ranked::new).add(champion[row], label, weight, ranked);
-                let together = match self.block_by {
-                    Some(feature) => bins::hash(&batch.features[feature], row).unwrap_or(0),
-                    None => (first_row + row as u64) / ROWS_PER_BLOCK,
+                let excess_loss = logloss(candidate[row], label) - logloss(champion[row], label);
+                let add = |blocks: &mut Vec<Block>, together: u64| {
+                    let block = &mut blocks[mix(together.cast_signed()) as usize % BLOCKS];
+                    block.rows += f64::from(weight);
+                    block.excess_loss += f64::from(weight) * excess_loss;
                 };
-                let block = &mut self.blocks[mix(together.cast_signed()) as usize % BLOCKS];
-                block.rows += f64::from(weight);
-                block.excess_loss +=
-                    f64::from(weight) * (logloss(candidate[row], label) - logloss(champion[row], label));
+                add(&mut self.blocks_of_rows, (first_row + row as u64) / ROWS_PER_BLOCK);
+                if let Some(feature) = self.block_by {
+                    add(&mut self.blocks, bins::hash(&batch.features[feature], row).unwrap_or(0));
+                }
             }
         }
         if self.candidate.positives.len() > POSITIVES_MAX {
@@ -115,11 +123,13 @@ impl Labelling {
     pub(super) fn finish(self) -> Option<Labels> {
         let candidate = self.candidate.metrics.metrics()?;
         let auc = self.champion.as_ref().and_then(|champion| self.candidate.better_than(champion));
+        let held = |blocks: Vec<Block>| blocks.into_iter().filter(|block| block.rows > 0.0).collect::<Vec<_>>();
+        let blocks = held(self.blocks);
         Some(Labels {
             candidate,
             champion: self.champion.and_then(|champion| champion.metrics.metrics()),
             clicks_variance: self.clicks_variance,
-            blocks: self.blocks.into_iter().filter(|block| block.rows > 0.0).collect(),
+            blocks: if blocks.len() < BLOCKS_MIN { held(self.blocks_of_rows) } else { blocks },
             auc,
         })
     }
