@@ -68,6 +68,8 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
     assert_eq!(verdict_of(&second, "golden_rows"), "pass", "{second:#}");
     let page = std::fs::read_to_string(world.path("gate.html")).unwrap();
     assert!(page.contains("Nothing speaks against this model") && page.contains("<svg") && !page.contains("<script"));
+    let kept = std::fs::read_to_string(world.path("registry/models/ctr/gates/2.html")).unwrap();
+    assert_eq!(kept, page, "the registry keeps the last one, too");
     assert_eq!(world.json("models show ctr@2 --registry registry")["gate"], "pass");
     world.json("models promote ctr@2 --channel champion --registry registry");
 

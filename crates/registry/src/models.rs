@@ -238,6 +238,12 @@ impl Registry {
         Ok(self.store.put(&gate_key(name, version), bytes(gated)).await?)
     }
 
+    /// Where the page of what the gate said last of a version is kept.
+    #[must_use]
+    pub fn gate_page_uri(&self, name: &Name, version: u64) -> String {
+        self.store.uri(&gate_key(name, version).replace(".json", ".html"))
+    }
+
     /// What the gate said last of a version; none where it was never asked.
     ///
     /// # Errors

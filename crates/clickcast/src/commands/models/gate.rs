@@ -89,10 +89,11 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
     let named = |version: u64| format!("{}@{version}", arguments.name);
     let candidate_name = version.map_or_else(|| arguments.candidate.clone(), named);
     let champion_name = gated.champion.map(named);
-    if let Some(uri) = &arguments.report {
-        let page =
-            page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref(), backtested.as_deref());
-        write_object(context, uri, page)?;
+    let page =
+        page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref(), backtested.as_deref());
+    let kept = version.map(|version| registry.gate_page_uri(&arguments.name, version));
+    for uri in arguments.report.iter().chain(&kept) {
+        write_object(context, uri, page.clone())?;
     }
     let worst = judgement.checks.iter().find(|check| check.verdict == judgement.verdict);
     let why = worst.filter(|_| judgement.verdict != Verdict::Pass).map(|check| &check.reason);
@@ -107,7 +108,7 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
         "rows_today": rows(measured.as_ref().and_then(|measured| measured.today.as_ref())),
         "backtest": backtested.iter().flatten().map(backtest::to_json).collect::<Vec<_>>(),
         "checks": judgement.checks,
-        "report": arguments.report,
+        "report": arguments.report.clone().or(kept),
         "seconds": start.elapsed().as_secs_f64(),
         "peak_memory_bytes": super::super::peak_memory_bytes(),
     }))
