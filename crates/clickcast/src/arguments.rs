@@ -221,6 +221,9 @@ pub(crate) struct ImportArguments {
     /// Schema whose label, ids and sides to keep [default: features alone, from the model file]
     #[arg(long, value_name = "F")]
     pub(crate) schema: Option<PathBuf>,
+    /// What it learned from, for `models gate` to compare other days with: a file, folder or prefix
+    #[arg(long, value_name = "URI")]
+    pub(crate) data: Option<String>,
     /// Where to write the model: a folder or prefix
     #[arg(long, value_name = "MODEL")]
     pub(crate) out: String,

@@ -157,3 +157,24 @@ fn a_model_of_the_banks_first_years_does_not_pass_on_the_last_ones() {
     assert_eq!((code, said["verdict"].as_str()), (3, Some("fail")), "{said:#}");
     assert_eq!(verdict_of(&said, "better_than_mean"), "fail", "{said:#}");
 }
+
+#[test]
+fn an_imported_model_is_judged_by_what_it_learned_from_where_that_is_given() {
+    let world = World::new();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/golden/dart");
+    let checks = |model: &str, data: &str| {
+        world.json(&format!("import --from lightgbm {golden}.txt{data} --out {model}"));
+        let line = format!("models gate --name dart --candidate {model} --data {golden}.csv --registry registry");
+        let ended = world.run(&format!("{line} --json --quiet"));
+        assert_eq!(ended.code, 3, "without labels it is held: {}", ended.stderr);
+        let judged: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let checks = judged["checks"].as_array().unwrap().iter();
+        checks.map(|check| (check["name"].to_string(), check["reason"].to_string())).collect::<Vec<_>>()
+    };
+    let has = |checks: &[(String, String)], name: &str| checks.iter().any(|(own, _)| own.contains(name));
+    let alone = checks("alone", "");
+    let described = checks("described", &format!(" --data {golden}.csv"));
+    assert!(!has(&alone, "training_rows") && has(&described, "training_rows"), "{alone:?} {described:?}");
+    let golden_rows = described.iter().find(|(name, _)| name.contains("golden_rows")).unwrap();
+    assert!(!alone.contains(golden_rows), "{golden_rows:?}");
+}
