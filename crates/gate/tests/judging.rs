@@ -342,6 +342,16 @@ fn a_champion_of_another_schema_is_compared_where_it_can_be() {
 }
 
 #[test]
+fn rows_that_are_labelled_and_todays_share_all_values_and_that_is_no_fault() {
+    let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
+    let others = Market { user_id: |user| user + 200, ..HONEST };
+    let judgement = gate(&candidate, Some(&champion), others.batch(8..9, true), Some(others.batch(8..9, false)));
+    assert_eq!(check(&judgement, "labelled_values").verdict, Verdict::Pass, "{judgement:#?}");
+    let judgement = gate(&candidate, Some(&champion), others.batch(8..9, true), Some(others.batch(9..10, false)));
+    assert_eq!(check(&judgement, "labelled_values").verdict, Verdict::Hold, "{judgement:#?}");
+}
+
+#[test]
 fn rows_are_resampled_by_user_unless_the_feature_is_none() {
     let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
     let of_few = Market { user_id: |user| user % 3, ..HONEST };

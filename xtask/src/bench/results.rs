@@ -188,6 +188,36 @@ fn predictions(entry: &Entry) -> String {
 
 fn write_table(page: &mut String, table: &Table) {
     line(page, format_args!("\n{}\n", table.about));
+    if !table.race.entries.is_empty() {
+        write_race(page, table);
+    }
+    if let Some((file, title)) = &table.chart {
+        line(page, format_args!("\n![{title}]({file})"));
+    }
+    if !table.race.absent.is_empty() {
+        line(page, format_args!(""));
+    }
+    for absent in &table.race.absent {
+        line(page, format_args!("- absent: {}: {}", absent.name, absent.reason));
+    }
+    if !table.recorded.is_empty() {
+        line(page, format_args!("\nRecorded, not in the same run: {}.", table.recorded.join("; ")));
+    }
+    if !table.claims.is_empty() {
+        line(page, format_args!(""));
+    }
+    for claim in &table.claims {
+        let verdict = if claim.holds { "reached" } else { "**not reached**" };
+        line(page, format_args!("- {verdict}: {}", claim.text));
+    }
+    if !table.race.entries.is_empty() {
+        line(page, format_args!("\n```sh"));
+        table.race.entries.iter().for_each(|entry| line(page, format_args!("{}", entry.command)));
+        line(page, format_args!("```"));
+    }
+}
+
+fn write_race(page: &mut String, table: &Table) {
     line(
         page,
         format_args!("| | rows/s per CPU second | smallest - largest | times | wall s | peak MiB | predictions |"),
@@ -212,30 +242,6 @@ fn write_table(page: &mut String, table: &Table) {
             ),
         );
     }
-    if let Some((file, title)) = &table.chart {
-        line(page, format_args!("\n![{title}]({file})"));
-    }
-    if !table.race.absent.is_empty() {
-        line(page, format_args!(""));
-    }
-    for absent in &table.race.absent {
-        line(page, format_args!("- absent: {}: {}", absent.name, absent.reason));
-    }
-    if !table.recorded.is_empty() {
-        line(page, format_args!("\nRecorded, not in the same run: {}.", table.recorded.join("; ")));
-    }
-    if !table.claims.is_empty() {
-        line(page, format_args!(""));
-    }
-    for claim in &table.claims {
-        let verdict = if claim.holds { "reached" } else { "**not reached**" };
-        line(page, format_args!("- {verdict}: {}", claim.text));
-    }
-    line(page, format_args!("\n```sh"));
-    for entry in &table.race.entries {
-        line(page, format_args!("{}", entry.command));
-    }
-    line(page, format_args!("```"));
 }
 
 /// Adds a line; writing to a string cannot fail.

@@ -175,6 +175,14 @@ fn unseen(labelled: &Observed, today: &Observed) -> Check {
 /// Whether the labelled rows' values are those that were learned: renamed on all days that are scored, no day differs from
 /// another. But then the labelled day has fewer of its values from the days before than today has from it.
 fn lost(learned: &Profile, labelled: &Profile, today: &Profile) -> Check {
+    // Rows of one day share more with each other than with any other day.
+    let is_later = match (labelled.days.last(), today.days.first()) {
+        (Some(labelled), Some(today)) => today.day > labelled.day,
+        _ => false,
+    };
+    if labelled.times.is_none() || today.times.is_none() || !is_later {
+        return Check::skipped("labelled_values", "Today's rows are not of a later day than the labelled ones.");
+    }
     let findings = labelled.features.iter().filter_map(|feature| {
         let ((_, before), (_, after)) = (learned.feature(&feature.name)?, today.feature(&feature.name)?);
         let (known, values) = feature.values.known_share(&before.values);

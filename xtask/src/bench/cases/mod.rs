@@ -2,6 +2,7 @@
 
 mod bulk;
 mod files;
+mod gate;
 mod learning;
 mod memory;
 mod online;
@@ -33,5 +34,6 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "learning", title: "Learning from Criteo-like impressions", measure: learning::measure },
     Case { name: "synthesis", title: "Synthesizing impressions", measure: synthesis::measure },
     Case { name: "memory", title: "Memory while predicting", measure: memory::measure },
+    Case { name: "gate", title: "Judging a model", measure: gate::measure },
     Case { name: "workers", title: "Workers on a queue", measure: workers::measure },
 ];

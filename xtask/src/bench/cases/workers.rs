@@ -27,6 +27,9 @@ const SMALL_FILE_MAX_S: f64 = 0.005;
 const IDLE_SHARE_MAX: f64 = 0.01;
 /// From SIGTERM to the end.
 const END_MAX_S: f64 = 2.0;
+const MIB: f64 = 1024.0 * 1024.0;
+/// What a worker's peak may be above `predict`'s: it looks at a batch while it scores another.
+const MEMORY_MORE_MAX_MIB: f64 = 64.0;
 
 /// A model in a registry, and where workers write.
 struct World {
@@ -132,6 +135,9 @@ impl World {
         let race = race(5, &self.contenders(folder, rows))?;
         let idle_share = (self.stopped_after(15, None)?.0 - self.stopped_after(5, None)?.0) / 10.0;
         let (_, end_s) = self.stopped_after(1, Some(folder))?;
+        let peak_mib = |name| Some(race.entry(name)?.memory_peak_bytes as f64 / MIB);
+        let (worker_mib, predict_mib) =
+            peak_mib(WORKER).zip(peak_mib(PREDICT)).context("a contender was not measured")?;
         Ok(Table {
             about: format!(
                 "{rows} Criteo-like rows in {LARGE_FILES} files, LR, one thread on one core; the worker with the filling \
@@ -140,6 +146,13 @@ impl World {
             race,
             comparisons: vec![Comparison { work: LARGE, ours: WORKER, peer: PREDICT, ratio_min: Some(RATIO_MIN) }],
             claims: vec![
+                Claim {
+                    text: format!(
+                        "a worker takes {worker_mib:.0} MiB where `predict` takes {predict_mib:.0}; at most \
+                         {MEMORY_MORE_MAX_MIB:.0} MiB more"
+                    ),
+                    holds: worker_mib <= predict_mib + MEMORY_MORE_MAX_MIB,
+                },
                 Claim {
                     text: format!(
                         "a worker with nothing to do takes {:.2} % of a core; at most {:.0} %",
