@@ -3,11 +3,11 @@
 //! A [`Store`] is an object store and a prefix in it: a local folder, or a prefix of an S3, Google or
 //! Azure bucket. Whatever is written appears under its name whole or not at all. A [`queue::Queue`] hands out work.
 
+mod aws_profile;
 mod error;
 mod faults;
 mod local;
 mod place;
-mod profile;
 pub mod queue;
 mod writer;
 

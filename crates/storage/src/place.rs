@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::Error;
-use crate::profile::with_profile;
+use crate::aws_profile::with_profile;
 
 /// No request is tried again later than this after its first try: an overloaded store or a changed leader takes
 /// seconds to recover, and whoever waits for longer can't tell it from a hang. With one last wait and one last try

@@ -67,6 +67,15 @@ impl Tools {
         measured(&mut command(&words(&[&[CLICKCAST], arguments].concat())))
     }
 
+    /// Registers a model as the next version of `ctr`.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub(crate) fn register(&self, model: &str, registry: &str) -> Result<Run> {
+        let version = ["--name", "ctr", "--model", model, "--registry", registry, "--json"];
+        self.clickcast(&[&["models", "register"], &version[..]].concat())
+    }
+
     /// Runs a script of `bench/` once.
     ///
     /// # Errors

@@ -22,17 +22,7 @@ pub(crate) fn measure(tools: &Tools) -> Result<Vec<Table>> {
         remove(&out)?;
         let train = ["train", "--data", &learned, "--schema", &schema, "--family", "ffm", "--out", &out];
         tools.clickcast(&[&train[..], &["--seed", seed, "--json"]].concat())?;
-        tools.clickcast(&[
-            "models",
-            "register",
-            "--name",
-            "ctr",
-            "--model",
-            &out,
-            "--registry",
-            &registry,
-            "--json",
-        ])?;
+        tools.register(&out, &registry)?;
     }
     let promote = ["models", "promote", "ctr@1", "--channel", "champion", "--force", "--reason", "a benchmark"];
     tools.clickcast(&[&promote[..], &["--registry", &registry, "--json"]].concat())?;

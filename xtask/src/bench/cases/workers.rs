@@ -84,17 +84,7 @@ impl World {
         remove(registry)?;
         tools
             .clickcast(&["train", "--data", &rows, "--schema", &schema, "--family", "lr", "--out", model, "--json"])?;
-        tools.clickcast(&[
-            "models",
-            "register",
-            "--name",
-            "ctr",
-            "--model",
-            model,
-            "--registry",
-            registry,
-            "--json",
-        ])?;
+        tools.register(model, registry)?;
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// The channel whose version is in use.
-const CHAMPION: &str = "champion";
+pub(super) const CHAMPION: &str = "champion";
 
 /// A model with what it learned from.
 pub(super) struct Opened {

@@ -46,7 +46,7 @@ pub(super) fn manifest(
             row_groups: groups.map(|groups| groups.len() as u64),
         });
     }
-    let outputs = outputs(context, run, &mut Footers::new())?;
+    let mut outputs = outputs(context, run, &mut Footers::new())?;
     // An input that was mended, or whose trouble has passed, may have been scored by a worker that never heard of it.
     let is_scored = |key: &str| inputs.iter().any(|input| input.object.key == key && is_done(context, input, &outputs));
     let mut errors = context.runtime.block_on(run.rejected())?;
@@ -57,8 +57,9 @@ pub(super) fn manifest(
         let is_older = etags.get(output.input.as_str()).is_some_and(|etag| *etag != output.input_etag);
         is_older && is_scored(&output.input)
     };
-    let superseded = outputs.iter().filter(|output| is_superseded(output)).map(|output| output.key.clone()).collect();
-    let mut outputs: Vec<OutputRecord> = outputs.iter().filter(|output| !is_superseded(output)).cloned().collect();
+    let superseded: Vec<String> =
+        outputs.iter().filter(|output| is_superseded(output)).map(|output| output.key.clone()).collect();
+    outputs.retain(|output| !superseded.contains(&output.key));
     for output in &mut outputs {
         if !may_go_on() {
             return Ok(None);
@@ -467,19 +468,25 @@ mod tests {
     use super::*;
     use crate::arguments::Common;
 
+    fn record(input: String) -> RunRecord {
+        RunRecord {
+            run: "r".parse().unwrap(),
+            model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
+            input,
+            settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
+            created: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     #[test]
     fn what_a_run_consists_of_is_not_told_by_a_worker_that_is_to_end() {
         let context = Context::new(&Common { json: false, threads: Some(1), quiet: true }).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.csv"), "id\n1\n").unwrap();
-        let record = RunRecord {
-            run: "r".parse().unwrap(),
-            model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
-            input: folder.path().display().to_string(),
-            settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
-            created: Timestamp::UNIX_EPOCH,
-        };
-        let run = context.runtime.block_on(Runs::new(Store::in_memory()).begin(record)).unwrap();
+        let run = context
+            .runtime
+            .block_on(Runs::new(Store::in_memory()).begin(record(folder.path().display().to_string())))
+            .unwrap();
         let told = |may_go_on| manifest(&context, &run, Timestamp::UNIX_EPOCH, &move || may_go_on).unwrap();
         assert_eq!(told(false), None);
         assert_eq!(told(true).unwrap().inputs.len(), 1);
@@ -494,14 +501,7 @@ mod tests {
             counted.fetch_add(u64::from(operation == Operation::Get), Ordering::Relaxed);
             None
         });
-        let record = RunRecord {
-            run: "r".parse().unwrap(),
-            model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
-            input: "in".to_owned(),
-            settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
-            created: Timestamp::UNIX_EPOCH,
-        };
-        let run = context.runtime.block_on(Runs::new(store.clone()).begin(record)).unwrap();
+        let run = context.runtime.block_on(Runs::new(store.clone()).begin(record("in".to_owned()))).unwrap();
         let put = |name: &str, text: &'static str| {
             context.runtime.block_on(store.put(&run.key(&format!("ctr/{name}")), text.into())).unwrap();
         };

@@ -59,9 +59,7 @@ impl Rescorer {
 
     /// The rows of an output to score again, by its place among the outputs: the first ones of one of its row groups.
     pub(super) fn sampled(&self, place: usize, output: &OutputRecord, groups: Option<&[u64]>) -> Option<Sampled> {
-        // Evenly, where there are more than can be looked at.
-        let chosen_before = |place: usize| place * self.outputs.min(OUTPUTS_MAX) / self.outputs.max(1);
-        if chosen_before(place) == chosen_before(place + 1) {
+        if !is_chosen(place, self.outputs) {
             return None;
         }
         let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
@@ -108,5 +106,24 @@ impl Rescorer {
         let agreeing = pairs.filter(|&(&found, &expected)| agrees(found, expected)).count();
         // A prediction of a row that isn't there agrees with nothing, either.
         Ok((predictions.len() - agreeing) as u64)
+    }
+}
+
+/// Whether an output is one of those that are looked at: all, or as many as can be, evenly.
+fn is_chosen(place: usize, outputs: usize) -> bool {
+    let chosen_before = |place: usize| place * outputs.min(OUTPUTS_MAX) / outputs.max(1);
+    chosen_before(place) != chosen_before(place + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_outputs_as_can_be_are_looked_at() {
+        for (outputs, expected) in [(0, 0), (1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000), (123_456, 1_000)] {
+            let chosen = (0..outputs).filter(|&place| is_chosen(place, outputs)).count();
+            assert_eq!(chosen, expected, "of {outputs}");
+        }
     }
 }
