@@ -1,5 +1,6 @@
 //! Honest retrains, as they vary from day to day.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::chance::Chance;
@@ -48,23 +49,31 @@ pub(crate) fn retrains(world: &World, seed: u64) {
 
 fn retrain(world: &World, seed: u64, offset: usize, variation: Variation) {
     let mut chance = Chance::new(seed * 77 + offset as u64);
-    let Day { champion, candidate, labelled, mut today } = world.day(offset, 11);
-    let last = offset + 12;
-    let (mut champion, mut candidate, mut candidate_seed) = (champion, candidate, seed);
+    let Day { mut champion, mut candidate, labelled, today } = Day::new(offset, 11);
+    let last = candidate.end;
+    let mut candidate_seed = seed;
     match variation {
-        Variation::Daily | Variation::WithoutChampion => {}
         Variation::AnotherSeed => candidate_seed += 1_000,
-        Variation::RowOrder => candidate = candidate.take(&chance.shuffled(&(0..candidate.rows()).collect::<Vec<_>>())),
-        Variation::ShorterWindow => candidate = world.days(last - 10..last),
-        Variation::LongerWindow => candidate = world.days(0..last),
-        Variation::FewerRows => candidate = candidate.take(&chance.some(candidate.rows(), 0.7)),
-        Variation::OldChampion => champion = world.days(offset.saturating_sub(3)..last - 7),
-        Variation::NewCampaign => today = with_campaign(&today, &mut chance),
+        Variation::ShorterWindow => candidate.start = last - 10,
+        Variation::LongerWindow => candidate.start = 0,
+        Variation::OldChampion => champion = offset.saturating_sub(3)..last - 7,
+        _ => {}
     }
     let family = if seed.is_multiple_of(10) && variation == Variation::Daily { Family::Ffm } else { Family::Lr };
-    let champion =
-        (variation != Variation::WithoutChampion).then(|| learn(&champion, family, seed).expect("honest rows"));
-    let candidate = learn(&candidate, family, candidate_seed).expect("honest rows");
+    let champion = (variation != Variation::WithoutChampion)
+        .then(|| learn(&world.days(champion), family, seed).expect("honest rows"));
+    let mut training = world.days(candidate);
+    match variation {
+        Variation::RowOrder => training = training.take(&chance.shuffled(&(0..training.rows()).collect::<Vec<_>>())),
+        Variation::FewerRows => training = training.take(&chance.some(training.rows(), 0.7)),
+        _ => {}
+    }
+    let candidate = learn(&training, family, candidate_seed).expect("honest rows");
+    drop(training);
+    let (labelled, mut today) = (world.days(labelled), world.days(today));
+    if variation == Variation::NewCampaign {
+        today = with_campaign(&today, &mut chance);
+    }
     let start = Instant::now();
     let judgement = gate(&candidate, champion.as_ref(), &labelled, Some(&today));
     let loss = |learned| expected_loss(learned, &today, &today.truth) / entropy(&today.truth);
@@ -76,7 +85,7 @@ fn retrain(world: &World, seed: u64, offset: usize, variation: Variation) {
 fn with_campaign(today: &Table, chance: &mut Chance) -> Table {
     let mut today = today.clone();
     let rows = chance.some(today.rows(), 0.01 + 0.03 * chance.clone().unit());
-    let most = today.columns.iter().enumerate().filter_map(|(index, values)| match values {
+    let most = today.columns.iter().enumerate().filter_map(|(index, values)| match &**values {
         Values::Categorical { names, .. } => Some((names.len(), index)),
         _ => None,
     });
@@ -84,7 +93,8 @@ fn with_campaign(today: &Table, chance: &mut Chance) -> Table {
     let mut most: Vec<(usize, usize)> = most.collect();
     most.sort_unstable();
     let index = most[most.len() / 2].1;
-    if let Values::Categorical { codes, names } = &mut today.columns[index] {
+    if let Values::Categorical { codes, names } = today.column_mut(index) {
+        let names = Arc::make_mut(names);
         names.push("a new campaign".to_owned());
         let code = names.len() as u32;
         rows.into_iter().for_each(|row| codes[row] = code);

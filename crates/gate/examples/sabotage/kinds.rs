@@ -1,5 +1,7 @@
 //! The ways in which a day's data is spoiled, each at a strength from 0 to 1.
 
+use std::sync::Arc;
+
 use clickcast_record::{Kind, Side};
 
 use super::chance::Chance;
@@ -74,7 +76,7 @@ fn leak(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let index = column(&table, chance, |values| matches!(values, Values::Numeric(_)));
     for row in chance.some(table.rows(), strength) {
         let label = table.labels[row];
-        match &mut table.columns[index] {
+        match table.column_mut(index) {
             Values::Numeric(values) => values[row] = if label { 900.0 } else { 3.0 },
             Values::Categorical { codes, .. } => codes[row] = 1 + u32::from(label),
             Values::Multi { .. } => {}
@@ -89,14 +91,14 @@ fn shuffle(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let places = chance.some(table.rows(), strength);
     let from = chance.shuffled(&places);
     let before = table.columns[index].clone();
-    table.columns[index].set_from(&places, &before, &from);
+    table.column_mut(index).set_from(&places, &before, &from);
     table
 }
 
 fn swap(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let mut swapped = table.clone();
     let one = column(table, chance, |values| !matches!(values, Values::Multi { .. }));
-    let alike = |values: &Values| std::mem::discriminant(values) == std::mem::discriminant(&table.columns[one]);
+    let alike = |values: &Values| std::mem::discriminant(values) == std::mem::discriminant(&*table.columns[one]);
     let mut other = one;
     for _ in 0..100 {
         other = column(table, chance, alike);
@@ -105,10 +107,10 @@ fn swap(table: &Table, strength: f64, chance: &mut Chance) -> Table {
         }
     }
     let places = chance.some(table.rows(), strength);
-    match (&table.columns[one], &table.columns[other]) {
+    match (&*table.columns[one], &*table.columns[other]) {
         (Values::Numeric(_), Values::Numeric(_)) => {
-            swapped.columns[one].set_from(&places, &table.columns[other], &places);
-            swapped.columns[other].set_from(&places, &table.columns[one], &places);
+            swapped.column_mut(one).set_from(&places, &table.columns[other], &places);
+            swapped.column_mut(other).set_from(&places, &table.columns[one], &places);
         }
         (Values::Categorical { names, .. }, Values::Categorical { names: names_other, .. }) => {
             let shifted = |codes: &[u32], by: usize| {
@@ -116,11 +118,11 @@ fn swap(table: &Table, strength: f64, chance: &mut Chance) -> Table {
             };
             let both = |first: &[String], second: &[String]| [first, second].concat();
             for (target, source, own, others) in [(one, other, names, names_other), (other, one, names_other, names)] {
-                let Values::Categorical { codes, .. } = &table.columns[source] else { continue };
-                let theirs = Values::Categorical { codes: shifted(codes, own.len()), names: Vec::new() };
-                swapped.columns[target].set_from(&places, &theirs, &places);
-                if let Values::Categorical { names, .. } = &mut swapped.columns[target] {
-                    *names = both(own, others);
+                let Values::Categorical { codes, .. } = &*table.columns[source] else { continue };
+                let theirs = Values::Categorical { codes: shifted(codes, own.len()), names: Arc::default() };
+                swapped.column_mut(target).set_from(&places, &theirs, &places);
+                if let Values::Categorical { names, .. } = swapped.column_mut(target) {
+                    *names = both(own, others).into();
                 }
             }
         }
@@ -134,10 +136,10 @@ fn stick(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let mut table = table.clone();
     let index = chance.below(table.columns.len());
     for row in chance.some(table.rows(), strength) {
-        match &mut table.columns[index] {
+        match table.column_mut(index) {
             Values::Numeric(values) => values[row] = 0.0,
             Values::Categorical { codes, .. } => codes[row] = 1,
-            Values::Multi { lists, .. } => lists[row].clear(),
+            Values::Multi { codes, .. } => codes[row] = 0,
         }
     }
     table
@@ -160,7 +162,7 @@ fn borrow(
     let places = chance.some(table.rows(), strength);
     let rows: Vec<usize> = places.iter().map(|&place| from(place, chance)).collect();
     for &index in columns {
-        borrowed.columns[index].set_from(&places, &table.columns[index], &rows);
+        borrowed.column_mut(index).set_from(&places, &table.columns[index], &rows);
     }
     borrowed
 }
@@ -187,7 +189,7 @@ fn rescale(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let index = column(&table, chance, |values| matches!(values, Values::Numeric(_)));
     let factor = [1_000.0, 0.01][chance.below(2)];
     let rows = chance.some(table.rows(), strength);
-    if let Values::Numeric(values) = &mut table.columns[index] {
+    if let Values::Numeric(values) = table.column_mut(index) {
         rows.into_iter().for_each(|row| values[row] *= factor);
     }
     table
@@ -226,7 +228,7 @@ fn lose_day(table: &Table, _: f64, chance: &mut Chance) -> Table {
 fn segment(table: &Table, chance: &mut Chance) -> Vec<usize> {
     for _ in 0..200 {
         let index = column(table, chance, |values| matches!(values, Values::Categorical { .. }));
-        let Values::Categorical { codes, .. } = &table.columns[index] else { break };
+        let Values::Categorical { codes, .. } = &*table.columns[index] else { break };
         let code = codes[chance.below(codes.len())];
         let rows: Vec<usize> = (0..codes.len()).filter(|&row| codes[row] == code).collect();
         if (0.03..0.5).contains(&(rows.len() as f64 / codes.len() as f64)) {
@@ -282,12 +284,12 @@ fn duplicate(table: &Table, strength: f64, chance: &mut Chance) -> Table {
 fn rename(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let mut table = table.clone();
     let mut categorical: Vec<usize> =
-        (0..table.columns.len()).filter(|&index| !matches!(table.columns[index], Values::Numeric(_))).collect();
+        (0..table.columns.len()).filter(|&index| !matches!(*table.columns[index], Values::Numeric(_))).collect();
     categorical = chance.shuffled(&categorical);
     let count = (categorical.len() as f64 * strength).ceil() as usize;
     for &index in &categorical[..count.min(categorical.len())] {
-        if let Values::Categorical { names, .. } | Values::Multi { names, .. } = &mut table.columns[index] {
-            names.iter_mut().for_each(|name| name.insert(0, '#'));
+        if let Values::Categorical { names, .. } | Values::Multi { names, .. } = table.column_mut(index) {
+            Arc::make_mut(names).iter_mut().for_each(|name| name.insert(0, '#'));
         }
     }
     table
@@ -298,9 +300,9 @@ fn flood(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let mut table = table.clone();
     let index = column(&table, chance, |values| matches!(values, Values::Categorical { .. }));
     let rows = chance.some(table.rows(), strength);
-    if let Values::Categorical { codes, names } = &mut table.columns[index] {
+    if let Values::Categorical { codes, names } = table.column_mut(index) {
         let first = names.len() as u32;
-        names.extend((0..50).map(|number| format!("new {number}")));
+        Arc::make_mut(names).extend((0..50).map(|number| format!("new {number}")));
         rows.into_iter().for_each(|row| codes[row] = first + 1 + chance.below(50) as u32);
     }
     table
@@ -310,7 +312,9 @@ fn recode(table: &Table, strength: f64, chance: &mut Chance) -> Table {
     let mut table = table.clone();
     let features = table.schema.features().to_vec();
     for (values, feature) in table.columns.iter_mut().zip(features) {
-        if let (Values::Numeric(values), Kind::Numeric) = (values, feature.kind) {
+        if feature.kind == Kind::Numeric
+            && let Values::Numeric(values) = Arc::make_mut(values)
+        {
             values.iter_mut().filter(|value| value.is_nan()).for_each(|value| {
                 if chance.unit() < strength {
                     *value = 0.0;

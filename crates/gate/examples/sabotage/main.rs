@@ -65,11 +65,12 @@ fn main() {
 fn sabotage(world: &World, seed: u64) {
     let offset = (seed % 6) as usize;
     let family = if seed.is_multiple_of(10) { Family::Ffm } else { Family::Lr };
-    let Day { champion, candidate, labelled, today } = world.day(offset, 11);
-    let champion = learn(&champion, family, seed).expect("honest rows");
-    let honest = learn(&candidate, family, seed).expect("honest rows");
+    let Day { champion, candidate, labelled, today } = Day::new(offset, 11);
+    let champion = learn(&world.days(champion), family, seed).expect("honest rows");
+    let [training, labelled, today] = [candidate, labelled, today].map(|days| world.days(days));
+    let honest = learn(&training, family, seed).expect("honest rows");
     let (loss, entropy) = (expected_loss(&honest, &today, &today.truth), entropy(&today.truth));
-    let stage = Stage { champion, honest, training: candidate, labelled, today, loss, entropy };
+    let stage = Stage { champion, honest, training, labelled, today, loss, entropy };
     let cases: Vec<(&Sabotage, f64)> =
         KINDS.iter().flat_map(|kind| kind.strengths.iter().map(move |&strength| (kind, strength))).collect();
     side_by_side(cases.len(), |number| {

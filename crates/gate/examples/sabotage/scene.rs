@@ -16,18 +16,18 @@ pub(crate) struct Learned {
     pub(crate) profile: Profile,
 }
 
-struct Passes(Vec<Batch>);
+struct Passes<'a>(&'a Table);
 
-impl Source<Error> for Passes {
+impl Source<Error> for Passes<'_> {
     fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
-        self.0.iter().cloned().try_for_each(each)
+        self.0.batches(true).try_for_each(each)
     }
 }
 
 /// Learns a model; none where the rows allow none, which nobody could deliver either.
 pub(crate) fn learn(table: &Table, family: Family, seed: u64) -> Option<Learned> {
     let settings = Settings { family, seed, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
-    let mut source = Passes(table.batches(true));
+    let mut source = Passes(table);
     let trained = clickcast_learn::train(&mut source, None, &table.schema, &settings).ok()?;
     let Trained { encoder, factors, calibration, training, profile, golden: _ } = trained;
     let model = Model::from_factors(table.schema.clone(), encoder, factors, calibration, training).ok()?;

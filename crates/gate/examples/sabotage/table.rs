@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::StringArray;
-use clickcast_record::{Batch, Categorical, Categories, Category, Column, Multi, Numeric, Schema};
+use clickcast_record::{Batch, Categorical, Categories, Category, Column, Feature, Kind, Multi, Numeric, Schema};
 
 /// Rows of a batch, as a reader makes them.
 const BATCH_ROWS: usize = 16_384;
 
-/// Labelled rows whose true click probability is known.
+/// Labelled rows whose true click probability is known. A copy shares its columns until they are changed.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) schema: Schema,
-    pub(crate) columns: Vec<Values>,
+    pub(crate) columns: Vec<Arc<Values>>,
     pub(crate) labels: Vec<bool>,
     /// None where the data has no times.
     pub(crate) times: Option<Vec<i64>>,
-    /// The true probabilities; empty where they are not known.
+    /// The true probabilities.
     pub(crate) truth: Vec<f64>,
 }
 
@@ -28,58 +29,20 @@ pub(crate) enum Values {
     /// 0 is missing, `code` is `names[code - 1]`.
     Categorical {
         codes: Vec<u32>,
-        names: Vec<String>,
+        names: Arc<Vec<String>>,
     },
+    /// `code` is `lists[code]`, whose items are codes of `names`; 0 is the empty list.
     Multi {
-        lists: Vec<Vec<u32>>,
-        names: Vec<String>,
+        codes: Vec<u32>,
+        lists: Arc<Vec<Vec<u32>>>,
+        names: Arc<Vec<String>>,
     },
 }
 
 impl Table {
-    /// The rows of batches; `truth` is one number a row, or nothing.
-    pub(crate) fn of(schema: Schema, batches: &[Batch], truth: Vec<f64>) -> Self {
-        let column = |index: usize| match &batches[0].features[index] {
-            Column::Numeric(_) => {
-                let all = batches.iter().flat_map(|batch| match &batch.features[index] {
-                    Column::Numeric(values) => (0..batch.rows).map(|row| values.get(row)).collect::<Vec<_>>(),
-                    _ => Vec::new(),
-                });
-                Values::Numeric(all.collect())
-            }
-            Column::Categorical(_) => {
-                let mut names = Names::default();
-                let all = batches.iter().flat_map(|batch| match &batch.features[index] {
-                    Column::Categorical(values) => {
-                        (0..batch.rows).map(|row| names.code(values.get(row))).collect::<Vec<_>>()
-                    }
-                    _ => Vec::new(),
-                });
-                let codes = all.collect();
-                Values::Categorical { codes, names: names.names }
-            }
-            Column::Multi(_) => {
-                let mut names = Names::default();
-                let all = batches.iter().flat_map(|batch| match &batch.features[index] {
-                    Column::Multi(Multi { offsets, values }) => {
-                        let list = |row: usize| {
-                            (offsets[row]..offsets[row + 1]).map(|item| names.code(values.get(item))).collect()
-                        };
-                        (0..batch.rows).map(list).collect::<Vec<_>>()
-                    }
-                    _ => Vec::new(),
-                });
-                let lists = all.collect();
-                Values::Multi { lists, names: names.names }
-            }
-        };
-        let columns = (0..schema.features().len()).map(column).collect();
-        let labels = batches.iter().flat_map(|batch| batch.labels.clone().unwrap_or_default()).collect();
-        let times = batches[0]
-            .times
-            .is_some()
-            .then(|| batches.iter().flat_map(|batch| batch.times.clone().unwrap_or_default()).collect());
-        Self { schema, columns, labels, times, truth }
+    /// A column, to be changed.
+    pub(crate) fn column_mut(&mut self, index: usize) -> &mut Values {
+        Arc::make_mut(&mut self.columns[index])
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -88,21 +51,20 @@ impl Table {
 
     /// Some of the rows, in this order, perhaps more than once.
     pub(crate) fn take(&self, rows: &[usize]) -> Self {
-        let column = |values: &Values| match values {
+        let of = |codes: &[u32]| rows.iter().map(|&row| codes[row]).collect();
+        let column = |values: &Arc<Values>| match &**values {
             Values::Numeric(values) => Values::Numeric(rows.iter().map(|&row| values[row]).collect()),
-            Values::Categorical { codes, names } => {
-                Values::Categorical { codes: rows.iter().map(|&row| codes[row]).collect(), names: names.clone() }
-            }
-            Values::Multi { lists, names } => {
-                Values::Multi { lists: rows.iter().map(|&row| lists[row].clone()).collect(), names: names.clone() }
+            Values::Categorical { codes, names } => Values::Categorical { codes: of(codes), names: names.clone() },
+            Values::Multi { codes, lists, names } => {
+                Values::Multi { codes: of(codes), lists: lists.clone(), names: names.clone() }
             }
         };
         Self {
             schema: self.schema.clone(),
-            columns: self.columns.iter().map(column).collect(),
+            columns: self.columns.iter().map(column).map(Arc::new).collect(),
             labels: rows.iter().map(|&row| self.labels[row]).collect(),
             times: self.times.as_ref().map(|times| rows.iter().map(|&row| times[row]).collect()),
-            truth: if self.truth.is_empty() { Vec::new() } else { rows.iter().map(|&row| self.truth[row]).collect() },
+            truth: rows.iter().map(|&row| self.truth[row]).collect(),
         }
     }
 
@@ -114,14 +76,10 @@ impl Table {
     pub(crate) fn then(&self, other: &Self) -> Self {
         let mut all = self.clone();
         for (mine, theirs) in all.columns.iter_mut().zip(&other.columns) {
-            match (mine, theirs) {
+            match (Arc::make_mut(mine), &**theirs) {
                 (Values::Numeric(mine), Values::Numeric(theirs)) => mine.extend(theirs),
-                (Values::Categorical { codes: mine, .. }, Values::Categorical { codes: theirs, .. }) => {
-                    mine.extend(theirs);
-                }
-                (Values::Multi { lists: mine, .. }, Values::Multi { lists: theirs, .. }) => {
-                    mine.extend(theirs.iter().cloned());
-                }
+                (Values::Categorical { codes: mine, .. }, Values::Categorical { codes: theirs, .. })
+                | (Values::Multi { codes: mine, .. }, Values::Multi { codes: theirs, .. }) => mine.extend(theirs),
                 _ => {}
             }
         }
@@ -133,27 +91,27 @@ impl Table {
         all
     }
 
-    /// The batches that a reader would make of them.
-    pub(crate) fn batches(&self, labelled: bool) -> Vec<Batch> {
+    /// The batches that a reader would make of them, one after the other.
+    pub(crate) fn batches(&self, labelled: bool) -> impl Iterator<Item = Batch> {
         let firsts = (0..self.rows()).step_by(BATCH_ROWS);
-        let names: Vec<Option<Categories>> = self.columns.iter().map(Values::categories).collect();
-        firsts.map(|first| self.batch(first..(first + BATCH_ROWS).min(self.rows()), &names, labelled)).collect()
+        let names: Vec<Option<Categories>> = self.columns.iter().map(|values| values.categories()).collect();
+        firsts.map(move |first| self.batch(first..(first + BATCH_ROWS).min(self.rows()), &names, labelled))
     }
 
     fn batch(&self, rows: Range<usize>, names: &[Option<Categories>], labelled: bool) -> Batch {
-        let column = |(values, names): (&Values, &Option<Categories>)| match (values, names) {
+        let column = |(values, names): (&Arc<Values>, &Option<Categories>)| match (&**values, names) {
             (Values::Categorical { codes, .. }, Some(names)) => {
                 let codes = codes[rows.clone()].to_vec().into();
                 Column::Categorical(Categorical::Coded { codes, categories: names.clone() })
             }
-            (Values::Multi { lists, .. }, Some(names)) => {
-                let lists = &lists[rows.clone()];
+            (Values::Multi { codes, lists, .. }, Some(names)) => {
+                let lists = || codes[rows.clone()].iter().map(|&code| &lists[code as usize]);
                 let mut offsets = vec![0];
-                offsets.extend(lists.iter().scan(0, |end, list| {
+                offsets.extend(lists().scan(0, |end, list| {
                     *end += list.len();
                     Some(*end)
                 }));
-                let codes: Vec<u32> = lists.concat();
+                let codes: Vec<u32> = lists().flatten().copied().collect();
                 let values = Categorical::Coded { codes: codes.into(), categories: names.clone() };
                 Column::Multi(Multi { offsets, values })
             }
@@ -177,7 +135,7 @@ impl Values {
         match self {
             Self::Numeric(_) => None,
             Self::Categorical { names, .. } | Self::Multi { names, .. } => {
-                Some(Categories::Text(StringArray::from_iter_values(names)))
+                Some(Categories::Text(StringArray::from_iter_values(names.iter())))
             }
         }
     }
@@ -188,14 +146,88 @@ impl Values {
             (Self::Numeric(mine), Self::Numeric(theirs)) => {
                 places.iter().zip(rows).for_each(|(&place, &row)| mine[place] = theirs[row]);
             }
-            (Self::Categorical { codes: mine, .. }, Self::Categorical { codes: theirs, .. }) => {
+            (Self::Categorical { codes: mine, .. }, Self::Categorical { codes: theirs, .. })
+            | (Self::Multi { codes: mine, .. }, Self::Multi { codes: theirs, .. }) => {
                 places.iter().zip(rows).for_each(|(&place, &row)| mine[place] = theirs[row]);
-            }
-            (Self::Multi { lists: mine, .. }, Self::Multi { lists: theirs, .. }) => {
-                places.iter().zip(rows).for_each(|(&place, &row)| mine[place] = theirs[row].clone());
             }
             _ => {}
         }
+    }
+}
+
+/// A table that grows batch by batch.
+pub(crate) struct Growing {
+    columns: Vec<GrowingColumn>,
+    labels: Vec<bool>,
+    times: Option<Vec<i64>>,
+    truth: Vec<f64>,
+}
+
+enum GrowingColumn {
+    Numeric(Vec<f64>),
+    Categorical { codes: Vec<u32>, names: Names },
+    Multi { codes: Vec<u32>, lists: Vec<Vec<u32>>, list_codes: HashMap<Vec<u32>, u32>, names: Names },
+}
+
+impl Growing {
+    /// For batches of this schema; `timed` where they have times.
+    pub(crate) fn new(schema: &Schema, timed: bool) -> Self {
+        let column = |feature: &Feature| match feature.kind {
+            Kind::Numeric => GrowingColumn::Numeric(Vec::new()),
+            Kind::Categorical => GrowingColumn::Categorical { codes: Vec::new(), names: Names::default() },
+            Kind::Multi => GrowingColumn::Multi {
+                codes: Vec::new(),
+                lists: vec![Vec::new()],
+                list_codes: HashMap::from([(Vec::new(), 0)]),
+                names: Names::default(),
+            },
+        };
+        let columns = schema.features().iter().map(column).collect();
+        Self { columns, labels: Vec::new(), times: timed.then(Vec::new), truth: Vec::new() }
+    }
+
+    /// Adds labelled rows and their true probabilities.
+    pub(crate) fn add(&mut self, batch: &Batch, truth: &[f64]) {
+        for (grown, column) in self.columns.iter_mut().zip(&batch.features) {
+            match (grown, column) {
+                (GrowingColumn::Numeric(grown), Column::Numeric(values)) => {
+                    grown.extend((0..batch.rows).map(|row| values.get(row)));
+                }
+                (GrowingColumn::Categorical { codes, names }, Column::Categorical(values)) => {
+                    codes.extend((0..batch.rows).map(|row| names.code(values.get(row))));
+                }
+                (
+                    GrowingColumn::Multi { codes, lists, list_codes, names },
+                    Column::Multi(Multi { offsets, values }),
+                ) => {
+                    for items in offsets.windows(2) {
+                        let list: Vec<u32> = (items[0]..items[1]).map(|item| names.code(values.get(item))).collect();
+                        let code = *list_codes.entry(list).or_insert_with_key(|list| {
+                            lists.push(list.clone());
+                            lists.len() as u32 - 1
+                        });
+                        codes.push(code);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.labels.extend(batch.labels.iter().flatten());
+        self.times.iter_mut().for_each(|times| times.extend(batch.times.iter().flatten()));
+        self.truth.extend(truth);
+    }
+
+    /// All of them.
+    pub(crate) fn table(self, schema: Schema) -> Table {
+        let column = |column| match column {
+            GrowingColumn::Numeric(values) => Values::Numeric(values),
+            GrowingColumn::Categorical { codes, names } => Values::Categorical { codes, names: names.names.into() },
+            GrowingColumn::Multi { codes, lists, names, .. } => {
+                Values::Multi { codes, lists: lists.into(), names: names.names.into() }
+            }
+        };
+        let columns = self.columns.into_iter().map(column).map(Arc::new).collect();
+        Table { schema, columns, labels: self.labels, times: self.times, truth: self.truth }
     }
 }
 

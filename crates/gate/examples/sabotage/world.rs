@@ -1,12 +1,15 @@
 //! The data: days of an invented market, cut into what each model learns from and is judged by.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use clickcast_record::{Batch, Binding, Feature, Kind, Need, Schema, Side};
+use clickcast_record::{Binding, Feature, Kind, Need, Schema, Side};
 use jiff::civil::date;
 
 use super::synth::{Generator, Settings, features_toml};
-use super::table::{Table, Values};
+use super::table::{Growing, Table, Values};
 
 /// Days of a world: windows of up to two weeks can begin on six days, and are judged by two more.
 const DAYS: u32 = 21;
@@ -14,15 +17,24 @@ const DAYS: u32 = 21;
 /// Days of impressions.
 pub(crate) struct World {
     rows: Table,
-    days: Vec<std::ops::Range<usize>>,
+    days: Vec<Range<usize>>,
 }
 
-/// What is there when a candidate is judged.
+/// The days of what is there when a candidate is judged.
 pub(crate) struct Day {
-    pub(crate) champion: Table,
-    pub(crate) candidate: Table,
-    pub(crate) labelled: Table,
-    pub(crate) today: Table,
+    pub(crate) champion: Range<usize>,
+    pub(crate) candidate: Range<usize>,
+    pub(crate) labelled: Range<usize>,
+    pub(crate) today: Range<usize>,
+}
+
+impl Day {
+    /// The champion learned `window` days from `offset`; the candidate as many a day later; then come the labelled day and
+    /// today.
+    pub(crate) fn new(offset: usize, window: usize) -> Self {
+        let end = offset + window + 1;
+        Self { champion: offset..end - 1, candidate: offset + 1..end, labelled: end..end + 1, today: end + 1..end + 2 }
+    }
 }
 
 impl World {
@@ -36,34 +48,21 @@ impl World {
         let schema = Schema::from_toml(&features_toml()).expect("the schema is right");
         let need = Need { labels: true, times: true, carried: Vec::new() };
         let binding = Binding::new(&schema, &need, &generator.schema()).expect("the columns are there");
-        let mut truth = Vec::new();
-        let mut batches: Vec<Batch> = Vec::new();
+        let mut rows = Growing::new(&schema, true);
         for index in 0..generator.blocks() {
             let block = generator.block(index);
-            truth.extend(block.column_by_name("true_ctr").expect("the truth").as_primitive::<Float64Type>().values());
-            batches.push(binding.batch(&block, 0).expect("the values are right"));
+            let truth = block.column_by_name("true_ctr").expect("the truth").as_primitive::<Float64Type>().values();
+            rows.add(&binding.batch(&block, 0).expect("the values are right"), truth);
         }
-        let rows = Table::of(schema, &batches, truth);
+        let rows = rows.table(schema);
         let rows = if another_schema { reduced(rows) } else { rows };
         let days = super::kinds::days(&rows);
         Self { rows, days }
     }
 
     /// Rows of some days.
-    pub(crate) fn days(&self, days: std::ops::Range<usize>) -> Table {
+    pub(crate) fn days(&self, days: Range<usize>) -> Table {
         self.rows.range(self.days[days.start].start..self.days[days.end - 1].end)
-    }
-
-    /// The champion learned `window` days from `offset`; the candidate as many a day later; then come the labelled day and
-    /// today.
-    pub(crate) fn day(&self, offset: usize, window: usize) -> Day {
-        let end = offset + window + 1;
-        Day {
-            champion: self.days(offset..offset + window),
-            candidate: self.days(offset + 1..end),
-            labelled: self.days(end..end + 1),
-            today: self.days(end + 1..end + 2),
-        }
     }
 }
 
@@ -79,20 +78,21 @@ fn reduced(mut table: Table) -> Table {
     let role = |name: Option<&str>| name.map(str::to_owned);
     let roles = schema.with_roles(role(table.schema.label()), None, role(table.schema.time()), Vec::new());
     table.schema = roles.expect("the names are distinct");
-    table.columns = kept.iter().map(|&index| plain(table.columns[index].clone())).collect();
+    table.columns = kept.iter().map(|&index| Arc::new(plain(&table.columns[index]))).collect();
     table
 }
 
-fn plain(values: Values) -> Values {
-    let hashed = |names: Vec<String>| {
-        names.iter().map(|name| clickcast_record::hash::text(name).cast_signed().to_string()).collect()
+fn plain(values: &Values) -> Values {
+    let hashed = |names: &[String]| {
+        let hashed = names.iter().map(|name| clickcast_record::hash::text(name).cast_signed().to_string());
+        Arc::new(hashed.collect())
     };
     match values {
-        Values::Numeric(values) => Values::Numeric(values.into_iter().map(|value| value * 10.0).collect()),
-        Values::Categorical { codes, names } => Values::Categorical { codes, names: hashed(names) },
-        Values::Multi { lists, names } => Values::Categorical {
-            codes: lists.iter().map(|list| list.first().copied().unwrap_or(0)).collect(),
-            names: hashed(names),
-        },
+        Values::Numeric(values) => Values::Numeric(values.iter().map(|value| value * 10.0).collect()),
+        Values::Categorical { codes, names } => Values::Categorical { codes: codes.clone(), names: hashed(names) },
+        Values::Multi { codes, lists, names } => {
+            let first = |&code: &u32| lists[code as usize].first().copied().unwrap_or(0);
+            Values::Categorical { codes: codes.iter().map(first).collect(), names: hashed(names) }
+        }
     }
 }
