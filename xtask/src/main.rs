@@ -73,6 +73,9 @@ enum Command {
         /// Two markets and one seed of deliveries only, to `target/sabotage/SABOTAGE.md`.
         #[arg(long)]
         quick: bool,
+        /// Markets of a million rows a day only, to `bench/SABOTAGE-LARGE.md`: 16 GB, and most of an hour.
+        #[arg(long, conflicts_with = "quick")]
+        large: bool,
     },
     /// Train and evaluate on the real data in `../shared/data`, beside the reference results.
     Real,
@@ -86,7 +89,8 @@ fn main() -> ExitCode {
         Command::Layers => layers::check_workspace().map(done),
         Command::Bench { quick, case } => bench::run(quick, case.as_deref()).map(done),
         Command::Sanitize => sanitize::address().map(done),
-        Command::Sabotage { quick } => sabotage::run(quick).map(done),
+        Command::Sabotage { large: true, .. } => sabotage::run_large().map(done),
+        Command::Sabotage { quick, .. } => sabotage::run(quick).map(done),
         Command::Real => real::run().map(done),
     };
     outcome.unwrap_or_else(|error| {
