@@ -4,23 +4,25 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Instant;
 
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMillisecondType;
+use clickcast_dataset::TableWriter;
 use clickcast_registry::{Channel, Name, RunName};
 use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{Context, data, models, queue, runs, train};
+use super::{Context, models, queue, runs, train};
 use crate::arguments::{
     AuditArguments, FamilyArgument, GateArguments, OutArgument, PromoteArguments, PublishArguments, QueueArgument,
     RegisterArguments, RegistryArgument, RunArguments, SendArguments, TrainArguments, Versioned, WeightsArgument,
 };
 use crate::console;
 use crate::failure::Failure;
+use crate::synth::Generator;
 
 /// The model's name in the registry.
 const NAME: &str = "ctr";
-/// A feature that only the past has: whoever learns from it is too good to be true, and can't score the bookings.
-const LEAK: &str = "\n[[feature]]\nname = \"true_ctr\"\nkind = \"numeric\"\n";
-
 /// A folder with a day's data, in which the day is gone through.
 pub(super) struct Day<'a> {
     pub(super) context: &'a Context,
@@ -113,16 +115,31 @@ impl Day<'_> {
         Ok(Judged { version: format!("{NAME}@{version}"), model: model.to_owned(), verdict, why, promoted, page })
     }
 
-    /// Learns from what only the past has, as a wrong join would.
-    pub(super) fn train_spoiled(&self) -> Result<(), Failure> {
-        let schema = std::fs::read_to_string(self.dir.join("features.toml"));
-        let schema = schema.map_err(|error| Failure::transient(format!("features.toml: {error}")))?;
-        data::write_object(self.context, &self.path("features-spoiled.toml"), schema + LEAK)?;
+    /// Learns from what a wrong join has made of the days before `end_ms`: each row tells of the user of the row before it, so
+    /// that every column by itself looks as it did.
+    pub(super) fn train_misjoined(&self, generator: &Generator, end_ms: i64) -> Result<(), Failure> {
+        let users = generator.users(0..0).schema();
+        let is_of_user = |name: &str| name != "user_id" && users.field_with_name(name).is_ok();
+        let data = self.path("impressions-misjoined");
+        let uri = format!("{data}/part-0.parquet");
+        let mut writer = TableWriter::create(&uri, self.context.runtime.handle(), generator.schema())?;
+        for block in (0..generator.blocks()).map(|index| generator.block(index)) {
+            let times =
+                block.column_by_name("ts").and_then(|times| times.as_primitive_opt::<TimestampMillisecondType>());
+            if times.and_then(|times| times.values().last()).is_none_or(|&last| last >= end_ms) {
+                break;
+            }
+            let rows = block.num_rows() - 1;
+            let columns = block.schema_ref().fields().iter().zip(block.columns());
+            let columns = columns.map(|(field, values)| values.slice(usize::from(!is_of_user(field.name())), rows));
+            writer.write(&RecordBatch::try_new(block.schema(), columns.collect()).map_err(Failure::input)?)?;
+        }
+        writer.finish()?;
         let arguments = TrainArguments {
-            data: self.path("impressions"),
-            schema: self.dir.join("features-spoiled.toml"),
+            data,
+            schema: self.dir.join("features.toml"),
             family: FamilyArgument::Lr,
-            out: self.path("model-spoiled"),
+            out: self.path("model-misjoined"),
             valid: None,
             sample_negatives: None,
             weights: WeightsArgument::F32,

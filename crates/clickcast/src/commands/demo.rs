@@ -11,7 +11,9 @@ use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_report::plot::{self, CalibrationBin, ScoreHistogram, Series};
 use clickcast_report::{Page, Verdict};
-use jiff::ToSpan;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
 use super::data::{self, Data};
@@ -104,9 +106,9 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let day = Day { context, dir, booked: &booked_day };
     note("4/7 asking the gate: a first model, which is then in use, and its successor");
     let mut judged = vec![day.judge("model-lr")?, day.judge("model-ffm")?];
-    note("5/7 learning once more, from a column that only the past has, as by a wrong join");
-    day.train_spoiled()?;
-    judged.push(day.judge("model-spoiled")?);
+    note("5/7 learning once more, from rows whose users a wrong join has shifted by one");
+    day.train_misjoined(&generator, midnight_ms(first.saturating_add(DAYS_LEARNED.days())))?;
+    judged.push(day.judge("model-misjoined")?);
     note(&format!(
         "6/7 delivering the bookings of {booked_day}: queued, scored by workers, closed, audited, published"
     ));
@@ -115,6 +117,11 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let report = path("report.html");
     data::write_object(context, &report, page(&measured, &importance, &judged, &delivered, &next_day))?;
     print(context, dir, &report, &measured, &judged, &delivered, start)
+}
+
+/// When a day begins, UTC.
+fn midnight_ms(day: Date) -> i64 {
+    TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).map_or(i64::MAX, Timestamp::as_millisecond)
 }
 
 /// Scores the next day by the model and by the truth.
@@ -216,8 +223,8 @@ fn page(
     page.figure(plot::bars("Log-odds moved", &bars), "The most telling features of the field-aware model.");
     page.section(
         "Which models were let into use",
-        "The gate judged each by the next day's clicks and by the bookings. The last one was spoiled on purpose: it learned from a \
-         column that only the past has.",
+        "The gate judged each by the next day's clicks and by the bookings. The last one was spoiled on purpose: a wrong join gave \
+         each row that it learned from the user of the row before, so that every column by itself looks as it did.",
     );
     page.table(&["Version", "Learned into", "Verdict", "In use then", "Why", "Page"], &verdicts(judged));
     page.section(

@@ -333,7 +333,8 @@ pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile], limi
         return Check::skipped(name, "Too few rows to tell how features depend on each other.");
     };
     let feature = &profile.features[index].name;
-    let reason =
-        format!("`{feature}` tells {} of `{other}` where it told {}.", percent(f64::from(told)), percent(before));
+    // An estimate of nothing may come out a little below it.
+    let told = percent(f64::from(told).max(0.0));
+    let reason = format!("`{feature}` tells {told} of `{other}` where it told {}.", percent(before));
     Check::above(name, drop.max(0.0), limits, reason)
 }
