@@ -21,6 +21,9 @@ pub(super) const FULL: [Markets; 2] = [
 pub(super) const QUICK: [Markets; 1] = [Markets { seed_first: 201, seeds: 2, rows_per_day: 20_000 }];
 pub(super) const LARGE: [Markets; 1] = [Markets { seed_first: 812, seeds: 2, rows_per_day: 1_000_000 }];
 
+/// Rows a day from which on only every second of a kind's strengths is tried, the strongest among them.
+const ROWS_MANY: u64 = 1_000_000;
+
 /// A loss from which on nothing may get through, in normalized entropy.
 const COSTLY: f64 = 0.01;
 
@@ -64,7 +67,8 @@ pub(super) fn judge(markets: &[Markets]) -> Result<Vec<(Markets, Vec<Case>)>> {
 /// Every case of some markets.
 fn judge_size(markets: Markets) -> Result<Vec<Case>> {
     let Markets { seed_first, seeds, rows_per_day } = markets;
-    let options = [("--seed", seed_first), ("--seeds", seeds), ("--rows-per-day", rows_per_day)];
+    let every = if rows_per_day < ROWS_MANY { 1 } else { 2 };
+    let options = [("--seed", seed_first), ("--seeds", seeds), ("--rows-per-day", rows_per_day), ("--every", every)];
     let options: Vec<String> =
         options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect();
     let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];
