@@ -89,7 +89,8 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Case>)]) {
     page.push_str(
         "Markets of `synth`, windows of eleven days; every third market has another schema (half of the columns, renamed, \
          all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their \
-         true click probabilities, against an honest candidate. Stopped is `hold` or `fail`.\n\n\
+         true click probabilities, against an honest candidate. Stopped is `hold` or `fail`. From a million rows a day on \
+         every second of a kind's strengths is tried.\n\n\
          | rows a day | seeds | | stopped | of | | slowest judgement |\n|---:|---|---|---:|---:|---:|---:|\n",
     );
     for (markets, cases) in judged {
