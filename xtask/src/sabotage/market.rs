@@ -21,7 +21,8 @@ pub(super) const FULL: [Markets; 2] = [
 pub(super) const QUICK: [Markets; 1] = [Markets { seed_first: 201, seeds: 2, rows_per_day: 20_000 }];
 pub(super) const LARGE: [Markets; 1] = [Markets { seed_first: 812, seeds: 2, rows_per_day: 1_000_000 }];
 
-/// Rows a day from which on only every second of a kind's strengths is tried, the strongest among them.
+/// Rows a day from which on windows are shorter, and only every second of a kind's strengths is tried, the strongest among
+/// them: each case learns from millions of rows.
 const ROWS_MANY: u64 = 1_000_000;
 
 /// A loss from which on nothing may get through, in normalized entropy.
@@ -90,7 +91,7 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Case>)]) {
         "Markets of `synth`, windows of eleven days; every third market has another schema (half of the columns, renamed, \
          all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their \
          true click probabilities, against an honest candidate. Stopped is `hold` or `fail`. From a million rows a day on \
-         every second of a kind's strengths is tried.\n\n\
+         windows have five days, and every second of a kind's strengths is tried.\n\n\
          | rows a day | seeds | | stopped | of | | slowest judgement |\n|---:|---|---|---:|---:|---:|---:|\n",
     );
     for (markets, cases) in judged {

@@ -36,7 +36,7 @@ const VARIATIONS: [Variation; 9] = [
 ];
 
 /// Judges each variation on two days of the week.
-pub(crate) fn retrains(world: &World, seed: u64) {
+pub(crate) fn retrains(world: &World, seed: u64, window: usize) {
     let cases: Vec<(usize, Variation)> = VARIATIONS
         .into_iter()
         .enumerate()
@@ -44,19 +44,19 @@ pub(crate) fn retrains(world: &World, seed: u64) {
             [(index + seed as usize) % 6, (index + seed as usize + 3) % 6].map(|offset| (offset, variation))
         })
         .collect();
-    super::side_by_side(cases.len(), |number| retrain(world, seed, cases[number].0, cases[number].1));
+    super::side_by_side(cases.len(), |number| retrain(world, seed, window, cases[number]));
 }
 
-fn retrain(world: &World, seed: u64, offset: usize, variation: Variation) {
+fn retrain(world: &World, seed: u64, window: usize, (offset, variation): (usize, Variation)) {
     let mut chance = Chance::new(seed * 77 + offset as u64);
-    let Day { mut champion, mut candidate, labelled, today } = Day::new(offset, 11);
+    let Day { mut champion, mut candidate, labelled, today } = Day::new(offset, window);
     let last = candidate.end;
     let mut candidate_seed = seed;
     match variation {
         Variation::AnotherSeed => candidate_seed += 1_000,
-        Variation::ShorterWindow => candidate.start = last - 10,
-        Variation::LongerWindow => candidate.start = 0,
-        Variation::OldChampion => champion = offset.saturating_sub(3)..last - 7,
+        Variation::ShorterWindow => candidate.start += 1,
+        Variation::LongerWindow => candidate.start = last.saturating_sub(2 * window),
+        Variation::OldChampion => champion = (last - 7).saturating_sub(window.min(8))..last - 7,
         _ => {}
     }
     let family = if seed.is_multiple_of(10) && variation == Variation::Daily { Family::Ffm } else { Family::Lr };

@@ -25,7 +25,7 @@ use chance::Chance;
 use kinds::{KINDS, Place, Sabotage};
 use scene::{Learned, entropy, expected_loss, gate, learn};
 use table::Table;
-use world::{Day, World};
+use world::{Day, WINDOW_MAX, World};
 
 /// A candidate that is judged, beside an honest one.
 struct Stage {
@@ -49,24 +49,25 @@ fn main() {
     let rows_per_day = number("--rows-per-day", 20_000);
     // Of each kind's strengths the strongest, and every so-manieth before it.
     let every = number("--every", 1).max(1) as usize;
+    let window = (number("--window", WINDOW_MAX as u64) as usize).clamp(1, WINDOW_MAX);
     let only =
         arguments.iter().position(|argument| argument == "--only").and_then(|place| arguments.get(place + 1).cloned());
     for seed in first..first + count {
         // Every third seed is a market of another schema: fewer columns, renamed, without sides.
         let world = World::new(seed, rows_per_day, seed.is_multiple_of(3));
         if only.as_deref() != Some("sabotage") {
-            honest::retrains(&world, seed);
+            honest::retrains(&world, seed, window);
         }
         if only.as_deref() != Some("honest") {
-            sabotage(&world, seed, every);
+            sabotage(&world, seed, window, every);
         }
     }
 }
 
-fn sabotage(world: &World, seed: u64, every: usize) {
+fn sabotage(world: &World, seed: u64, window: usize, every: usize) {
     let offset = (seed % 6) as usize;
     let family = if seed.is_multiple_of(10) { Family::Ffm } else { Family::Lr };
-    let Day { champion, candidate, labelled, today } = Day::new(offset, 11);
+    let Day { champion, candidate, labelled, today } = Day::new(offset, window);
     let champion = learn(&world.days(champion), family, seed).expect("honest rows");
     let [training, labelled, today] = [candidate, labelled, today].map(|days| world.days(days));
     let honest = learn(&training, family, seed).expect("honest rows");

@@ -11,8 +11,10 @@ use jiff::civil::date;
 use super::synth::{Generator, Settings, features_toml};
 use super::table::{Growing, Table, Values};
 
-/// Days of a world: windows of up to two weeks can begin on six days, and are judged by two more.
+/// Days of a world: windows can begin on six days, and are judged by two more.
 const DAYS: u32 = 21;
+/// Days that a model learns from.
+pub(crate) const WINDOW_MAX: usize = 11;
 
 /// Days of impressions.
 pub(crate) struct World {
@@ -29,11 +31,16 @@ pub(crate) struct Day {
 }
 
 impl Day {
-    /// The champion learned `window` days from `offset`; the candidate as many a day later; then come the labelled day and
-    /// today.
+    /// The champion learned `window` days; the candidate as many a day later, up to the `offset`th possible day; then come the
+    /// labelled day and today.
     pub(crate) fn new(offset: usize, window: usize) -> Self {
-        let end = offset + window + 1;
-        Self { champion: offset..end - 1, candidate: offset + 1..end, labelled: end..end + 1, today: end + 1..end + 2 }
+        let end = offset + WINDOW_MAX + 1;
+        Self {
+            champion: end - 1 - window..end - 1,
+            candidate: end - window..end,
+            labelled: end..end + 1,
+            today: end + 1..end + 2,
+        }
     }
 }
 
