@@ -363,6 +363,52 @@ fn what_a_worker_does_can_be_watched() {
     assert!(worker.wait().unwrap().success());
 }
 
+/// A run of which one of two inputs is scored, watched by somebody who has seen that.
+fn watched(world: &World, run: &str) -> Child {
+    world.json(&format!("synth --rows 30 --days 1 --seed 3 --out in/{run}/a.parquet"));
+    world.json(&format!("queue send --queue {QUEUE} --data in/{run}"));
+    world.json(&format!("{WORKER} --until-idle"));
+    world.json(&format!("synth --rows 30 --days 1 --seed 4 --out in/{run}/b.parquet"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
+    command.args(["runs", "show", run, "--watch", "--json", "--out", "out"]).current_dir(world.path(""));
+    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(watch.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "run: 30 of 60 rows, 0 rows/s\n");
+    watch
+}
+
+/// What it said in the end.
+fn shown(watch: Child) -> Value {
+    let ended = watch.wait_with_output().unwrap();
+    assert!(ended.status.success());
+    serde_json::from_slice(&ended.stdout).unwrap()
+}
+
+#[test]
+fn who_watches_a_run_sees_more_inputs_come_and_workers_finish_it() {
+    let world = world(1, 30);
+    let watch = watched(&world, "dt=2");
+    world.json("synth --rows 30 --days 1 --seed 5 --out in/dt=2/c.parquet");
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=2 --close"));
+    world.json(&format!("{WORKER} --until-idle"));
+    let shown = shown(watch);
+    assert_eq!((&shown["inputs"], &shown["done"], &shown["rows"]), (&3.into(), &3.into(), &90.into()), "{shown}");
+}
+
+#[test]
+fn who_watches_a_run_is_done_when_it_is_closed_whatever_is_missing() {
+    let world = world(1, 30);
+    let watch = watched(&world, "dt=2");
+    world.json("runs close dt=2 --out out");
+    let shown = shown(watch);
+    assert_eq!(
+        (&shown["state"], &shown["inputs"], &shown["done"]),
+        (&"closed".into(), &2.into(), &1.into()),
+        "{shown}"
+    );
+}
+
 /// Numbers that look random and follow from a seed.
 struct Dice(u64);
 

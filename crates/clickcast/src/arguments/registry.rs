@@ -219,7 +219,7 @@ pub(crate) struct AuditArguments {
 pub(crate) struct ShowRunArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Show progress until all inputs are done
+    /// Show progress until all inputs are done or the run is closed
     #[arg(long)]
     pub(crate) watch: bool,
 }
