@@ -63,8 +63,7 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let model = worker.check_model()?;
     let counters = worker.counters();
     if let Some(address) = arguments.listen {
-        let watched =
-            watch::Watched { counters: counters.clone(), drain: drain.clone(), queue, model: model.clone(), start };
+        let watched = watch::Watched { counters: counters.clone(), drain: drain.clone(), queue, model: model.clone() };
         let address = watch::serve(context, address, watched)?;
         log(&Note::new(format!("watch at http://{address}/metrics")));
     }
