@@ -20,6 +20,9 @@ use crate::pointer::{Change, Moved, Moves, Pointer};
 use crate::records::{bytes, create, nonce, read};
 use crate::{Channel, Error, Kind, Name, Reference, Selector};
 
+/// The channel whose version is in use, and what candidates are judged against.
+pub const CHAMPION: &str = "champion";
+
 /// Registrations of one model at the same moment, each of which takes a number from another.
 const RACES_MAX: usize = 1000;
 
@@ -252,10 +255,11 @@ impl Registry {
         Ok(read(&self.store, &gate_key(name, version)).await?.map(|read| read.value))
     }
 
-    /// Points a channel to a version that has passed the gate, or to any where that is forced.
+    /// Points a channel to a version that has passed the gate, or to any where that is forced. Who takes the champion's place has
+    /// passed against that very one.
     ///
     /// # Errors
-    /// [`Kind::NotPassed`] where the gate has not passed it; [`Kind::Refused`] where the channel is not at `expected`; [`Kind::Conflict`] where it was
+    /// [`Kind::NotPassed`] where the gate has not passed it so; [`Kind::Refused`] where the channel is not at `expected`; [`Kind::Conflict`] where it was
     /// moved at the same moment; [`Kind::NotFound`].
     pub async fn promote(
         &self,
@@ -267,19 +271,7 @@ impl Registry {
     ) -> Result<Moved<u64>, Error> {
         let selector = Selector::Version(version);
         self.resolve(&Reference { name: name.clone(), selector }).await?;
-        if !change.forced {
-            let said = match self.gate(name, version).await?.map(|gated| gated.judgement.verdict) {
-                Some(Verdict::Pass) => None,
-                Some(Verdict::Hold) => Some("is held by the gate"),
-                Some(Verdict::Fail) => Some("has failed the gate"),
-                None => Some("was not judged by the gate yet; `models gate` does that"),
-            };
-            if let Some(said) = said {
-                return Err(Error::not_passed(format!(
-                    "`{name}@{version}` {said}; --force --reason TEXT overrules it"
-                )));
-            }
-        }
+        let gated = if change.forced { None } else { Some(self.passed(name, version).await?) };
         let may = |moves: Option<&Moves<u64>>| match (expected, moves.map(|moves| moves.current)) {
             (Some(expected), Some(current)) if expected != current => Err(Error::refused(format!(
                 "channel `{channel}` of `{name}` is at version {current} by now, not {expected}"
@@ -287,9 +279,32 @@ impl Registry {
             (Some(expected), None) => {
                 Err(Error::refused(format!("channel `{channel}` of `{name}` has no version yet, not {expected}")))
             }
+            (_, Some(current)) if channel.as_str() == CHAMPION && current != version => match &gated {
+                Some(Gated { champion, .. }) if *champion != Some(current) => {
+                    let against = champion.map_or_else(|| "no champion".to_owned(), |old| format!("version {old}"));
+                    let why = format!(
+                        "was judged against {against}, and would take the place of version {current}; `models gate` judges it anew"
+                    );
+                    Err(not_passed(name, version, &why))
+                }
+                _ => Ok(()),
+            },
             _ => Ok(()),
         };
         self.pointer(name, channel).promote(version, change, may).await
+    }
+
+    /// What the gate said of a version that it has passed.
+    async fn passed(&self, name: &Name, version: u64) -> Result<Gated, Error> {
+        let why = match self.gate(name, version).await? {
+            Some(gated) => match gated.judgement.verdict {
+                Verdict::Pass => return Ok(gated),
+                Verdict::Hold => "is held by the gate",
+                Verdict::Fail => "has failed the gate",
+            },
+            None => "was not judged by the gate yet; `models gate` does that",
+        };
+        Err(not_passed(name, version, why))
     }
 
     /// Points a channel again to the version before its last promotion.
@@ -324,6 +339,10 @@ impl Registry {
         versions.sort_unstable();
         Ok(versions)
     }
+}
+
+fn not_passed(name: &Name, version: u64, why: &str) -> Error {
+    Error::not_passed(format!("`{name}@{version}` {why}; --force --reason TEXT overrules it"))
 }
 
 /// What an object of a registry is, by its key.

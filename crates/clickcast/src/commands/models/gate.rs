@@ -9,7 +9,7 @@ use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict,
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Need, Schema};
-use clickcast_registry::{Channel, Gated, Kind, Reference, Registry, Selector, VersionRecord, read_artifact};
+use clickcast_registry::{CHAMPION, Channel, Gated, Kind, Reference, Registry, Selector, VersionRecord, read_artifact};
 use clickcast_storage::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,9 +22,6 @@ use crate::arguments::GateArguments;
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
-
-/// The channel whose version is in use.
-pub(super) const CHAMPION: &str = "champion";
 
 /// A model with what it learned from.
 pub(super) struct Opened {

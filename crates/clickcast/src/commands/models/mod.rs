@@ -135,21 +135,6 @@ pub(super) fn promote(context: &Context, arguments: &PromoteArguments) -> Result
     let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: *force, fence: None };
     let promoted = registry.promote(&model.name, model.version, channel, *expect, change);
     let moved = context.runtime.block_on(promoted)?;
-    // The channel has moved: what can't be read now is no failure of that.
-    let gated = context.runtime.block_on(registry.gate(&model.name, model.version)).ok().flatten();
-    let is_in_use = channel.as_str() == gate::CHAMPION && moved.from != Some(model.version);
-    let gated = gated.filter(|gated| is_in_use && gated.champion != moved.from);
-    if let Some(judged_against) = gated.map(|gated| gated.champion) {
-        let name = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
-        let sentence = format!(
-            "`{}@{}` was judged against {}, and takes the place of {}: --expect N promotes only where N is in use",
-            model.name,
-            model.version,
-            name(judged_against),
-            name(moved.from)
-        );
-        console::note(&sentence, context.quiet);
-    }
     Ok(json!({"name": model.name, "channel": channel, "version": moved.to, "previous": moved.from}))
 }
 
