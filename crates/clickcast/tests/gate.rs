@@ -80,6 +80,15 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
     let back = world.run("models promote ctr@1 --channel champion --registry registry");
     let why = "judged against no champion, and would take the place of version 2";
     assert!(back.code == 3 && back.stderr.contains(why), "{}", back.stderr);
+    // Judged anew it is held, for it is older; both judgements are kept, each with its page.
+    gate(&world, &format!("{ROWS} --candidate ctr@1"));
+    let shown = world.json("models show ctr@1 --registry registry");
+    let judged: Vec<&Value> = shown["judgements"].as_array().unwrap().iter().map(|one| &one["champion"]).collect();
+    assert_eq!(judged, [&Value::Null, &2.into()], "{shown:#}");
+    let said = world.run("models show ctr@1 --registry registry").stdout;
+    assert!(said.contains("against no champion") && said.contains("against version 2"), "{said}");
+    let kept = world.files("registry/models/ctr/gates/1");
+    assert_eq!(kept.iter().filter(|(name, _)| name.ends_with(".html")).count(), 2, "{:?}", kept.len());
 
     // Four days and the one it is judged by, so it knows the answers.
     window(&world, "leaked", &DAYS[1..6]);

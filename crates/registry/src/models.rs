@@ -4,6 +4,7 @@
 //! artifacts/<id>/...                         a model's files, by the hash that names it
 //! models/<name>/versions/<version>.json      written once, when the files are whole
 //! models/<name>/gates/<version>.json         what the gate said last
+//! models/<name>/gates/<version>/<time>.json  what it ever said
 //! models/<name>/channels/<channel>.json      a pointer to a version, with its history
 //! ```
 
@@ -85,6 +86,8 @@ pub struct Shown {
     pub channels: Vec<Channel>,
     /// What the gate said last.
     pub gate: Option<Gated>,
+    /// What it ever said, oldest first.
+    pub judgements: Vec<Gated>,
     /// All moves of each of the model's channels.
     pub moves: BTreeMap<Channel, Moves<u64>>,
 }
@@ -230,21 +233,35 @@ impl Registry {
         let pointing = moves.iter().filter(|(_, moves)| moves.current == record.version);
         let channels = pointing.map(|(channel, _)| channel.clone()).collect();
         let gate = self.gate(&record.name, record.version).await?;
-        Ok(Shown { record, channels, gate, moves })
+        let judgements = self.judgements(&record.name, record.version).await?;
+        Ok(Shown { record, channels, gate, judgements, moves })
     }
 
-    /// Notes what the gate said of a version, in the place of what it said before.
+    /// Notes what the gate said of a version: it is the last word from now on, and what was said before is kept.
     ///
     /// # Errors
     /// Where the store can't be written.
     pub async fn record_gate(&self, name: &Name, version: u64, gated: &Gated) -> Result<(), Error> {
+        self.store.put(&format!("{}.json", judgement_key(name, version, gated.at)), bytes(gated)).await?;
         Ok(self.store.put(&gate_key(name, version), bytes(gated)).await?)
     }
 
-    /// Where the page of what the gate said last of a version is kept.
+    /// Where the page of what the gate said of a version at a time is kept: as the last one, and as that one.
     #[must_use]
-    pub fn gate_page_uri(&self, name: &Name, version: u64) -> String {
-        self.store.uri(&gate_key(name, version).replace(".json", ".html"))
+    pub fn gate_page_uris(&self, name: &Name, version: u64, at: Timestamp) -> [String; 2] {
+        let last = gate_key(name, version).replace(".json", ".html");
+        [self.store.uri(&last), self.store.uri(&format!("{}.html", judgement_key(name, version, at)))]
+    }
+
+    /// What the gate ever said of a version, oldest first.
+    async fn judgements(&self, name: &Name, version: u64) -> Result<Vec<Gated>, Error> {
+        let mut judgements = Vec::new();
+        for object in self.store.list_below(&format!("models/{name}/gates/{version}")).await? {
+            if object.key.ends_with(".json") {
+                judgements.extend(read::<Gated>(&self.store, &object.key).await?.map(|read| read.value));
+            }
+        }
+        Ok(judgements)
     }
 
     /// What the gate said last of a version; none where it was never asked.
@@ -381,4 +398,9 @@ fn version_key(name: &Name, version: u64) -> String {
 
 fn gate_key(name: &Name, version: u64) -> String {
     format!("models/{name}/gates/{version}.json")
+}
+
+/// Without its ending: a judgement has a page, too.
+fn judgement_key(name: &Name, version: u64, at: Timestamp) -> String {
+    format!("models/{name}/gates/{version}/{}", at.strftime("%Y%m%dT%H%M%S%.9fZ"))
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use clickcast_gate::Verdict;
-use clickcast_registry::{Action, Change, Channel, Error, Fence, Kind, Registry, Runs, State};
+use clickcast_registry::{Action, Change, Channel, Error, Fence, Gated, Kind, Registry, Runs, State};
 use clickcast_storage::Store;
 use support::{artifact, at, champion, change, gated, judgement, manifest, name, publish, run_record};
 
@@ -49,6 +49,21 @@ fn only_what_has_passed_the_gate_is_promoted_unless_it_is_forced() {
             let forced = promote(Change { forced: true, reason: why.clone(), ..change() }).await.unwrap();
             assert_eq!((forced.to, forced.forced, forced.reason), (version, true, why));
         }
+    });
+}
+
+#[test]
+fn what_the_gate_said_before_is_kept_and_its_last_word_counts() {
+    run(async {
+        let (_, registry) = registry().await;
+        // The first second has no fraction, and the eleventh version is not the first one.
+        let later = Gated { at: at(3) + jiff::SignedDuration::from_millis(500), ..gated(Verdict::Fail, Some(2)) };
+        registry.record_gate(&name(), 1, &later).await.unwrap();
+        registry.record_gate(&name(), 11, &gated(Verdict::Hold, None)).await.unwrap();
+        let shown = registry.show(&"ctr@1".parse().unwrap()).await.unwrap();
+        assert_eq!(shown.judgements, [gated(Verdict::Pass, None), later.clone()]);
+        assert_eq!(shown.gate, Some(later));
+        assert_eq!(registry.list(None).await.unwrap()[0].versions.len(), 2, "a judgement is no version");
     });
 }
 

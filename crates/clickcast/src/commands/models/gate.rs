@@ -88,8 +88,8 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
     let champion_name = gated.champion.map(named);
     let page =
         page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref(), backtested.as_deref());
-    let kept = version.map(|version| registry.gate_page_uri(&arguments.name, version));
-    for uri in arguments.report.iter().chain(&kept) {
+    let kept = version.map(|version| registry.gate_page_uris(&arguments.name, version, gated.at));
+    for uri in arguments.report.iter().chain(kept.iter().flatten()) {
         write_object(context, uri, page.clone())?;
     }
     let worst = judgement.checks.iter().find(|check| check.verdict == judgement.verdict);
@@ -105,7 +105,7 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
         "rows_today": rows(measured.as_ref().and_then(|measured| measured.today.as_ref())),
         "backtest": backtested.iter().flatten().map(backtest::to_json).collect::<Vec<_>>(),
         "checks": judgement.checks,
-        "report": arguments.report.clone().or(kept),
+        "report": arguments.report.clone().or_else(|| kept.map(|[last, _]| last)),
         "seconds": start.elapsed().as_secs_f64(),
         "peak_memory_bytes": super::super::peak_memory_bytes(),
     }))

@@ -8,7 +8,7 @@ pub(super) use gate::gate;
 pub(super) use page::check_rows;
 
 use clickcast_model::Model;
-use clickcast_registry::{Change, Listed, Moved, Moves, Reference, Registry, Selector};
+use clickcast_registry::{Change, Gated, Listed, Moved, Moves, Reference, Registry, Selector};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -87,6 +87,11 @@ fn show(context: &Context, arguments: &ShowArguments) -> Result<(), Failure> {
             "champion": gated.champion,
             "checks": gated.judgement.checks,
         })),
+        "judgements": shown.judgements.iter().map(|gated| json!({
+            "at": gated.at,
+            "champion": gated.champion,
+            "verdict": gated.judgement.verdict,
+        })).collect::<Vec<_>>(),
         "history": history,
     });
     if context.json {
@@ -111,10 +116,22 @@ fn show(context: &Context, arguments: &ShowArguments) -> Result<(), Failure> {
         }
     }
     console::say(&console::table(None, rows))?;
+    if shown.judgements.len() > 1 {
+        console::say(&format!("\njudgements\n{}", console::table(None, judged_rows(&shown.judgements))))?;
+    }
     for (channel, moves) in &shown.moves {
         console::say(&format!("\nchannel {channel}\n{}", console::table(None, moved_rows(moves))))?;
     }
     Ok(())
+}
+
+fn judged_rows(judgements: &[Gated]) -> Vec<Vec<String>> {
+    let row = |gated: &Gated| {
+        let against = gated.champion.map_or_else(|| "no champion".to_owned(), |version| format!("version {version}"));
+        let verdict = format!("{:?}", gated.judgement.verdict).to_lowercase();
+        vec![minute(gated.at), verdict, format!("against {against}")]
+    };
+    judgements.iter().map(row).collect()
 }
 
 fn moved_rows(moves: &Moves<u64>) -> Vec<Vec<String>> {
