@@ -17,7 +17,8 @@ fuzz_target!(|data: &[u8]| {
     // A refusal is fine here.
     let _ = Artifact::parse_manifest(json);
     let Ok(manifest) = serde_json::from_slice::<Manifest>(json) else { return };
-    let payloads = manifest.payloads.keys().map(|name| (name.clone(), payload.to_vec())).collect::<BTreeMap<_, _>>();
+    let payloads = manifest.payloads.keys().map(|name| (name.clone(), payload.to_vec().into()));
+    let payloads = payloads.collect::<BTreeMap<_, _>>();
     let Ok(model) = Model::from_artifact(Artifact::new(manifest, payloads)) else { return };
     assert!(!model.schema().features().is_empty());
 });

@@ -53,7 +53,14 @@ fn checks() -> Result<()> {
     }
     step("clippy", || {
         must_succeed(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
-    })
+    })?;
+    // They are a workspace of their own, and nobody builds them every day. Most of what they stand on was checked just now.
+    let fuzz = ["check", "--locked", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"];
+    if !is_there("c++", &["--version"]) {
+        println!("== fuzz targets: left out: libFuzzer needs a C++ compiler, and there is no `c++`");
+        return Ok(());
+    }
+    step("fuzz targets", || must_succeed(&mut cargo(&fuzz)))
 }
 
 fn deny(what: &[&str]) -> Result<()> {

@@ -93,6 +93,15 @@ fn data_that_can_not_be_read_is_refused_by_name_and_place() {
 }
 
 #[test]
+fn a_model_that_is_written_among_its_data_is_no_data() {
+    let world = world();
+    let train = "train --data data --schema features.toml --family lr --out data/model";
+    assert_eq!(world.json(train)["id"], world.json(train)["id"]);
+    world.json("models register --name ctr --model data/model --registry data/registry");
+    assert_eq!(world.json("predict --model data/model --data data --out out")["files"], 1);
+}
+
+#[test]
 fn labels_and_weights_are_checked_row_by_row() {
     let world = world();
     let weighted = SCHEMA.replace("label", "weight = \"w\"\nlabel");

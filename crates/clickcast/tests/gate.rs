@@ -73,15 +73,22 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
     assert_eq!(world.json("models show ctr@2 --registry registry")["gate"], "pass");
     assert_eq!(world.json("models show ctr@2 --registry registry")["judged"]["champion"], 1);
     // To try it elsewhere takes nobody's place.
-    let tried = world.run("models promote ctr@2 --channel candidate --registry registry");
-    assert!(tried.code == 0 && !tried.stderr.contains("judged against"), "{}", tried.stderr);
-    for (version, is_noted) in [(2, false), (1, true), (2, false)] {
-        let line =
-            format!("models promote ctr@{version} --channel champion --force --reason tried --registry registry");
-        let promoted = world.run(&line);
-        let noted = promoted.stderr.contains("ctr@1` was judged against none, and takes the place of 2");
-        assert!(promoted.code == 0 && noted == is_noted, "{version}: {}", promoted.stderr);
-    }
+    world.json("models promote ctr@1 --channel candidate --registry registry");
+    world.json("models promote ctr@2 --channel candidate --registry registry");
+    world.json("models promote ctr@2 --channel champion --registry registry");
+    // The first was judged when there was no champion, which says nothing of how it compares with this one.
+    let back = world.run("models promote ctr@1 --channel champion --registry registry");
+    let why = "judged against no champion, and would take the place of version 2";
+    assert!(back.code == 3 && back.stderr.contains(why), "{}", back.stderr);
+    // Judged anew it is held, for it is older; both judgements are kept, each with its page.
+    gate(&world, &format!("{ROWS} --candidate ctr@1"));
+    let shown = world.json("models show ctr@1 --registry registry");
+    let judged: Vec<&Value> = shown["judgements"].as_array().unwrap().iter().map(|one| &one["champion"]).collect();
+    assert_eq!(judged, [&Value::Null, &2.into()], "{shown:#}");
+    let said = world.run("models show ctr@1 --registry registry").stdout;
+    assert!(said.contains("against no champion") && said.contains("against version 2"), "{said}");
+    let kept = world.files("registry/models/ctr/gates/1");
+    assert_eq!(kept.iter().filter(|(name, _)| name.ends_with(".html")).count(), 2, "{:?}", kept.len());
 
     // Four days and the one it is judged by, so it knows the answers.
     window(&world, "leaked", &DAYS[1..6]);

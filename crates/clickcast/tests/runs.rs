@@ -79,6 +79,17 @@ fn an_audit_compares_the_values_of_carried_columns_that_have_few() {
 }
 
 #[test]
+fn a_run_that_was_staged_by_relative_paths_is_closed_and_audited_from_anywhere() {
+    let world = world();
+    predict(&world, "2026-01-06");
+    let (elsewhere, out) = (World::new(), world.path("out").display().to_string());
+    elsewhere.json(&format!("runs close dt=2026-01-06 --out {out}"));
+    let audited = elsewhere.json(&format!("runs audit dt=2026-01-06 --out {out}"));
+    let is_rescored = audited["checks"].to_string().contains("rows were scored again, and have the same predictions");
+    assert!(audited["verdict"] == "pass" && is_rescored, "{audited}");
+}
+
+#[test]
 fn a_run_keeps_its_model_and_settings_and_what_came_after_its_end_is_refused() {
     let world = world();
     predict(&world, "2026-01-06");

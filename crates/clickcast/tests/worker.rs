@@ -74,6 +74,26 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
 }
 
+/// Where a worker that was started with `--listen` says that it can be watched.
+fn address(worker: &mut Child) -> String {
+    let mut said = String::new();
+    let stderr = worker.stderr.as_mut().unwrap();
+    let mut byte = [0];
+    while !said.contains("/metrics") {
+        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{said}");
+        said.push(char::from(byte[0]));
+    }
+    said.rsplit("http://").next().unwrap().split('/').next().unwrap().to_owned()
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn a_worker_scores_a_day_closes_its_run_and_buries_what_is_broken() {
     let world = world(12, 50);
@@ -192,6 +212,35 @@ fn a_worker_that_is_told_to_end_gives_its_messages_back_at_once() {
 }
 
 #[test]
+fn the_second_interrupt_ends_a_worker_on_the_spot_and_another_does_its_work() {
+    let world = world(2, 30);
+    let send = format!("queue send --queue {QUEUE} --data in/dt=1");
+    world.json(&send);
+    world.json(&format!("{WORKER} --until-idle"));
+    world.write("in/dt=1/0000.csv", std::fs::read(world.path("in/dt=1/0001.csv")).unwrap());
+    world.json(&send);
+    // Who replaces an output waits for its lock, and can't end by itself meanwhile.
+    let lock = world.path(&format!("out/runs/dt=1/ctr/.{}.lock", names(&world, "out")[0]));
+    let lock = std::fs::File::create(lock).unwrap();
+    lock.lock().unwrap();
+    let mut worker = start(&world, "--visibility-s 2 --listen 127.0.0.1:0");
+    let address = address(&mut worker);
+    while !get(&address, "/metrics").contains("clickcast_rows_total 30\n") {
+        std::thread::yield_now();
+    }
+    signal(&worker, "INT");
+    while get(&address, "/readyz").starts_with("HTTP/1.1 200") {
+        std::thread::yield_now();
+    }
+    signal(&worker, "INT");
+    assert_eq!(worker.wait().unwrap().code(), Some(130));
+    drop(lock);
+    let done = world.json(&format!("{WORKER} --until-idle"));
+    assert_eq!(done["written"], 1, "{done}");
+    assert_same(&outputs(&world, "out"), &expected(&world));
+}
+
+#[test]
 fn an_overwritten_input_replaces_its_output_while_the_run_is_open() {
     let world = world(2, 30);
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
@@ -295,21 +344,8 @@ fn what_a_worker_does_can_be_watched() {
     let world = world(3, 20);
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
     let mut worker = start(&world, "--listen 127.0.0.1:0");
-    let mut said = String::new();
-    let mut stderr = worker.stderr.take().unwrap();
-    let mut byte = [0];
-    while !said.contains("/metrics") {
-        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{said}");
-        said.push(char::from(byte[0]));
-    }
-    let address = said.rsplit("http://").next().unwrap().split('/').next().unwrap().to_owned();
-    let get = |path: &str| {
-        let mut stream = std::net::TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
+    let address = address(&mut worker);
+    let get = |path: &str| get(&address, path);
     while !get("/metrics").contains("clickcast_partitions_total{outcome=\"written\"} 3") {
         std::thread::yield_now();
     }
@@ -325,6 +361,52 @@ fn what_a_worker_does_can_be_watched() {
     assert!(get("/else").starts_with("HTTP/1.1 404"));
     signal(&worker, "TERM");
     assert!(worker.wait().unwrap().success());
+}
+
+/// A run of which one of two inputs is scored, watched by somebody who has seen that.
+fn watched(world: &World, run: &str) -> Child {
+    world.json(&format!("synth --rows 30 --days 1 --seed 3 --out in/{run}/a.parquet"));
+    world.json(&format!("queue send --queue {QUEUE} --data in/{run}"));
+    world.json(&format!("{WORKER} --until-idle"));
+    world.json(&format!("synth --rows 30 --days 1 --seed 4 --out in/{run}/b.parquet"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
+    command.args(["runs", "show", run, "--watch", "--json", "--out", "out"]).current_dir(world.path(""));
+    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(watch.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "run: 30 of 60 rows, 0 rows/s\n");
+    watch
+}
+
+/// What it said in the end.
+fn shown(watch: Child) -> Value {
+    let ended = watch.wait_with_output().unwrap();
+    assert!(ended.status.success());
+    serde_json::from_slice(&ended.stdout).unwrap()
+}
+
+#[test]
+fn who_watches_a_run_sees_more_inputs_come_and_workers_finish_it() {
+    let world = world(1, 30);
+    let watch = watched(&world, "dt=2");
+    world.json("synth --rows 30 --days 1 --seed 5 --out in/dt=2/c.parquet");
+    world.json(&format!("queue send --queue {QUEUE} --data in/dt=2 --close"));
+    world.json(&format!("{WORKER} --until-idle"));
+    let shown = shown(watch);
+    assert_eq!((&shown["inputs"], &shown["done"], &shown["rows"]), (&3.into(), &3.into(), &90.into()), "{shown}");
+}
+
+#[test]
+fn who_watches_a_run_is_done_when_it_is_closed_whatever_is_missing() {
+    let world = world(1, 30);
+    let watch = watched(&world, "dt=2");
+    world.json("runs close dt=2 --out out");
+    let shown = shown(watch);
+    assert_eq!(
+        (&shown["state"], &shown["inputs"], &shown["done"]),
+        (&"closed".into(), &2.into(), &1.into()),
+        "{shown}"
+    );
 }
 
 /// Numbers that look random and follow from a seed.

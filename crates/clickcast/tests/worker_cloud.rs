@@ -244,3 +244,16 @@ fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
     let names: Vec<String> = published.iter().map(|key| format!("runs/dt=1/ctr/{key}")).collect();
     assert_eq!(names, found.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_queue_without_dead_letters_is_refused_before_anything_is_taken_from_it() {
+    let Some(moto) = Moto::start() else { return };
+    moto.make_queue("bookings", "3");
+    let world = World::new();
+    // What is dead has no dead letters of its own.
+    let worker = "worker --queue sqs://bookings-dead --registry registry --model ctr@champion --out out --until-idle";
+    let ended = world.run_with(worker, &moto.variables());
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("RedrivePolicy"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.trim().lines().count(), 1, "{}", ended.stderr);
+}

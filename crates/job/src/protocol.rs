@@ -105,8 +105,37 @@ pub const LASTING_RECEIVES_MAX: u32 = 3;
 /// range is scored.
 pub const ROUNDS_MAX: u32 = 10;
 
-/// Messages in a queue up to which what a run lacks is not about to come: only ends of runs and a few late ones wait there.
-pub const QUIET_MESSAGES_MAX: u64 = 16;
+/// Messages up to which a queue is quiet: only ends of runs and a few late ones wait there.
+const QUIET_MESSAGES_MAX: u64 = 16;
+
+/// What the end of a run does about inputs that are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// It is left: they are about to come.
+    Longer,
+    /// It is sent anew, in the next round: they may be in somebody's hands.
+    Round,
+    /// They are asked for again, and it in the next round.
+    Ask,
+    /// They were asked for often enough.
+    GiveUp,
+}
+
+/// What the end of a run, received so many times in its so-manieth round, does about what is missing when so many messages are
+/// visible in its queue, and so many in other hands or left for later.
+#[must_use]
+pub fn wait(receives: u32, rounds: u32, visible: u64, held: u64) -> Wait {
+    if receives < RECEIVES_MAX || visible > QUIET_MESSAGES_MAX {
+        return Wait::Longer;
+    }
+    // Events are hints: one may be lost, or its message have gone to the dead letters with no fault of the input.
+    match rounds {
+        ROUNDS_MAX.. => Wait::GiveUp,
+        // Many may be held for long, for the ends of many runs wait for each other: they are given one round.
+        0 if visible + held > QUIET_MESSAGES_MAX => Wait::Round,
+        _ => Wait::Ask,
+    }
+}
 
 /// What to do after an event; `jitter` is from 0 to 1.
 #[must_use]
@@ -197,6 +226,23 @@ mod tests {
             assert_eq!(next(&event, 0.0) == Action::Acknowledge, expected, "{event:?}");
             let expected = matches!(event, Event::Rejected(_) | Event::Refused(_));
             assert_eq!(matches!(next(&event, 0.0), Action::Bury(_)), expected, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_run_lacks_is_asked_for_again_when_nobody_else_is_about_to() {
+        for (receives, rounds, visible, held, expected) in [
+            (1, 0, 0, 0, Wait::Longer),
+            (3, 9, 0, 0, Wait::Longer),
+            (4, 0, 1, 1, Wait::Ask),
+            (9, 9, 16, 0, Wait::Ask),
+            (4, 0, 17, 0, Wait::Longer),
+            (4, 10, 17, 0, Wait::Longer),
+            (4, 0, 1, 16, Wait::Round),
+            (4, 1, 1, 16, Wait::Ask),
+            (4, 10, 0, 0, Wait::GiveUp),
+        ] {
+            assert_eq!(wait(receives, rounds, visible, held), expected, "{receives} {rounds} {visible} {held}");
         }
     }
 

@@ -13,7 +13,7 @@ mod runs;
 
 pub use artifacts::{read_artifact, write_artifact};
 pub use error::{Error, Kind};
-pub use models::{Gated, Listed, Registry, Shown, VersionRecord};
+pub use models::{CHAMPION, Gated, Listed, Registry, Shown, VersionRecord};
 pub use names::{Channel, Name, Reference, RunName, Selector};
 pub use pointer::{Action, Change, Fence, Moved, Moves, Pointer};
 pub use runs::{

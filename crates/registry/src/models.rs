@@ -4,6 +4,7 @@
 //! artifacts/<id>/...                         a model's files, by the hash that names it
 //! models/<name>/versions/<version>.json      written once, when the files are whole
 //! models/<name>/gates/<version>.json         what the gate said last
+//! models/<name>/gates/<version>/<time>.json  what it ever said
 //! models/<name>/channels/<channel>.json      a pointer to a version, with its history
 //! ```
 
@@ -19,6 +20,9 @@ use crate::artifacts::{read_artifact, write_artifact};
 use crate::pointer::{Change, Moved, Moves, Pointer};
 use crate::records::{bytes, create, nonce, read};
 use crate::{Channel, Error, Kind, Name, Reference, Selector};
+
+/// The channel whose version is in use, and what candidates are judged against.
+pub const CHAMPION: &str = "champion";
 
 /// Registrations of one model at the same moment, each of which takes a number from another.
 const RACES_MAX: usize = 1000;
@@ -82,6 +86,8 @@ pub struct Shown {
     pub channels: Vec<Channel>,
     /// What the gate said last.
     pub gate: Option<Gated>,
+    /// What it ever said, oldest first.
+    pub judgements: Vec<Gated>,
     /// All moves of each of the model's channels.
     pub moves: BTreeMap<Channel, Moves<u64>>,
 }
@@ -227,21 +233,35 @@ impl Registry {
         let pointing = moves.iter().filter(|(_, moves)| moves.current == record.version);
         let channels = pointing.map(|(channel, _)| channel.clone()).collect();
         let gate = self.gate(&record.name, record.version).await?;
-        Ok(Shown { record, channels, gate, moves })
+        let judgements = self.judgements(&record.name, record.version).await?;
+        Ok(Shown { record, channels, gate, judgements, moves })
     }
 
-    /// Notes what the gate said of a version, in the place of what it said before.
+    /// Notes what the gate said of a version: it is the last word from now on, and what was said before is kept.
     ///
     /// # Errors
     /// Where the store can't be written.
     pub async fn record_gate(&self, name: &Name, version: u64, gated: &Gated) -> Result<(), Error> {
+        self.store.put(&format!("{}.json", judgement_key(name, version, gated.at)), bytes(gated)).await?;
         Ok(self.store.put(&gate_key(name, version), bytes(gated)).await?)
     }
 
-    /// Where the page of what the gate said last of a version is kept.
+    /// Where the page of what the gate said of a version at a time is kept: as the last one, and as that one.
     #[must_use]
-    pub fn gate_page_uri(&self, name: &Name, version: u64) -> String {
-        self.store.uri(&gate_key(name, version).replace(".json", ".html"))
+    pub fn gate_page_uris(&self, name: &Name, version: u64, at: Timestamp) -> [String; 2] {
+        let last = gate_key(name, version).replace(".json", ".html");
+        [self.store.uri(&last), self.store.uri(&format!("{}.html", judgement_key(name, version, at)))]
+    }
+
+    /// What the gate ever said of a version, oldest first.
+    async fn judgements(&self, name: &Name, version: u64) -> Result<Vec<Gated>, Error> {
+        let mut judgements = Vec::new();
+        for object in self.store.list_below(&format!("models/{name}/gates/{version}")).await? {
+            if object.key.ends_with(".json") {
+                judgements.extend(read::<Gated>(&self.store, &object.key).await?.map(|read| read.value));
+            }
+        }
+        Ok(judgements)
     }
 
     /// What the gate said last of a version; none where it was never asked.
@@ -252,10 +272,11 @@ impl Registry {
         Ok(read(&self.store, &gate_key(name, version)).await?.map(|read| read.value))
     }
 
-    /// Points a channel to a version that has passed the gate, or to any where that is forced.
+    /// Points a channel to a version that has passed the gate, or to any where that is forced. Who takes the champion's place has
+    /// passed against that very one.
     ///
     /// # Errors
-    /// [`Kind::NotPassed`] where the gate has not passed it; [`Kind::Refused`] where the channel is not at `expected`; [`Kind::Conflict`] where it was
+    /// [`Kind::NotPassed`] where the gate has not passed it so; [`Kind::Refused`] where the channel is not at `expected`; [`Kind::Conflict`] where it was
     /// moved at the same moment; [`Kind::NotFound`].
     pub async fn promote(
         &self,
@@ -267,19 +288,7 @@ impl Registry {
     ) -> Result<Moved<u64>, Error> {
         let selector = Selector::Version(version);
         self.resolve(&Reference { name: name.clone(), selector }).await?;
-        if !change.forced {
-            let said = match self.gate(name, version).await?.map(|gated| gated.judgement.verdict) {
-                Some(Verdict::Pass) => None,
-                Some(Verdict::Hold) => Some("is held by the gate"),
-                Some(Verdict::Fail) => Some("has failed the gate"),
-                None => Some("was not judged by the gate yet; `models gate` does that"),
-            };
-            if let Some(said) = said {
-                return Err(Error::not_passed(format!(
-                    "`{name}@{version}` {said}; --force --reason TEXT overrules it"
-                )));
-            }
-        }
+        let gated = if change.forced { None } else { Some(self.passed(name, version).await?) };
         let may = |moves: Option<&Moves<u64>>| match (expected, moves.map(|moves| moves.current)) {
             (Some(expected), Some(current)) if expected != current => Err(Error::refused(format!(
                 "channel `{channel}` of `{name}` is at version {current} by now, not {expected}"
@@ -287,9 +296,32 @@ impl Registry {
             (Some(expected), None) => {
                 Err(Error::refused(format!("channel `{channel}` of `{name}` has no version yet, not {expected}")))
             }
+            (_, Some(current)) if channel.as_str() == CHAMPION && current != version => match &gated {
+                Some(Gated { champion, .. }) if *champion != Some(current) => {
+                    let against = champion.map_or_else(|| "no champion".to_owned(), |old| format!("version {old}"));
+                    let why = format!(
+                        "was judged against {against}, and would take the place of version {current}; `models gate` judges it anew"
+                    );
+                    Err(not_passed(name, version, &why))
+                }
+                _ => Ok(()),
+            },
             _ => Ok(()),
         };
         self.pointer(name, channel).promote(version, change, may).await
+    }
+
+    /// What the gate said of a version that it has passed.
+    async fn passed(&self, name: &Name, version: u64) -> Result<Gated, Error> {
+        let why = match self.gate(name, version).await? {
+            Some(gated) => match gated.judgement.verdict {
+                Verdict::Pass => return Ok(gated),
+                Verdict::Hold => "is held by the gate",
+                Verdict::Fail => "has failed the gate",
+            },
+            None => "was not judged by the gate yet; `models gate` does that",
+        };
+        Err(not_passed(name, version, why))
     }
 
     /// Points a channel again to the version before its last promotion.
@@ -324,6 +356,10 @@ impl Registry {
         versions.sort_unstable();
         Ok(versions)
     }
+}
+
+fn not_passed(name: &Name, version: u64, why: &str) -> Error {
+    Error::not_passed(format!("`{name}@{version}` {why}; --force --reason TEXT overrules it"))
 }
 
 /// What an object of a registry is, by its key.
@@ -362,4 +398,9 @@ fn version_key(name: &Name, version: u64) -> String {
 
 fn gate_key(name: &Name, version: u64) -> String {
     format!("models/{name}/gates/{version}.json")
+}
+
+/// Without its ending: a judgement has a page, too.
+fn judgement_key(name: &Name, version: u64, at: Timestamp) -> String {
+    format!("models/{name}/gates/{version}/{}", at.strftime("%Y%m%dT%H%M%S%.9fZ"))
 }

@@ -11,7 +11,7 @@
 
 use clickcast_gate::audit::covers;
 use clickcast_gate::{Judgement, Verdict};
-use clickcast_storage::{Object, Store, key_below};
+use clickcast_storage::{Object, Store, absolute, key_below};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -33,7 +33,7 @@ pub struct Runs {
 /// The model of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedModel {
-    /// The registry that it was found in; none where it came from a folder.
+    /// The registry that it was found in, from the root on where it is a path; none where it came from a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
     /// Its name and version, where it comes from a registry.
@@ -60,7 +60,7 @@ pub struct RunRecord {
     pub run: RunName,
     /// The model that scores all of it.
     pub model: PinnedModel,
-    /// The folder or prefix of its inputs.
+    /// The folder or prefix of its inputs, from the root on where it is a path.
     pub input: String,
     /// Settings.
     pub settings: RunSettings,
@@ -73,6 +73,13 @@ impl RunRecord {
     #[must_use]
     pub fn has_input(&self, uri: &str) -> bool {
         self.input == uri || key_below(&self.input, uri).is_ok_and(|key| key.is_some_and(|key| key.is_empty()))
+    }
+
+    /// The same record with places that whoever works elsewhere finds, too: workers and auditors have folders of their own.
+    fn with_absolute_places(mut self) -> Result<Self, Error> {
+        self.input = absolute(&self.input)?;
+        self.model.registry = self.model.registry.as_deref().map(absolute).transpose()?;
+        Ok(self)
     }
 }
 
@@ -231,6 +238,7 @@ impl Runs {
     /// # Errors
     /// [`Kind::Damaged`], or where the store fails.
     pub async fn begin_or_join(&self, record: RunRecord) -> Result<Run, Error> {
+        let record = record.with_absolute_places()?;
         let key = run_key(&record.run, "run.json");
         if create(&self.store, &key, &record, |found| *found == record).await? {
             return Ok(Run { store: self.store.clone(), record });

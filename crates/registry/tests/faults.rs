@@ -82,7 +82,10 @@ async fn a_channel_is_moved_whole_or_not_at_all(places: &Places) {
         let registry = Registry::new(store.clone());
         for (version, weights) in [(1, b"one"), (2, b"two")] {
             registry.register(&name(), &artifact(weights), "ann", at(version)).await.unwrap();
-            registry.record_gate(&name(), version as u64, &gated(Verdict::Pass)).await.unwrap();
+            registry
+                .record_gate(&name(), version as u64, &gated(Verdict::Pass, (version > 1).then_some(1)))
+                .await
+                .unwrap();
         }
         registry.promote(&name(), 1, &champion(), None, change()).await.unwrap();
     };
@@ -155,7 +158,7 @@ async fn of_many_at_once_each_gets_a_number_and_one_gets_the_channel(places: &Pl
     assert_eq!(versions, (1..=MANY).collect());
     let registry = Registry::new(store.clone());
     for version in 1..=MANY {
-        registry.record_gate(&name(), version, &gated(Verdict::Pass)).await.unwrap();
+        registry.record_gate(&name(), version, &gated(Verdict::Pass, (version > 1).then_some(1))).await.unwrap();
     }
     registry.promote(&name(), 1, &champion(), None, change()).await.unwrap();
     let promoting = (2..=MANY).map(|version| {

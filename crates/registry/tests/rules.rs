@@ -4,7 +4,7 @@
 mod support;
 
 use clickcast_gate::Verdict;
-use clickcast_registry::{Action, Change, Error, Fence, Kind, Registry, Runs, State};
+use clickcast_registry::{Action, Change, Channel, Error, Fence, Gated, Kind, Registry, Runs, State};
 use clickcast_storage::Store;
 use support::{artifact, at, champion, change, gated, judgement, manifest, name, publish, run_record};
 
@@ -18,7 +18,7 @@ async fn registry() -> (Store, Registry) {
     let registry = Registry::new(store.clone());
     for (version, weights) in [(1, b"one"), (2, b"two")] {
         registry.register(&name(), &artifact(weights), "ann", at(1)).await.unwrap();
-        registry.record_gate(&name(), version, &gated(Verdict::Pass)).await.unwrap();
+        registry.record_gate(&name(), version, &gated(Verdict::Pass, (version > 1).then_some(1))).await.unwrap();
     }
     (store, registry)
 }
@@ -41,7 +41,7 @@ fn only_what_has_passed_the_gate_is_promoted_unless_it_is_forced() {
         ] {
             let version = registry.register(&name(), &artifact(weights), "ann", at(1)).await.unwrap().version;
             if let Some(verdict) = verdict {
-                registry.record_gate(&name(), version, &gated(verdict)).await.unwrap();
+                registry.record_gate(&name(), version, &gated(verdict, None)).await.unwrap();
             }
             let promote = async |change| registry.promote(&name(), version, &champion(), None, change).await;
             refused(promote(change()).await, Kind::NotPassed, part);
@@ -49,6 +49,52 @@ fn only_what_has_passed_the_gate_is_promoted_unless_it_is_forced() {
             let forced = promote(Change { forced: true, reason: why.clone(), ..change() }).await.unwrap();
             assert_eq!((forced.to, forced.forced, forced.reason), (version, true, why));
         }
+    });
+}
+
+#[test]
+fn what_the_gate_said_before_is_kept_and_its_last_word_counts() {
+    run(async {
+        let (_, registry) = registry().await;
+        // The first second has no fraction, and the eleventh version is not the first one.
+        let later = Gated { at: at(3) + jiff::SignedDuration::from_millis(500), ..gated(Verdict::Fail, Some(2)) };
+        registry.record_gate(&name(), 1, &later).await.unwrap();
+        registry.record_gate(&name(), 11, &gated(Verdict::Hold, None)).await.unwrap();
+        let shown = registry.show(&"ctr@1".parse().unwrap()).await.unwrap();
+        assert_eq!(shown.judgements, [gated(Verdict::Pass, None), later.clone()]);
+        assert_eq!(shown.gate, Some(later));
+        assert_eq!(registry.list(None).await.unwrap()[0].versions.len(), 2, "a judgement is no version");
+    });
+}
+
+#[test]
+fn who_takes_the_champions_place_was_judged_against_that_very_one() {
+    run(async {
+        let (_, registry) = registry().await;
+        let third = registry.register(&name(), &artifact(b"three"), "ann", at(1)).await.unwrap().version;
+        registry.record_gate(&name(), third, &gated(Verdict::Pass, Some(1))).await.unwrap();
+        let promote = async |version, channel: &Channel, change| {
+            registry.promote(&name(), version, channel, None, change).await.map(|moved| moved.to)
+        };
+        for version in [1, 2] {
+            promote(version, &champion(), change()).await.unwrap();
+        }
+        refused(
+            promote(third, &champion(), change()).await,
+            Kind::NotPassed,
+            "judged against version 1, and would take",
+        );
+        refused(promote(1, &champion(), change()).await, Kind::NotPassed, "judged against no champion");
+        // To try it elsewhere takes nobody's place, whatever was there.
+        let candidate = "candidate".parse().unwrap();
+        for version in [2, third] {
+            assert_eq!(promote(version, &candidate, change()).await.unwrap(), version);
+        }
+        let forced = Change { forced: true, reason: Some("it was better".to_owned()), ..change() };
+        assert_eq!(promote(third, &champion(), forced).await.unwrap(), third);
+        registry.roll_back(&name(), &champion(), change()).await.unwrap();
+        registry.record_gate(&name(), third, &gated(Verdict::Pass, Some(2))).await.unwrap();
+        assert_eq!(promote(third, &champion(), change()).await.unwrap(), third);
     });
 }
 
@@ -108,7 +154,7 @@ fn what_is_missing_or_damaged_is_named() {
         refused(registry.list(None).await, Kind::Damaged, "is damaged");
         refused(registry.gate(&name(), 1).await, Kind::Damaged, "models/ctr/gates/1.json");
         // The damaged channel is not overwritten by who would promote to it.
-        store.put("models/ctr/gates/1.json", json(&gated(Verdict::Pass))).await.unwrap();
+        store.put("models/ctr/gates/1.json", json(&gated(Verdict::Pass, None))).await.unwrap();
         refused(registry.promote(&name(), 1, &champion(), None, change()).await, Kind::Damaged, "champion.json");
     });
 }

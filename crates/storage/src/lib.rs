@@ -14,7 +14,7 @@ mod writer;
 pub use error::{Error, Kind};
 pub use faults::{Fault, Operation};
 use place::Place;
-pub use place::key_below;
+pub use place::{absolute, key_below};
 pub use writer::Writer;
 
 use std::fs::File;

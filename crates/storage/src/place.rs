@@ -256,6 +256,17 @@ pub fn key_below(folder: &str, place: &str) -> Result<Option<String>, Error> {
     })
 }
 
+/// The folder, prefix or file as anybody finds it: a path from the root on, without `.` and `..`.
+///
+/// # Errors
+/// Where it names none.
+pub fn absolute(uri: &str) -> Result<String, Error> {
+    Ok(match Place::parse(uri)? {
+        Place::Local { absolute, .. } => absolute.to_string_lossy().into_owned(),
+        bucket => bucket.uri(""),
+    })
+}
+
 /// The path with links replaced by where they lead, as far as it exists; the rest is only names.
 fn resolved(path: &path::Path) -> PathBuf {
     let real = path.ancestors().find_map(|above| {

@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use clickcast_storage::{Error, Fault, Kind, Operation, Store, key_below};
+use clickcast_storage::{Error, Fault, Kind, Operation, Store, absolute, key_below};
 use support::{Answers, Moto, runtime};
 
 /// A store whose `number`th request meets a fault.
@@ -195,6 +195,23 @@ fn file_uris_are_the_paths_they_stand_for() {
         assert_eq!(folder.uri(&name), path, "{uri}");
     }
     assert_eq!(Store::open_parent("file:///").unwrap_err().kind(), Kind::Invalid);
+}
+
+#[test]
+fn a_place_is_told_so_that_it_is_found_from_anywhere() {
+    let here = std::env::current_dir().unwrap().display().to_string();
+    for (typed, expected) in [
+        (".", here.clone()),
+        ("in/", format!("{here}/in")),
+        ("./in/../out/dt=1", format!("{here}/out/dt=1")),
+        ("/in/day.csv", "/in/day.csv".to_owned()),
+        ("file:///in/a%20b", "/in/a b".to_owned()),
+        ("s3a://bucket/in/", "s3://bucket/in".to_owned()),
+        ("gs://bucket", "gs://bucket/".to_owned()),
+    ] {
+        assert_eq!(absolute(typed).unwrap(), expected, "{typed}");
+    }
+    assert_eq!(absolute("ftp://host/in").unwrap_err().kind(), Kind::Invalid);
 }
 
 #[test]

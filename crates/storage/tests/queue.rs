@@ -88,6 +88,23 @@ fn sqs_conforms() {
 }
 
 #[test]
+fn where_there_is_no_place_for_dead_letters_it_is_told_and_nothing_is_buried() {
+    let Some(moto) = Moto::start() else { return };
+    moto.make_queue("bookings", "77");
+    run(async {
+        let open = async |uri: &str| Queue::open_with(uri, &moto.variables(), Arc::new(SystemTime::now)).await.unwrap();
+        assert!(open("sqs://bookings").await.has_dead_letters());
+        // What is dead has no dead letters of its own.
+        let queue = open("sqs://bookings-dead").await;
+        assert!(!queue.has_dead_letters());
+        queue.send(&["poison".to_owned()]).await.unwrap();
+        let poison = queue.receive(1, SECOND).await.unwrap().remove(0);
+        assert_eq!(queue.bury(&poison, "no column `age`").await.unwrap_err().kind(), Kind::Invalid);
+        assert_eq!(queue.acknowledge(&[poison.receipt]).await.unwrap(), [true], "it is still held");
+    });
+}
+
+#[test]
 fn no_secret_is_in_what_is_said_of_a_failure() {
     run(async {
         // Nobody listens on port 9, so that the client's whole chain of errors is told.

@@ -129,7 +129,7 @@ pub(crate) struct PromoteArguments {
     /// Only if the channel is at this version now
     #[arg(long, value_name = "VERSION")]
     pub(crate) expect: Option<u64>,
-    /// Even where the gate has not passed it
+    /// Even where the gate has not passed it, or has against another champion
     #[arg(long, requires = "reason")]
     pub(crate) force: bool,
     /// Why, for the history
@@ -219,7 +219,7 @@ pub(crate) struct AuditArguments {
 pub(crate) struct ShowRunArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Show progress until all inputs are done
+    /// Show progress until all inputs are done or the run is closed
     #[arg(long)]
     pub(crate) watch: bool,
 }

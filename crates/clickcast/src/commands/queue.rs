@@ -2,6 +2,7 @@
 
 use clickcast_dataset::discover;
 use clickcast_job::message::{SUCCESS, Task};
+use clickcast_storage::absolute;
 use clickcast_storage::queue::{Dead, Queue};
 use serde_json::{Value, json};
 
@@ -38,7 +39,7 @@ pub(super) fn send(context: &Context, arguments: &SendArguments) -> Result<Value
         return Err(Failure::input(format!("`{}` has no files", arguments.data)));
     };
     // Workers run in other folders than this one.
-    let folder = absolute(&first.store.uri(""))?;
+    let folder = absolute(&first.store.uri("")).map_err(|error| storage_failure(&error))?;
     let task = |key: &str| Task {
         folder: Some(folder.clone()),
         run: arguments.run.clone(),
@@ -54,16 +55,6 @@ pub(super) fn send(context: &Context, arguments: &SendArguments) -> Result<Value
         context.runtime.block_on(queue.send(some)).map_err(|error| storage_failure(&error))?;
     }
     Ok(json!({"sent": bodies.len(), "files": inputs.len(), "run": run, "queue": arguments.queue.queue}))
-}
-
-/// A folder's URI, from the root on where it is a path.
-fn absolute(uri: &str) -> Result<String, Failure> {
-    let uri = uri.trim_end_matches('/');
-    if uri.contains("://") {
-        return Ok(uri.to_owned());
-    }
-    let path = std::path::absolute(uri).map_err(|error| Failure::input(format!("`{uri}`: {error}")))?;
-    Ok(path.to_string_lossy().trim_end_matches('/').to_owned())
 }
 
 fn stats(context: &Context, argument: &QueueArgument) -> Result<Value, Failure> {

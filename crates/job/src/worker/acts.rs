@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clickcast_dataset::{Error as DatasetError, Input, Place, discover_in, row_groups};
-use clickcast_registry::Rejected;
+use clickcast_registry::{Kind as RegistryKind, Rejected};
 use clickcast_storage::queue::{Message, Receipt};
 use clickcast_storage::{Error as StorageError, Kind};
 
@@ -16,7 +16,7 @@ use super::note::Note;
 use super::problem::Problem;
 use super::trace::{Step, Trace};
 use crate::message::{Range, Task, parse};
-use crate::protocol::{self, Action, Event};
+use crate::protocol::{self, Action, Event, Wait};
 use crate::{Piece, Scorer, ranges};
 
 /// Inputs that are asked for again at a time.
@@ -382,19 +382,25 @@ impl Worker<'_> {
         let first = missing.first().map(|key| open.inputs.uri(key)).unwrap_or_default();
         (self.note)(&held.note(format!("run `{run}` waits for `{first}`")));
         let depth = self.handle.block_on(self.queue.depth())?;
-        let is_quiet = depth.visible + depth.in_flight + depth.delayed <= protocol::QUIET_MESSAGES_MAX;
-        if held.message.receive_count < protocol::RECEIVES_MAX || !is_quiet {
-            return Ok(held.unready());
-        }
-        // Events are hints: one may be lost, or its message have gone to the dead letters with no fault of the input.
-        if task.rounds >= protocol::ROUNDS_MAX {
-            let reason = format!(
-                "run `{run}` can't be closed: `{first}` was asked for {} times and is neither scored nor known to be bad; \
-                 look for it among the dead letters, then send `{}` again",
-                task.rounds, task.object
-            );
-            return Ok(Event::Refused(reason));
-        }
+        let held_by_others = depth.in_flight + depth.delayed;
+        let asked: &[&str] = match protocol::wait(
+            held.message.receive_count,
+            task.rounds,
+            depth.visible,
+            held_by_others,
+        ) {
+            Wait::Longer => return Ok(held.unready()),
+            Wait::Round => &[],
+            Wait::Ask => missing,
+            Wait::GiveUp => {
+                let reason = format!(
+                    "run `{run}` can't be closed: `{first}` was asked for {} times and is neither scored nor known to be bad; \
+                     look for it among the dead letters, then send `{}` again",
+                    task.rounds, task.object
+                );
+                return Ok(Event::Refused(reason));
+            }
+        };
         let (folder, _) = task.folder_and_key();
         let again = |key: &&str| Task {
             object: format!("{folder}/{key}"),
@@ -402,7 +408,7 @@ impl Worker<'_> {
             rounds: 0,
             ..task.clone()
         };
-        held.bodies = missing.iter().take(ASKED_AGAIN_MAX).map(again).map(|task| task.body()).collect();
+        held.bodies = asked.iter().take(ASKED_AGAIN_MAX).map(again).map(|task| task.body()).collect();
         held.bodies.push(Task { rounds: task.rounds + 1, ..task.clone() }.body());
         Ok(Event::Several)
     }
@@ -417,8 +423,12 @@ impl Worker<'_> {
             // Their outputs are there by name, but not all ranges, or of an older version of the input.
             return self.wait_for(held, &open, &task, &missing);
         }
-        self.handle.block_on(open.run.close(&manifest))?;
-        Counters::count(&self.counters.closed);
+        match self.handle.block_on(open.run.close(&manifest)) {
+            Ok(()) => Counters::count(&self.counters.closed),
+            // Another worker with the same end was faster.
+            Err(error) if error.kind() == RegistryKind::Refused => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(Event::Done)
     }
 

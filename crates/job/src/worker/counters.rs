@@ -1,9 +1,13 @@
 //! What a worker has done, for whoever watches it.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Counts that only rise, and two times.
+use super::book::lock;
+use super::speed::Speed;
+
+/// Counts that only rise, two times, and a speed.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Rows scored.
@@ -34,6 +38,8 @@ pub struct Counters {
     pub heartbeat_s: AtomicU64,
     /// When the worker last asked for messages or scored rows, in seconds since 1970; zero before it begins.
     pub live_s: AtomicU64,
+    /// Rows scored of late.
+    pub speed: Mutex<Speed>,
 }
 
 /// A worker that neither asks for messages nor scores rows for so long is stuck: the largest row group takes a tenth of it.
@@ -53,8 +59,15 @@ impl Counters {
     /// Notes that so many rows were scored just now.
     pub(crate) fn beat(&self, rows: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
+        lock(&self.speed).beat(rows, Instant::now());
         self.heartbeat_s.store(now_s(), Ordering::Relaxed);
         self.live();
+    }
+
+    /// Rows scored a second in the last minute.
+    #[must_use]
+    pub fn rows_per_second(&self) -> f64 {
+        lock(&self.speed).rows_per_second(Instant::now())
     }
 
     /// Notes that the worker is at work.

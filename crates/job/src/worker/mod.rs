@@ -12,6 +12,7 @@ mod drain;
 mod leases;
 mod note;
 mod problem;
+mod speed;
 mod trace;
 
 use std::hash::{BuildHasher, RandomState};
@@ -33,6 +34,7 @@ pub use drain::Drain;
 use leases::Leases;
 pub use note::Note;
 pub use problem::Problem;
+pub use speed::Speed;
 pub use trace::{Step, Trace};
 
 use crate::protocol::{self, Action, Event, messages_to_take};

@@ -78,8 +78,8 @@ pub fn judgement(verdict: Verdict) -> Judgement {
     Judgement::of(vec![Check { name: "loads".to_owned(), verdict, observed: None, limit: None, reason }])
 }
 
-pub fn gated(verdict: Verdict) -> Gated {
-    Gated { at: at(3), champion: None, judgement: judgement(verdict), scores: None }
+pub fn gated(verdict: Verdict, champion: Option<u64>) -> Gated {
+    Gated { at: at(3), champion, judgement: judgement(verdict), scores: None }
 }
 
 fn pinned() -> PinnedModel {

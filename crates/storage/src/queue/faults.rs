@@ -110,6 +110,10 @@ impl Port for Faulty {
         self.inner.redrive().await
     }
 
+    fn has_dead_letters(&self) -> bool {
+        self.inner.has_dead_letters()
+    }
+
     fn visibility(&self) -> Duration {
         self.inner.visibility()
     }

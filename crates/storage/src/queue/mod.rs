@@ -84,6 +84,7 @@ pub(crate) trait Port: Send + Sync {
     async fn depth(&self) -> Result<Depth, Error>;
     async fn dead(&self, count_max: usize) -> Result<Vec<Dead>, Error>;
     async fn redrive(&self) -> Result<u64, Error>;
+    fn has_dead_letters(&self) -> bool;
     fn visibility(&self) -> Duration;
 }
 
@@ -193,10 +194,16 @@ impl Queue {
         self.port.acknowledge(receipts).await
     }
 
+    /// Whether there is a place for what can't be worked on; without one it comes back until it expires.
+    #[must_use]
+    pub fn has_dead_letters(&self) -> bool {
+        self.port.has_dead_letters()
+    }
+
     /// Puts a message that can never be worked on among the dead letters.
     ///
     /// # Errors
-    /// As [`Queue::extend`].
+    /// As [`Queue::extend`]; [`crate::Kind::Invalid`] where there is no place for them.
     pub async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
         self.port.bury(message, reason).await
     }

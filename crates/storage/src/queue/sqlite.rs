@@ -211,6 +211,10 @@ impl Port for Sqlite {
         self.transact("redrive", redrive).await
     }
 
+    fn has_dead_letters(&self) -> bool {
+        true
+    }
+
     fn visibility(&self) -> Duration {
         VISIBILITY
     }

@@ -147,16 +147,18 @@ impl Port for Sqs {
     }
 
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
-        // Without a place for dead letters it comes back until it expires; its worker says so.
-        let Some(dead_url) = &self.dead_url else { return self.extend(&message.receipt, self.visibility).await };
+        const OPERATION: &str = "bury a message of";
+        let Some(dead_url) = &self.dead_url else {
+            return Err(Error::queue(OPERATION, &self.uri, Kind::Invalid, "the queue has none for dead letters"));
+        };
         let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
-        let reason = reason.map_err(|error| Error::queue("bury a message of", &self.uri, Kind::Invalid, error))?;
+        let reason = reason.map_err(|error| Error::queue(OPERATION, &self.uri, Kind::Invalid, error))?;
         let send = self.client.send_message().queue_url(dead_url).message_body(&message.body);
         let sent = send.message_attributes(REASON, reason).send().await;
-        sent.map_err(|error| self.failed("bury a message of", error))?;
+        sent.map_err(|error| self.failed(OPERATION, error))?;
         match self.acknowledge(std::slice::from_ref(&message.receipt)).await?[..] {
             [true] => Ok(()),
-            _ => Err(Error::conflict("bury a message of", &self.uri)),
+            _ => Err(Error::conflict(OPERATION, &self.uri)),
         }
     }
 
@@ -216,6 +218,10 @@ impl Port for Sqs {
             }
         }
         Ok(count)
+    }
+
+    fn has_dead_letters(&self) -> bool {
+        self.dead_url.is_some()
     }
 
     fn visibility(&self) -> Duration {

@@ -9,7 +9,7 @@ use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict,
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Need, Schema};
-use clickcast_registry::{Channel, Gated, Kind, Reference, Registry, Selector, VersionRecord, read_artifact};
+use clickcast_registry::{CHAMPION, Channel, Gated, Kind, Reference, Registry, Selector, VersionRecord, read_artifact};
 use clickcast_storage::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,9 +22,6 @@ use crate::arguments::GateArguments;
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
-
-/// The channel whose version is in use.
-pub(super) const CHAMPION: &str = "champion";
 
 /// A model with what it learned from.
 pub(super) struct Opened {
@@ -91,8 +88,8 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
     let champion_name = gated.champion.map(named);
     let page =
         page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref(), backtested.as_deref());
-    let kept = version.map(|version| registry.gate_page_uri(&arguments.name, version));
-    for uri in arguments.report.iter().chain(&kept) {
+    let kept = version.map(|version| registry.gate_page_uris(&arguments.name, version, gated.at));
+    for uri in arguments.report.iter().chain(kept.iter().flatten()) {
         write_object(context, uri, page.clone())?;
     }
     let worst = judgement.checks.iter().find(|check| check.verdict == judgement.verdict);
@@ -108,7 +105,7 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
         "rows_today": rows(measured.as_ref().and_then(|measured| measured.today.as_ref())),
         "backtest": backtested.iter().flatten().map(backtest::to_json).collect::<Vec<_>>(),
         "checks": judgement.checks,
-        "report": arguments.report.clone().or(kept),
+        "report": arguments.report.clone().or_else(|| kept.map(|[last, _]| last)),
         "seconds": start.elapsed().as_secs_f64(),
         "peak_memory_bytes": super::super::peak_memory_bytes(),
     }))

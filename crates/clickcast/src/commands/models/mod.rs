@@ -8,7 +8,7 @@ pub(super) use gate::gate;
 pub(super) use page::check_rows;
 
 use clickcast_model::Model;
-use clickcast_registry::{Change, Listed, Moved, Moves, Reference, Registry, Selector};
+use clickcast_registry::{Change, Gated, Listed, Moved, Moves, Reference, Registry, Selector};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -87,6 +87,11 @@ fn show(context: &Context, arguments: &ShowArguments) -> Result<(), Failure> {
             "champion": gated.champion,
             "checks": gated.judgement.checks,
         })),
+        "judgements": shown.judgements.iter().map(|gated| json!({
+            "at": gated.at,
+            "champion": gated.champion,
+            "verdict": gated.judgement.verdict,
+        })).collect::<Vec<_>>(),
         "history": history,
     });
     if context.json {
@@ -111,10 +116,22 @@ fn show(context: &Context, arguments: &ShowArguments) -> Result<(), Failure> {
         }
     }
     console::say(&console::table(None, rows))?;
+    if shown.judgements.len() > 1 {
+        console::say(&format!("\njudgements\n{}", console::table(None, judged_rows(&shown.judgements))))?;
+    }
     for (channel, moves) in &shown.moves {
         console::say(&format!("\nchannel {channel}\n{}", console::table(None, moved_rows(moves))))?;
     }
     Ok(())
+}
+
+fn judged_rows(judgements: &[Gated]) -> Vec<Vec<String>> {
+    let row = |gated: &Gated| {
+        let against = gated.champion.map_or_else(|| "no champion".to_owned(), |version| format!("version {version}"));
+        let verdict = format!("{:?}", gated.judgement.verdict).to_lowercase();
+        vec![minute(gated.at), verdict, format!("against {against}")]
+    };
+    judgements.iter().map(row).collect()
 }
 
 fn moved_rows(moves: &Moves<u64>) -> Vec<Vec<String>> {
@@ -135,21 +152,6 @@ pub(super) fn promote(context: &Context, arguments: &PromoteArguments) -> Result
     let change = Change { by: who(), at: Timestamp::now(), reason: reason.clone(), forced: *force, fence: None };
     let promoted = registry.promote(&model.name, model.version, channel, *expect, change);
     let moved = context.runtime.block_on(promoted)?;
-    // The channel has moved: what can't be read now is no failure of that.
-    let gated = context.runtime.block_on(registry.gate(&model.name, model.version)).ok().flatten();
-    let is_in_use = channel.as_str() == gate::CHAMPION && moved.from != Some(model.version);
-    let gated = gated.filter(|gated| is_in_use && gated.champion != moved.from);
-    if let Some(judged_against) = gated.map(|gated| gated.champion) {
-        let name = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
-        let sentence = format!(
-            "`{}@{}` was judged against {}, and takes the place of {}: --expect N promotes only where N is in use",
-            model.name,
-            model.version,
-            name(judged_against),
-            name(moved.from)
-        );
-        console::note(&sentence, context.quiet);
-    }
     Ok(json!({"name": model.name, "channel": channel, "version": moved.to, "previous": moved.from}))
 }
 

@@ -1,20 +1,21 @@
 //! `runs list` and `runs show`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use clickcast_dataset::{Input, discover};
+use clickcast_dataset::{Input, discover, rows_of};
 use clickcast_registry::{Audited, Run, Runs, State};
 use serde_json::{Value, json};
 
+use super::super::data::if_readable;
 use super::super::models::minute;
-use super::super::{Context, data::Data, open_to_list};
+use super::super::{Context, open_to_list};
 use super::measure::{Footers, is_done, outputs};
 use super::open;
 use crate::arguments::{OutArgument, ShowRunArguments};
 use crate::console;
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::progress::{Progress, Reached};
 
 /// How often a run that is watched is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -88,12 +89,16 @@ struct Done {
     done: usize,
     errors: usize,
     rows: u64,
+    /// Rows of the inputs, where all of them tell.
+    rows_total: Option<u64>,
 }
 
 /// What was read of a run that is open: it is watched for hours, and each file need be read once.
 #[derive(Default)]
 struct Seen {
     footers: Footers,
+    /// Rows of the inputs, by key and ETag; none of one that doesn't tell.
+    rows: BTreeMap<(String, String), Option<u64>>,
     /// Inputs that have all their outputs, by key and ETag.
     done: BTreeSet<(String, String)>,
 }
@@ -106,13 +111,21 @@ fn progress(context: &Context, run: &Run, state: State, seen: &mut Seen) -> Resu
         done.sort_unstable();
         done.dedup();
         let rows = manifest.outputs.iter().map(|output| output.rows).sum();
-        let errors = manifest.errors.len();
-        return Ok(Done { inputs: manifest.inputs.len(), done: done.len(), errors, rows });
+        let (inputs, errors) = (manifest.inputs.len(), manifest.errors.len());
+        let rows_total = manifest.inputs.iter().map(|input| input.rows).sum();
+        return Ok(Done { inputs, done: done.len(), errors, rows, rows_total });
     }
     let inputs = context.runtime.block_on(discover(&run.record().input))?;
     let outputs = outputs(context, run, &mut seen.footers)?;
+    let mut rows_total = Some(0);
     for input in &inputs {
         let version = (input.object.key.clone(), input.object.etag.clone());
+        let rows = match seen.rows.get(&version) {
+            Some(known) => *known,
+            None => if_readable(rows_of(std::slice::from_ref(input), context.runtime.handle()))?.flatten(),
+        };
+        rows_total = rows_total.zip(rows).map(|(total, rows)| total + rows);
+        seen.rows.insert(version.clone(), rows);
         if !seen.done.contains(&version) && is_done(context, input, &outputs) {
             seen.done.insert(version);
         }
@@ -121,19 +134,17 @@ fn progress(context: &Context, run: &Run, state: State, seen: &mut Seen) -> Resu
     let rows = outputs.iter().map(|output| output.rows).sum();
     let is_seen = |input: &&Input| seen.done.contains(&(input.object.key.clone(), input.object.etag.clone()));
     let done = inputs.iter().filter(is_seen).count();
-    Ok(Done { inputs: inputs.len(), done, errors, rows })
+    Ok(Done { inputs: inputs.len(), done, errors, rows, rows_total })
 }
 
 /// One bar for the whole run, until every input is done or the run is closed.
 fn watch(context: &Context, run: &Run, seen: &mut Seen) -> Result<(), Failure> {
-    let data = Data::open(context, &run.record().input)?;
-    let bar = Progress::new("run", data.rows_total(), context.quiet);
-    let mut shown = 0;
+    let mut bar = None;
     loop {
         let state = context.runtime.block_on(run.state())?;
         let done = progress(context, run, state, seen)?;
-        bar.add(done.rows.saturating_sub(shown));
-        shown = shown.max(done.rows);
+        let now = Reached { rows: done.rows, rows_total: done.rows_total };
+        bar.get_or_insert_with(|| Progress::joining("run", now, context.quiet)).see(now);
         if state != State::Open || done.done + done.errors >= done.inputs {
             return Ok(());
         }

@@ -34,6 +34,13 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let drain = Arc::<Drain>::default();
     signals::listen(context, &drain)?;
     let queue = context.runtime.block_on(Queue::open(&arguments.queue)).map_err(|error| storage_failure(&error))?;
+    if !queue.has_dead_letters() {
+        return Err(Failure::input(format!(
+            "`{}` has no queue for dead letters, so what can't be scored would come back to workers until it expires; set its \
+             attribute RedrivePolicy, with a deadLetterTargetArn and a maxReceiveCount of 5",
+            arguments.queue
+        )));
+    }
     let queue = match arguments.visibility_s {
         Some(seconds) => queue.with_visibility(Duration::from_secs(seconds.into())),
         None => queue,
@@ -56,8 +63,7 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let model = worker.check_model()?;
     let counters = worker.counters();
     if let Some(address) = arguments.listen {
-        let watched =
-            watch::Watched { counters: counters.clone(), drain: drain.clone(), queue, model: model.clone(), start };
+        let watched = watch::Watched { counters: counters.clone(), drain: drain.clone(), queue, model: model.clone() };
         let address = watch::serve(context, address, watched)?;
         log(&Note::new(format!("watch at http://{address}/metrics")));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clickcast_job::worker::{Counters, Drain};
 use clickcast_storage::queue::{Depth, Queue};
@@ -25,7 +25,6 @@ pub(super) struct Watched {
     pub(super) drain: Arc<Drain>,
     pub(super) queue: Queue,
     pub(super) model: String,
-    pub(super) start: Instant,
 }
 
 /// Answers from now on; the address, with the port that the system chose where 0 was asked for.
@@ -93,6 +92,7 @@ fn metrics(watched: &Watched, depth: Option<Depth>) -> String {
         extensions,
         heartbeat_s,
         live_s: _,
+        speed: _,
     } = &*watched.counters;
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = String::new();
@@ -103,8 +103,8 @@ fn metrics(watched: &Watched, depth: Option<Depth>) -> String {
         }
     };
     say("rows_total", "counter", "Rows scored.", &[("", of(rows) as f64)]);
-    let seconds = watched.start.elapsed().as_secs_f64();
-    say("rows_per_second", "gauge", "Rows scored a second since the start.", &[("", of(rows) as f64 / seconds)]);
+    let speed = watched.counters.rows_per_second();
+    say("rows_per_second", "gauge", "Rows scored a second in the last minute.", &[("", speed)]);
     let outcomes = [
         ("{outcome=\"written\"}", of(written) as f64),
         ("{outcome=\"found_done\"}", of(found_done) as f64),
