@@ -6,6 +6,7 @@ mod services;
 mod support;
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -246,14 +247,27 @@ fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
 }
 
 #[test]
-fn a_queue_without_dead_letters_is_refused_before_anything_is_taken_from_it() {
+fn a_queue_without_dead_letters_is_told_of_and_its_bad_messages_are_left() {
     let Some(moto) = Moto::start() else { return };
-    moto.make_queue("bookings", "3");
-    let world = World::new();
-    // What is dead has no dead letters of its own.
-    let worker = "worker --queue sqs://bookings-dead --registry registry --model ctr@champion --out out --until-idle";
-    let ended = world.run_with(worker, &moto.variables());
-    assert_eq!(ended.code, 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("RedrivePolicy"), "{}", ended.stderr);
-    assert_eq!(ended.stderr.trim().lines().count(), 1, "{}", ended.stderr);
+    let world = world(&moto);
+    let variables = moto.variables();
+    // What is dead has no dead letters of its own. It has a poisoned file's message, and hears of no other.
+    let data = world.write("poison/dt=1/part-0.csv", "not,what\nthe,model\n");
+    let queue = "sqs://bookings-dead";
+    let send = format!("queue send --queue {queue} --data {} --quiet", data.display());
+    assert_eq!(world.run_with(&send, &variables).code, 0);
+    let line = format!("worker --queue {queue} --registry registry --model ctr@champion --out out --cache cache");
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_clickcast"));
+    worker.args(line.split_whitespace()).current_dir(world.path("")).envs(variables);
+    let mut worker = worker.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut lines, mut said) = (BufReader::new(worker.stderr.take().unwrap()).lines(), Vec::new());
+    while !said.last().is_some_and(|line: &String| line.contains("comes back, for the queue has no dead letters")) {
+        said.push(lines.next().unwrap().unwrap());
+    }
+    assert!(said.iter().any(|line| line.contains("RedrivePolicy")), "{said:?}");
+    signal(&worker, "TERM");
+    assert_ends_well(&mut worker, "TERM");
+    let stats = world.run_with(&format!("queue stats --queue {queue} --json"), &variables);
+    let stats: Value = serde_json::from_str(&stats.stdout).unwrap();
+    assert_eq!(stats["in_flight"].as_u64(), Some(1), "{stats}");
 }

@@ -172,6 +172,12 @@ impl Worker<'_> {
             Action::Close => self.close(held),
             Action::Verify => self.verify(held),
             Action::Reject(reason) => self.reject(held, reason),
+            Action::Bury(reason) if !queue.has_dead_letters() => {
+                (self.note)(
+                    &held.note(format!("{} comes back, for the queue has no dead letters: {reason}", held.name())),
+                );
+                self.act(held, &Action::Leave(protocol::backoff(u32::MAX, self.jitter())))
+            }
             Action::Bury(reason) => {
                 (self.note)(&held.note(format!("{} goes to the dead letters: {reason}", held.name())));
                 let buried = settled(self.handle.block_on(queue.bury(&held.message, reason)))?;

@@ -34,13 +34,6 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let drain = Arc::<Drain>::default();
     signals::listen(context, &drain)?;
     let queue = context.runtime.block_on(Queue::open(&arguments.queue)).map_err(|error| storage_failure(&error))?;
-    if !queue.has_dead_letters() {
-        return Err(Failure::input(format!(
-            "`{}` has no queue for dead letters, so what can't be scored would come back to workers until it expires; set its \
-             attribute RedrivePolicy, with a deadLetterTargetArn and a maxReceiveCount of 5",
-            arguments.queue
-        )));
-    }
     let queue = match arguments.visibility_s {
         Some(seconds) => queue.with_visibility(Duration::from_secs(seconds.into())),
         None => queue,
@@ -59,6 +52,13 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
     let traces = arguments.otlp.as_deref().map(traces::Traces::to).transpose()?;
     let trace = |trace: &Trace| traces.iter().for_each(|traces| traces.add(trace));
     let listener = Listener { note: &log, trace: &trace };
+    if !queue.has_dead_letters() {
+        log(&Note::new(format!(
+            "`{}` has no queue for dead letters: what can't be scored comes back until it expires; set its attribute \
+             RedrivePolicy, with a deadLetterTargetArn and a maxReceiveCount of 5",
+            arguments.queue
+        )));
+    }
     let worker = Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, listener);
     let model = worker.check_model()?;
     let counters = worker.counters();
