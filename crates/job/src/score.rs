@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use clickcast_dataset::{CTR, Input, Place, Precision, PredictionWriter, Scan, Step, footer, is_written, scan};
+use clickcast_dataset::{CTR, Input, Place, Precision, PredictionWriter, Scan, Step, Written, footer, scan, written};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -139,12 +139,20 @@ impl Scorer<'_> {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
+    /// What is under the name of a piece's output.
+    ///
+    /// # Errors
+    /// Where the store can't be read for a reason that may pass.
+    pub fn look(&self, piece: &Piece) -> Result<Written, clickcast_dataset::Error> {
+        written(self.out, &piece.output, &self.metadata(piece), self.handle)
+    }
+
     /// Whether a piece's output is there, of this model and this version of the input.
     ///
     /// # Errors
     /// Where the store can't be read for a reason that may pass.
     pub fn is_done(&self, piece: &Piece) -> Result<bool, clickcast_dataset::Error> {
-        is_written(self.out, &piece.output, &self.metadata(piece), self.handle)
+        self.look(piece).map(|found| found == Written::Wanted)
     }
 
     /// Scores pieces, in order; `go_on` is told how far it is, and says whether to.
