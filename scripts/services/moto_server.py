@@ -1,7 +1,7 @@
 """moto's server, without what it does again for each request or message; the arguments are moto_server's own.
 
-A queue of 2,000 messages answered in a tenth of a second, and an upload that a queue hears of took as long: a day of 1,000 files
-was hours of waiting. Nothing of this is what a test could see. CLICKCAST_MOTO_LOG=1 logs requests.
+The upload of 1,000 files that a queue hears of took two and a half minutes on a busy machine, and each message received more the
+longer the queue was. Nothing of what is left out is what a test could see. CLICKCAST_MOTO_LOG=1 logs requests.
 """
 
 import logging

@@ -228,7 +228,7 @@ fn torment_a_day(seed: u64, files: usize) {
         signal(worker, "TERM");
         assert_ends_well(worker, "TERM");
     }
-    eprintln!("{} requests disturbed", disturbed.faults());
+    eprintln!("{} of {} requests disturbed", disturbed.faults(), disturbed.requests().len());
 
     // What came twice is still there, and is found done.
     let variables = moto.variables();
