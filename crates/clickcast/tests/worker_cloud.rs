@@ -183,6 +183,13 @@ fn a_small_partition_costs_a_worker_four_requests_and_a_share_of_its_batch() {
     // What there is beside these is once a run, or for a poisoned file.
     let known: usize = all_of_them.iter().map(|(_, found, _)| found).sum();
     assert!(requests.len() - known <= 12 + 8 * POISONED, "{} of {known}: {requests:#?}", requests.len());
+
+    // Whoever closes the run reads each output once.
+    let ended = world.run_with("runs close dt=1 --out s3://bucket/out --quiet", &variables);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let requests = seen.requests().split_off(requests.len());
+    let reads = requests.iter().filter(|request| request.contains(outputs)).count();
+    assert_eq!(reads, FILES, "{requests:#?}");
 }
 
 #[test]
