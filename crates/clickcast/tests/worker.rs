@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::World;
-use support::torture::{Dice, each_day, setting, signal};
+use support::torture::{Dice, assert_ends_well, each_day, setting, signal};
 
 const QUEUE: &str = "sqlite://queue.db";
 const WORKER: &str =
@@ -358,13 +358,12 @@ fn torment_a_day(seed: u64, files: usize) {
         let mut dead = std::mem::replace(&mut workers[victim], begin());
         let with = if dice.roll(2) == 0 { "KILL" } else { "TERM" };
         signal(&dead, with);
-        let ended = dead.wait().unwrap();
-        assert!(with == "KILL" || ended.success(), "SIGTERM ends a worker well");
+        assert_ends_well(&mut dead, with, &[0]);
         kills += 1;
     }
     for worker in &mut workers {
         signal(worker, "TERM");
-        assert!(worker.wait().unwrap().success());
+        assert_ends_well(worker, "TERM", &[0]);
     }
     eprintln!("{kills} workers ended");
     world.json(&format!("{WORKER} --until-idle"));

@@ -6,7 +6,6 @@ mod services;
 mod support;
 
 use std::fmt::Write as _;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,11 +14,11 @@ use serde_json::Value;
 use services::Moto;
 use support::World;
 use support::disturbed::Disturbed;
-use support::torture::{Dice, each_day, setting, signal};
+use support::torture::{Dice, assert_ends_well, each_day, setting, signal};
 
 const QUEUE: &str = "sqs://bookings";
-/// The number of the signal that comes before a worker has begun to listen to signals.
-const TERMINATED: i32 = 15;
+/// What workers say at their end: 1 where the cloud failed them while they began, and they are to be started again.
+const WELL: [i32; 2] = [0, 1];
 const FOLDER: &str = "in/dt=1";
 const WORKER: &str = "worker --queue sqs://bookings --registry registry --model ctr@champion --out s3://bucket/out --cache cache \
                       --threads 1 --quiet";
@@ -97,13 +96,6 @@ fn start(world: &World, variables: &[(&str, &str)]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
     command.args(WORKER.split_whitespace()).current_dir(world.path("")).envs(variables.iter().copied());
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-/// Unless it was killed, it says 0; or 1, if the cloud failed it while it began: then it is to be started again.
-fn assert_ends_well(worker: &mut Child, signal: &str) {
-    let ended = worker.wait().unwrap();
-    let code = ended.code();
-    assert!(signal == "KILL" || matches!(code, Some(0 | 1)) || ended.signal() == Some(TERMINATED), "{ended}");
 }
 
 /// The predictions in a store, by name.
@@ -228,12 +220,12 @@ fn torment_a_day(seed: u64, files: usize) {
             signal(&workers[victim], "CONT");
             continue;
         }
-        assert_ends_well(&mut workers[victim], act);
+        assert_ends_well(&mut workers[victim], act, &WELL);
         workers[victim] = start(&world, &variables);
     }
     for worker in &mut workers {
         signal(worker, "TERM");
-        assert_ends_well(worker, "TERM");
+        assert_ends_well(worker, "TERM", &WELL);
     }
     eprintln!("{} of {} requests disturbed", disturbed.faults(), disturbed.requests().len());
 

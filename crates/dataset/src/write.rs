@@ -181,10 +181,10 @@ pub enum Written {
     Other(String),
 }
 
-/// Looks whether there is a file of predictions whose footer says all of this; a small one by one request.
+/// Looks whether there is a file of predictions whose footer says all of this; at a small one by one request.
 ///
 /// # Errors
-/// Where the store fails for a reason that may pass.
+/// Where the store can't be read.
 pub fn written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, handle: &Handle) -> Result<Written, Error> {
     let looked = match handle.block_on(Looked::at(store, key)) {
         Ok(looked) => looked,
@@ -199,12 +199,16 @@ pub fn written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, hand
     }
 }
 
-/// Whether there is a file of predictions whose footer says all of this; one that can't be read says nothing.
+/// Whether there is a file of predictions whose footer says all of this; what can't be read says nothing.
 ///
 /// # Errors
-/// As [`written`].
+/// Where the store fails for a reason that may pass.
 pub fn is_written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, handle: &Handle) -> Result<bool, Error> {
-    written(store, key, wanted, handle).map(|found| found == Written::Wanted)
+    match written(store, key, wanted, handle) {
+        Err(error) if error.is_transient() => Err(error),
+        // Whoever writes there is told what is in the way.
+        found => Ok(found.is_ok_and(|found| found == Written::Wanted)),
+    }
 }
 
 /// Writes a table as Parquet or CSV, as the ending of its name says.

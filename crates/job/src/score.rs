@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use clickcast_dataset::{CTR, Input, Place, Precision, PredictionWriter, Scan, Step, Written, footer, scan, written};
+use clickcast_dataset::{
+    CTR, Input, Place, Precision, PredictionWriter, Scan, Step, Written, footer, is_written, scan, written,
+};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -142,7 +144,7 @@ impl Scorer<'_> {
     /// What is under the name of a piece's output.
     ///
     /// # Errors
-    /// Where the store can't be read for a reason that may pass.
+    /// Where the store can't be read.
     pub fn look(&self, piece: &Piece) -> Result<Written, clickcast_dataset::Error> {
         written(self.out, &piece.output, &self.metadata(piece), self.handle)
     }
@@ -152,7 +154,7 @@ impl Scorer<'_> {
     /// # Errors
     /// Where the store can't be read for a reason that may pass.
     pub fn is_done(&self, piece: &Piece) -> Result<bool, clickcast_dataset::Error> {
-        self.look(piece).map(|found| found == Written::Wanted)
+        is_written(self.out, &piece.output, &self.metadata(piece), self.handle)
     }
 
     /// Scores pieces, in order; `go_on` is told how far it is, and says whether to.

@@ -1,5 +1,6 @@
 //! Workers are tormented at random, and the same again by the same seed.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -35,4 +36,14 @@ impl Dice {
 
 pub fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
+}
+
+/// The number of the signal that comes before a worker has begun to listen to signals.
+const TERMINATED: i32 = 15;
+
+/// Unless it was killed, a worker that gets a signal says one of these codes.
+pub fn assert_ends_well(worker: &mut Child, signal: &str, codes: &[i32]) {
+    let ended = worker.wait().unwrap();
+    let is_well = ended.code().map_or(ended.signal() == Some(TERMINATED), |code| codes.contains(&code));
+    assert!(signal == "KILL" || is_well, "{signal}: {ended}");
 }
