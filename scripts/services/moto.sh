@@ -9,7 +9,7 @@
 #
 # Any credentials do (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1); S3 needs path-style
 # addresses. It is kept in $CLICKCAST_SERVICES, by default ${XDG_CACHE_HOME:-$HOME/.cache}/clickcast-services; logs and
-# process ids in moto/run there.
+# process ids in moto/run there; CLICKCAST_MOTO_LOG=1 logs each request.
 set -euo pipefail
 
 VERSION=5.2.5
@@ -60,7 +60,7 @@ start() {
   if ! { is_ours "$RUN/$port.pid" && answers "$port"; }; then
     if answers "$port"; then die "port $port is taken by a server that this script did not start"; fi
     # In a session of its own, it outlives the shell that started it.
-    setsid "$VENV/bin/moto_server" -H 127.0.0.1 -p "$port" > "$RUN/$port.log" 2>&1 < /dev/null &
+    setsid "$VENV/bin/python" "$HERE/moto_server.py" -H 127.0.0.1 -p "$port" > "$RUN/$port.log" 2>&1 < /dev/null &
     pid=$!
     echo "$pid" > "$RUN/$port.pid"
     for _ in $(seq $((WAIT_S * 10))); do

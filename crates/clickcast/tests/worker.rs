@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::World;
+use support::torture::{Dice, assert_ends_well, each_day, setting, signal};
 
 const QUEUE: &str = "sqlite://queue.db";
 const WORKER: &str =
@@ -68,10 +69,6 @@ fn start(world: &World, arguments: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
     command.args(WORKER.split_whitespace()).args(arguments.split_whitespace()).current_dir(world.path(""));
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
 }
 
 /// Where a worker that was started with `--listen` says that it can be watched.
@@ -409,25 +406,14 @@ fn who_watches_a_run_is_done_when_it_is_closed_whatever_is_missing() {
     );
 }
 
-/// Numbers that look random and follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
 #[test]
 fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_files_are_dead() {
-    let seed = setting("CLICKCAST_TORTURE_SEED", u64::from(std::process::id()));
     let files = setting("CLICKCAST_TORTURE_FILES", 1_000) as usize;
-    eprintln!("CLICKCAST_TORTURE_SEED={seed} CLICKCAST_TORTURE_FILES={files}");
+    each_day(|seed| torment_a_day(seed, files));
+}
+
+/// One day of so many files, through which workers are killed.
+fn torment_a_day(seed: u64, files: usize) {
     let mut dice = Dice(seed);
     let world = world(files, 10);
     for poisoned in 0..5 {
@@ -454,13 +440,12 @@ fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_fil
         let mut dead = std::mem::replace(&mut workers[victim], begin());
         let with = if dice.roll(2) == 0 { "KILL" } else { "TERM" };
         signal(&dead, with);
-        let ended = dead.wait().unwrap();
-        assert!(with == "KILL" || ended.success(), "SIGTERM ends a worker well");
+        assert_ends_well(&mut dead, with, &[0]);
         kills += 1;
     }
     for worker in &mut workers {
         signal(worker, "TERM");
-        assert!(worker.wait().unwrap().success());
+        assert_ends_well(worker, "TERM", &[0]);
     }
     eprintln!("{kills} workers ended");
     world.json(&format!("{WORKER} --until-idle"));

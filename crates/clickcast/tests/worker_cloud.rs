@@ -7,7 +7,6 @@ mod support;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,35 +15,29 @@ use serde_json::Value;
 use services::Moto;
 use support::World;
 use support::disturbed::Disturbed;
+use support::torture::{Dice, assert_ends_well, each_day, setting, signal};
 
 const QUEUE: &str = "sqs://bookings";
-/// The number of the signal that comes before a worker has begun to listen to signals.
-const TERMINATED: i32 = 15;
+/// What workers say at their end: 1 where the cloud failed them while they began, and they are to be started again.
+const WELL: [i32; 2] = [0, 1];
 const FOLDER: &str = "in/dt=1";
+const WORKER: &str = "worker --queue sqs://bookings --registry registry --model ctr@champion --out s3://bucket/out --cache cache \
+                      --threads 1 --quiet";
 /// So many are poisoned: no Parquet file, whatever their name says.
 const POISONED: usize = 5;
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
-/// Numbers that look random and follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
-/// A model, a bucket that tells a topic of new objects, and a queue that hears of it.
-fn world(moto: &Moto) -> World {
+/// A model that workers score by.
+fn world_with_a_model() -> World {
     let world = World::new();
     world.json("synth --rows 20000 --days 1 --out learn.csv --schema features.toml");
     world.json("train --data learn.csv --schema features.toml --family lr --out model");
     world.json("models register --name ctr --model model --registry registry");
     world.json("models promote ctr@1 --channel champion --force --reason first --registry registry");
+    world
+}
+
+/// A bucket that tells a topic of new objects, and a queue that hears of it.
+fn make_events(world: &World, moto: &Moto) {
     moto.make_queue("bookings", "3");
     let topic = "arn:aws:sns:us-east-1:123456789012:bookings";
     ask(moto, "sns", &["Action=CreateTopic", "Name=bookings"]);
@@ -58,7 +51,6 @@ fn world(moto: &Moto) -> World {
     let url = format!("{}/bucket?notification", moto.endpoint());
     let put = Command::new("curl").args(["-sf", "-T", file.to_str().unwrap(), &url]).output().unwrap();
     assert!(put.status.success(), "{put:?}");
-    world
 }
 
 /// A request of a service's query protocol.
@@ -102,23 +94,9 @@ fn upload(world: &World, moto: &Moto, files: usize, rows: usize) {
 }
 
 fn start(world: &World, variables: &[(&str, &str)]) -> Child {
-    let line = format!(
-        "worker --queue {QUEUE} --registry registry --model ctr@champion --out s3://bucket/out --cache cache --threads 1 --quiet"
-    );
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
-    command.args(line.split_whitespace()).current_dir(world.path("")).envs(variables.iter().copied());
+    command.args(WORKER.split_whitespace()).current_dir(world.path("")).envs(variables.iter().copied());
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
-}
-
-/// Unless it was killed, it says 0; or 1, if the cloud failed it while it began: then it is to be started again.
-fn assert_ends_well(worker: &mut Child, signal: &str) {
-    let ended = worker.wait().unwrap();
-    let code = ended.code();
-    assert!(signal == "KILL" || matches!(code, Some(0 | 1)) || ended.signal() == Some(TERMINATED), "{ended}");
 }
 
 /// The predictions in a store, by name.
@@ -161,20 +139,72 @@ fn the_shared_files_say_who_asks_s3_and_sqs() {
 }
 
 #[test]
-fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
+fn a_small_partition_costs_a_worker_four_requests_and_a_share_of_its_batch() {
+    const FILES: usize = 40;
     let Some(moto) = Moto::start() else { return };
-    let seed = setting("CLICKCAST_TORTURE_SEED", u64::from(std::process::id()));
-    let files = setting("CLICKCAST_CLOUD_FILES", 300) as usize;
-    eprintln!("CLICKCAST_TORTURE_SEED={seed} CLICKCAST_CLOUD_FILES={files}");
+    let world = world_with_a_model();
+    moto.make_queue("bookings", "60");
+    upload(&world, &moto, FILES, 10);
+    let seen = Disturbed::by_nothing(moto.endpoint());
+    let variables = moto.variables();
+    let variables = [&variables[1..], &[("AWS_ENDPOINT_URL", &*seen.endpoint)]].concat();
+    let send = format!("queue send --queue {QUEUE} --data s3://bucket/{FOLDER} --quiet");
+    assert_eq!(world.run_with(&send, &moto.variables()).code, 0);
+    let ended = world.run_with(&format!("{WORKER} --until-idle"), &variables);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+
+    let requests = seen.requests();
+    let count = |start: &str, end: &str| {
+        requests.iter().filter(|request| request.starts_with(start) && request.ends_with(end)).count()
+    };
+    let outputs = "/bucket/out/runs/dt=1/ctr/";
+    let receives = count("POST ReceiveMessage", "");
+    let all_of_them = [
+        // The input, once.
+        ("an input is read", count("GET /bucket/in/", ".csv"), FILES..=FILES),
+        // Is it there? And, once it was put: is it there now?
+        ("an output is looked at", count(&format!("GET {outputs}"), ".csv.parquet"), 2 * FILES..=2 * FILES),
+        ("an output is put", count(&format!("PUT {outputs}"), ".parquet"), FILES..=FILES),
+        // What came together is asked for, and acknowledged, together.
+        ("is the run closed?", count("HEAD ", "/manifest.json"), 1..=receives),
+        ("done messages are acknowledged", count("POST DeleteMessageBatch", ""), 1..=receives + POISONED),
+        ("messages are received", receives, 1..=FILES + POISONED + 5),
+    ];
+    for (what, found, expected) in &all_of_them {
+        assert!(expected.contains(found), "{what}: {found}, not {expected:?}: {requests:#?}");
+    }
+    // What there is beside these is once a run, or for a poisoned file.
+    let known: usize = all_of_them.iter().map(|(_, found, _)| found).sum();
+    assert!(requests.len() - known <= 12 + 8 * POISONED, "{} of {known}: {requests:#?}", requests.len());
+
+    // Whoever closes the run reads each output once.
+    let ended = world.run_with("runs close dt=1 --out s3://bucket/out --quiet", &variables);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let requests = seen.requests().split_off(requests.len());
+    let reads = requests.iter().filter(|request| request.contains(outputs)).count();
+    assert_eq!(reads, FILES, "{requests:#?}");
+}
+
+#[test]
+fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
+    let files = setting("CLICKCAST_CLOUD_FILES", 1_000) as usize;
+    each_day(|seed| torment_a_day(seed, files));
+}
+
+/// One day of so many files, through which workers are killed and requests fail.
+fn torment_a_day(seed: u64, files: usize) {
+    let Some(moto) = Moto::start() else { return };
     let mut dice = Dice(seed);
-    let world = world(&moto);
+    let world = world_with_a_model();
+    make_events(&world, &moto);
     upload(&world, &moto, files, 10);
     let disturbed = Disturbed::new(moto.endpoint(), seed);
-    let mut variables = moto.variables();
+    let variables = moto.variables();
     // Every object is asked for a second time.
     let again = format!("queue send --queue {QUEUE} --data s3://bucket/{FOLDER}");
     assert_eq!(world.run_with(&format!("{again} --quiet"), &variables).code, 0);
-    variables[0].1 = &disturbed.endpoint;
+    // An answer that doesn't come is waited for in vain: not for half a minute each time.
+    let variables = [&variables[1..], &[("AWS_ENDPOINT_URL", &disturbed.endpoint), ("AWS_TIMEOUT", "3s")]].concat();
 
     let store = moto.open("s3://bucket/out");
     let is_closed = || services::runtime().block_on(store.head("runs/dt=1/manifest.json")).is_ok();
@@ -191,21 +221,18 @@ fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
             signal(&workers[victim], "CONT");
             continue;
         }
-        assert_ends_well(&mut workers[victim], act);
+        assert_ends_well(&mut workers[victim], act, &WELL);
         workers[victim] = start(&world, &variables);
     }
     for worker in &mut workers {
         signal(worker, "TERM");
-        assert_ends_well(worker, "TERM");
+        assert_ends_well(worker, "TERM", &WELL);
     }
-    eprintln!("{} requests disturbed", disturbed.faults());
+    eprintln!("{} of {} requests disturbed", disturbed.faults(), disturbed.requests().len());
 
     // What came twice is still there, and is found done.
     let variables = moto.variables();
-    let idle = format!(
-        "worker --queue {QUEUE} --registry registry --model ctr@champion --out s3://bucket/out --until-idle --quiet"
-    );
-    let ended = world.run_with(&idle, &variables);
+    let ended = world.run_with(&format!("{WORKER} --until-idle"), &variables);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let predict = format!(
         "predict --model ctr@champion --registry registry --data s3://bucket/{FOLDER} --run dt=1 --out undisturbed --quiet"
@@ -249,7 +276,8 @@ fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
 #[test]
 fn a_queue_without_dead_letters_is_told_of_and_its_bad_messages_are_left() {
     let Some(moto) = Moto::start() else { return };
-    let world = world(&moto);
+    moto.make_queue("bookings", "3");
+    let world = world_with_a_model();
     let variables = moto.variables();
     // What is dead has no dead letters of its own. It has a poisoned file's message, and hears of no other.
     let data = world.write("poison/dt=1/part-0.csv", "not,what\nthe,model\n");
@@ -266,7 +294,7 @@ fn a_queue_without_dead_letters_is_told_of_and_its_bad_messages_are_left() {
     }
     assert!(said.iter().any(|line| line.contains("RedrivePolicy")), "{said:?}");
     signal(&worker, "TERM");
-    assert_ends_well(&mut worker, "TERM");
+    assert_ends_well(&mut worker, "TERM", &[0]);
     let stats = world.run_with(&format!("queue stats --queue {queue} --json"), &variables);
     let stats: Value = serde_json::from_str(&stats.stdout).unwrap();
     assert_eq!(stats["in_flight"].as_u64(), Some(1), "{stats}");

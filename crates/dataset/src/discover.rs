@@ -1,8 +1,12 @@
 //! Finds the files behind a data URI.
 
-use clickcast_storage::{Object, Store};
+use bytes::Bytes;
+use clickcast_storage::{Error as StorageError, Object, Store};
 
 use crate::Error;
+
+/// A file of so many bytes at most is read by one request: up to here requests cost more than bytes.
+pub(crate) const SMALL_BYTES: u64 = 256 << 10;
 
 /// A file to read.
 #[derive(Debug, Clone)]
@@ -17,6 +21,43 @@ pub struct Input {
     pub(crate) hive: Vec<(String, Option<String>)>,
     /// Row groups to read, first and last; none for all.
     pub(crate) row_groups: Option<(u64, u64)>,
+    /// All of it, where it was small enough to be read when it was looked at.
+    pub(crate) whole: Option<Bytes>,
+}
+
+/// An object that was looked at, and is read already where it is small.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// Its key, version and size.
+    pub object: Object,
+    whole: Option<Bytes>,
+}
+
+impl Looked {
+    /// Looks at an object.
+    ///
+    /// # Errors
+    /// [`clickcast_storage::Kind::NotFound`], or where the store can't be read.
+    pub async fn at(store: &Store, key: &str) -> Result<Self, StorageError> {
+        let (object, whole) = store.look_into(key, SMALL_BYTES).await?;
+        Ok(Self { object, whole })
+    }
+
+    /// Reads an object that was listed, where it is small.
+    ///
+    /// # Errors
+    /// [`clickcast_storage::Kind::Conflict`] where it is another by now, or where the store can't be read.
+    pub async fn again(store: &Store, object: Object) -> Result<Self, StorageError> {
+        let is_small = object.size <= SMALL_BYTES;
+        let whole = if is_small { Some(store.get_range(&object, 0..object.size).await?) } else { None };
+        Ok(Self { object, whole })
+    }
+
+    /// Its bytes, where it is small.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Bytes> {
+        self.whole.as_ref()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,9 +108,17 @@ impl Input {
     ///
     /// # Errors
     /// [`Error::File`] where its ending tells no format, or it is empty.
-    pub fn new(store: Store, object: Object) -> Result<Self, Error> {
-        let name = store.uri(&object.key);
-        input(store, object, &name)
+    pub fn new(store: Store, looked: Looked) -> Result<Self, Error> {
+        let name = store.uri(&looked.object.key);
+        let Looked { object, whole } = looked;
+        input(store, object, &name).map(|input| Self { whole, ..input })
+    }
+
+    /// A file of ours, whatever its name.
+    pub(crate) fn parquet(store: Store, looked: Looked) -> Self {
+        let Looked { object, whole } = looked;
+        let (format, compression) = (Format::Parquet, Compression::None);
+        Self { store, object, format, compression, hive: Vec::new(), row_groups: None, whole }
     }
 
     /// The key of this file's output below an output folder: the same key, ending in `.parquet`.
@@ -134,7 +183,7 @@ fn input(store: Store, object: Object, name: &str) -> Result<Input, Error> {
     }
     // The folder that the URI itself names may be a Hive folder too.
     let hive = hive(name);
-    Ok(Input { store, object, format, compression, hive, row_groups: None })
+    Ok(Input { store, object, format, compression, hive, row_groups: None, whole: None })
 }
 
 fn format_of(name: &str) -> Option<(Format, Compression)> {

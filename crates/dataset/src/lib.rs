@@ -19,12 +19,15 @@ mod text;
 mod write;
 
 pub use carried::{joined, picked, plain, text_of};
-pub use discover::{Input, discover, discover_in};
+pub use discover::{Input, Looked, discover, discover_in};
 pub use error::Error;
 pub use input::{row_groups, rows_of, sample};
 pub use pairs::{Coded, PairColumn, PairEncoder, PairGroup, PairWriter, RepeatedColumn};
 pub use scan::{Scan, Step, scan};
-pub use write::{CTR, Place, Precision, PredictionWriter, TableWriter, footer, is_written, prediction_metadata};
+pub use write::{
+    CTR, Place, Precision, PredictionWriter, TableWriter, Written, footer, is_written, looked_metadata,
+    prediction_metadata, written,
+};
 
 /// Rows decoded at a time at most: enough to amortize a batch's overhead.
 const BATCH_ROWS_MAX: usize = 32 * 1024;

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::Error;
 use crate::blocks::{Blocks, Plan};
-use crate::discover::Input;
+use crate::discover::{Input, SMALL_BYTES};
 
 /// An input's bytes, all of one version. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub(crate) struct Source {
 
 #[derive(Clone)]
 enum Place {
+    Whole(Bytes),
     Local(Arc<LocalFile>),
     Remote(Arc<Blocks>),
 }
@@ -41,18 +42,25 @@ impl Failure {
 
 impl Source {
     pub(crate) fn open(input: &Input, handle: &Handle, plan: Plan) -> std::result::Result<Self, Error> {
-        let bytes = match handle.block_on(input.store.open_local(&input.object))? {
-            Some(file) => Place::Local(Arc::new(file)),
-            None => Place::Remote(Blocks::new(&input.store, &input.object, handle, plan)),
+        let (store, object) = (&input.store, &input.object);
+        let bytes = match &input.whole {
+            Some(bytes) => Place::Whole(bytes.clone()),
+            None => match handle.block_on(store.open_local(object))? {
+                Some(file) => Place::Local(Arc::new(file)),
+                None if object.size <= SMALL_BYTES => {
+                    Place::Whole(handle.block_on(store.get_range(object, 0..object.size))?)
+                }
+                None => Place::Remote(Blocks::new(store, object, handle, plan)),
+            },
         };
-        Ok(Self { bytes, size: input.object.size, failure: Failure::default() })
+        Ok(Self { bytes, size: object.size, failure: Failure::default() })
     }
 
     /// The same bytes, to be read by another plan and by somebody else.
     pub(crate) fn again(&self, input: &Input, handle: &Handle, plan: Plan) -> Self {
         let bytes = match &self.bytes {
-            Place::Local(file) => Place::Local(file.clone()),
             Place::Remote(_) => Place::Remote(Blocks::new(&input.store, &input.object, handle, plan)),
+            at_hand => at_hand.clone(),
         };
         Self { bytes, size: self.size, failure: Failure::default() }
     }
@@ -68,6 +76,12 @@ impl Source {
 
     fn read_at(&self, position: u64, out: &mut [u8]) -> std::io::Result<usize> {
         let read = match &self.bytes {
+            Place::Whole(bytes) => {
+                let rest = bytes.get(position as usize..).unwrap_or_default();
+                let count = rest.len().min(out.len());
+                out[..count].copy_from_slice(&rest[..count]);
+                Ok(count)
+            }
             Place::Local(file) => file.read_at(position, out),
             Place::Remote(blocks) => blocks.read_at(position, out),
         };

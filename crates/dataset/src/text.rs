@@ -38,6 +38,7 @@ fn is_missing(cell: &str) -> bool {
 pub(crate) struct TextFile {
     name: String,
     input: Input,
+    source: Source,
     delimiter: u8,
     /// Columns with the types that the head's values suggest.
     head: SchemaRef,
@@ -92,7 +93,7 @@ impl TextFile {
         }) {
             return Err(Error::file(&name, format!("column `{twice}` is there twice; rename one")));
         }
-        Ok(Self { name, input: input.clone(), delimiter, head: Arc::new(head) })
+        Ok(Self { name, input: input.clone(), source, delimiter, head: Arc::new(head) })
     }
 
     /// The columns with the types that the first rows suggest.
@@ -137,7 +138,7 @@ impl TextFile {
             .collect();
         let typed = self.schema(schema, need).project(&wanted).map_err(|error| Error::arrow(&self.name, error))?;
         let roles = wanted.iter().map(|&index| self.role(self.head.field(index), schema, need)).collect();
-        let source = Source::open(&self.input, handle, Plan::sequential(self.input.object.size))?;
+        let source = self.source.again(&self.input, handle, Plan::sequential(self.input.object.size));
         let rows = batch_rows(wanted.len());
         let reader = ReaderBuilder::new(self.texts())
             .with_header(true)

@@ -14,7 +14,7 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use tokio::runtime::Handle;
 
 use crate::carried::plain;
-use crate::discover::{self, Input};
+use crate::discover::{Input, Looked};
 use crate::{Error, input};
 
 /// The column of predictions; no carried column has its name.
@@ -154,31 +154,60 @@ pub fn prediction_metadata(
     key: &str,
     handle: &Handle,
 ) -> Result<Option<BTreeMap<String, String>>, Error> {
-    let object = match handle.block_on(store.head(key)) {
-        Ok(object) => object,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let input = Input {
-        store: store.clone(),
-        object,
-        format: discover::Format::Parquet,
-        compression: discover::Compression::None,
-        hive: Vec::new(),
-        row_groups: None,
-    };
-    Ok(Some(input::key_values(&input, handle)?.into_iter().collect()))
+    match handle.block_on(Looked::at(store, key)) {
+        Ok(looked) => looked_metadata(store, looked, handle).map(Some),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Whether there is a file of predictions whose footer says all of this; one that can't be read says nothing.
+/// As [`prediction_metadata`], of a file that was looked at.
+///
+/// # Errors
+/// As [`prediction_metadata`].
+pub fn looked_metadata(store: &Store, looked: Looked, handle: &Handle) -> Result<BTreeMap<String, String>, Error> {
+    let found = input::key_values(&Input::parquet(store.clone(), looked), handle)?;
+    Ok(found.into_iter().collect())
+}
+
+/// What is under a file's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing.
+    Nothing,
+    /// A file of predictions whose footer says all that is wanted.
+    Wanted,
+    /// Something else, with this ETag: perhaps what can't be read.
+    Other(String),
+}
+
+/// Looks whether there is a file of predictions whose footer says all of this; at a small one by one request.
+///
+/// # Errors
+/// Where the store can't be read.
+pub fn written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, handle: &Handle) -> Result<Written, Error> {
+    let looked = match handle.block_on(Looked::at(store, key)) {
+        Ok(looked) => looked,
+        Err(error) if error.is_not_found() => return Ok(Written::Nothing),
+        Err(error) => return Err(error.into()),
+    };
+    let etag = looked.object.etag.clone();
+    match looked_metadata(store, looked, handle) {
+        Ok(found) if wanted.iter().all(|(key, value)| found.get(key) == Some(value)) => Ok(Written::Wanted),
+        Err(error) if error.is_transient() => Err(error),
+        Ok(_) | Err(_) => Ok(Written::Other(etag)),
+    }
+}
+
+/// Whether there is a file of predictions whose footer says all of this; what can't be read says nothing.
 ///
 /// # Errors
 /// Where the store fails for a reason that may pass.
 pub fn is_written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, handle: &Handle) -> Result<bool, Error> {
-    match prediction_metadata(store, key, handle) {
-        Ok(Some(found)) => Ok(wanted.iter().all(|(key, value)| found.get(key) == Some(value))),
+    match written(store, key, wanted, handle) {
         Err(error) if error.is_transient() => Err(error),
-        Ok(None) | Err(_) => Ok(false),
+        // Whoever writes there is told what is in the way.
+        found => Ok(found.is_ok_and(|found| found == Written::Wanted)),
     }
 }
 

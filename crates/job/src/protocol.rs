@@ -89,7 +89,7 @@ pub enum Event {
     Failed(u32),
     /// Another worker may have the message by now.
     LeaseLost,
-    /// This worker is to end; the message was received so many times.
+    /// This worker is to end, or has enough; the message was received so many times.
     Drained(u32),
 }
 
@@ -184,10 +184,11 @@ pub const MESSAGES_MAX: usize = 10;
 /// of a day while this one still has some.
 const TAKEN_S: f64 = 2.0;
 
-/// How many messages to take at a time, when one took `seconds_each` of late; one where that isn't known yet.
+/// How many messages to take at a time, when one took `seconds_each` of late. Where that isn't known yet, one, and twice as many
+/// after each batch in which there was nothing to score: what comes doubled, or tells of outputs, comes by the thousand.
 #[must_use]
-pub fn messages_to_take(seconds_each: Option<f64>) -> usize {
-    let fit = seconds_each.map_or(1.0, |seconds| TAKEN_S / seconds.max(1e-6));
+pub fn messages_to_take(seconds_each: Option<f64>, batches_without_work: u32) -> usize {
+    let fit = seconds_each.map_or(f64::from(1 << batches_without_work.min(4)), |seconds| TAKEN_S / seconds.max(1e-6));
     (fit as usize).clamp(1, MESSAGES_MAX)
 }
 
@@ -264,10 +265,19 @@ mod tests {
 
     #[test]
     fn small_messages_are_taken_by_the_ten_and_large_ones_one_by_one() {
-        for (seconds_each, expected) in
-            [(None, 1), (Some(0.0), 10), (Some(0.1), 10), (Some(0.5), 4), (Some(1.9), 1), (Some(60.0), 1)]
-        {
-            assert_eq!(messages_to_take(seconds_each), expected, "{seconds_each:?}");
+        for (seconds_each, batches_without_work, expected) in [
+            (None, 0, 1),
+            (None, 1, 2),
+            (None, 3, 8),
+            (None, u32::MAX, 10),
+            (Some(0.0), 0, 10),
+            (Some(0.1), 0, 10),
+            (Some(0.5), 0, 4),
+            (Some(1.9), 0, 1),
+            (Some(60.0), 9, 1),
+        ] {
+            let found = messages_to_take(seconds_each, batches_without_work);
+            assert_eq!(found, expected, "{seconds_each:?} {batches_without_work}");
         }
     }
 }

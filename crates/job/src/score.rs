@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use clickcast_dataset::{CTR, Input, Place, Precision, PredictionWriter, Scan, Step, footer, is_written, scan};
+use clickcast_dataset::{
+    CTR, Input, Place, Precision, PredictionWriter, Scan, Step, Written, footer, is_written, scan, written,
+};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need};
 use clickcast_storage::Store;
@@ -137,6 +139,14 @@ impl Scorer<'_> {
         pairs.extend(piece.input.row_groups().map(|(first, last)| (footer::ROW_GROUPS, format!("{first}-{last}"))));
         pairs.extend(self.run.iter().map(|run| (footer::RUN, run.clone())));
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// What is under the name of a piece's output.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn look(&self, piece: &Piece) -> Result<Written, clickcast_dataset::Error> {
+        written(self.out, &piece.output, &self.metadata(piece), self.handle)
     }
 
     /// Whether a piece's output is there, of this model and this version of the input.

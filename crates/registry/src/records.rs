@@ -17,16 +17,19 @@ pub(crate) struct Read<T> {
 /// An object that is replaced between a look at it and its reading is looked at anew; so many times in a row is no accident.
 const READS_MAX: usize = 20;
 
+/// Records are a few kilobytes, most of them: these are read by one request.
+const SMALL_BYTES: u64 = 64 << 10;
+
 /// Reads an object; none where it isn't there.
 pub(crate) async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<Read<T>>, Error> {
     for _ in 0..READS_MAX {
-        let object = match store.head(key).await {
-            Ok(object) => object,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let read = match store.look_into(key, SMALL_BYTES).await {
+            Ok((object, Some(bytes))) => Ok((object, bytes)),
+            Ok((object, None)) => store.get_range(&object, 0..object.size).await.map(|bytes| (object, bytes)),
+            Err(error) => Err(error),
         };
-        let bytes = match store.get_range(&object, 0..object.size).await {
-            Ok(bytes) => bytes,
+        let (object, bytes) = match read {
+            Ok(read) => read,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) if error.kind() == StorageKind::Conflict => continue,
             Err(error) => return Err(error.into()),

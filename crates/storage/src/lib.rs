@@ -188,6 +188,29 @@ impl Store {
         meta.map(|meta| object(key.to_owned(), &meta)).map_err(|error| Error::new("look at", &self.uri(key), error))
     }
 
+    /// Looks at an object and, where it has so many bytes at most, reads it whole: of a bucket by one request.
+    ///
+    /// # Errors
+    /// As [`Store::get_range`], and [`Kind::NotFound`].
+    pub async fn look_into(&self, key: &str, bytes_max: u64) -> Result<(Object, Option<Bytes>), Error> {
+        if matches!(self.place, Place::Bucket { .. }) {
+            let options = GetOptions { range: Some(GetRange::Bounded(0..bytes_max)), ..GetOptions::default() };
+            match self.read_as_it_is(key, options).await {
+                Ok((object, bytes)) => {
+                    let is_whole = bytes.len() as u64 == object.size;
+                    return Ok((object, is_whole.then_some(bytes)));
+                }
+                // Of an empty object there is no first byte to ask for.
+                Err(error) if error.kind() == Kind::Invalid => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let object = self.head(key).await?;
+        let is_small = object.size <= bytes_max;
+        let bytes = if is_small { Some(self.get_range(&object, 0..object.size).await?) } else { None };
+        Ok((object, bytes))
+    }
+
     /// Reads an object whole.
     ///
     /// # Errors
@@ -215,15 +238,21 @@ impl Store {
     }
 
     async fn read(&self, key: &str, options: GetOptions) -> Result<Bytes, Error> {
+        self.read_as_it_is(key, options).await.map(|(_, bytes)| bytes)
+    }
+
+    /// Reads with what the answer says of the whole object.
+    async fn read_as_it_is(&self, key: &str, options: GetOptions) -> Result<(Object, Bytes), Error> {
         let failed = |error| Error::new("read", &self.uri(key), error);
         let result = self.objects.get_opts(&self.readable(key)?, options).await.map_err(failed)?;
         let wanted = result.range.end - result.range.start;
+        let object = object(key.to_owned(), &result.meta);
         let bytes = result.bytes().await.map_err(failed)?;
         if bytes.len() as u64 != wanted {
             let problem = format!("{} bytes came where {wanted} were announced", bytes.len());
             return Err(Error::unavailable("read", &self.uri(key), &problem));
         }
-        Ok(bytes)
+        Ok((object, bytes))
     }
 
     /// Where an object is. Whoever opens a pipe waits for its other end, perhaps forever: it is none.

@@ -285,6 +285,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_answer_is_waited_for_without_end() {
+        let builder = AmazonS3Builder::new();
+        for key in [ClientConfigKey::ConnectTimeout, ClientConfigKey::Timeout] {
+            assert!(builder.get_config_value(&AmazonS3ConfigKey::Client(key)).is_some(), "{key:?}");
+        }
+    }
+
+    #[test]
     fn plain_http_is_for_endpoints_that_say_so_and_where_it_is_allowed() {
         let (any, own, allow) = ("aws_endpoint_url", "aws_endpoint_url_s3", "aws_allow_http");
         for (variables, allowed) in [

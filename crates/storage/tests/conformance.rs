@@ -34,6 +34,7 @@ fn s3_conforms() {
 async fn conforms(store: Store) {
     absent_objects_are_not_found(&store).await;
     whole_objects_come_back(&store).await;
+    small_objects_come_with_the_look_at_them(&store).await;
     parts_are_those_of_one_version(&store).await;
     ranges_end_where_the_object_does(&store).await;
     names_stay_below_the_prefix(&store).await;
@@ -42,6 +43,17 @@ async fn conforms(store: Store) {
     of_many_at_once_one_puts(&store).await;
     of_many_at_once_one_updates(&store).await;
     streams_appear_when_whole(&store).await;
+}
+
+async fn small_objects_come_with_the_look_at_them(store: &Store) {
+    for (bytes, bytes_max, comes) in [("", 4, true), ("abc", 4, true), ("abcd", 4, true), ("abcde", 4, false)] {
+        store.put("looked/into", bytes.into()).await.unwrap();
+        let (object, whole) = store.look_into("looked/into", bytes_max).await.unwrap();
+        assert_eq!(object, store.head("looked/into").await.unwrap());
+        assert_eq!(whole, comes.then(|| Bytes::from(bytes)), "{bytes}");
+    }
+    store.delete("looked/into").await.unwrap();
+    assert!(store.look_into("looked/into", 4).await.unwrap_err().is_not_found());
 }
 
 async fn keys(store: &Store) -> Vec<String> {

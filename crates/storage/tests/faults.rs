@@ -3,7 +3,11 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use bytes::Bytes;
+use clickcast_storage::queue::Queue;
 use clickcast_storage::{Error, Fault, Kind, Operation, Store, absolute, key_below};
 use support::{Answers, Moto, runtime};
 
@@ -130,6 +134,31 @@ fn an_endpoint_that_is_not_there_is_worth_another_try() {
     drop(socket);
     let store = Store::open_with("s3://bucket/x", &variables(&[("AWS_ENDPOINT_URL", &endpoint)])).unwrap();
     transient(runtime().block_on(store.get("a")));
+}
+
+#[test]
+fn an_answer_that_never_comes_is_not_waited_for_forever() {
+    let endpoint = silent();
+    runtime().block_on(async {
+        let variables = [&variables(&[("AWS_ENDPOINT_URL", &endpoint)])[..], &[("AWS_TIMEOUT", "100ms")]].concat();
+        let store = Store::open_with("s3://bucket/x", &variables).unwrap();
+        let queue = Queue::open_with("sqs://bookings", &variables, Arc::new(SystemTime::now));
+        let (put, queue) = tokio::join!(store.put_new("a", "1".into()), queue);
+        transient(put);
+        transient(queue);
+    });
+}
+
+/// A server that takes every request and answers none, as long as the test runs.
+fn silent() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        // Held open: whoever asked is not even told that nobody listens.
+        let held: Vec<_> = listener.incoming().collect();
+        drop(held);
+    });
+    endpoint
 }
 
 #[test]

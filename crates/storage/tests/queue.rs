@@ -163,6 +163,10 @@ async fn conforms(queue: &Queue) {
 
     let held = last.unwrap();
     queue.extend(&held.receipt, Duration::from_secs(90)).await.unwrap();
+    // Those that are gone keep nobody from the others.
+    let several: Vec<_> = done[..12].iter().chain([&held.receipt]).cloned().collect();
+    let were_held = queue.extend_all(&several, Duration::from_secs(90)).await.unwrap();
+    assert_eq!(were_held, (0..13).map(|number| number == 12).collect::<Vec<_>>());
     assert!(queue.receive(10, NOW).await.unwrap().is_empty());
     queue.release(&held.receipt).await.unwrap();
     let again = receive(10).await.remove(0);

@@ -68,8 +68,14 @@ pub(super) fn judge(markets: &[Markets]) -> Result<Vec<(Markets, Vec<Case>)>> {
 /// Every case of some markets.
 fn judge_size(markets: Markets) -> Result<Vec<Case>> {
     let Markets { seed_first, seeds, rows_per_day } = markets;
-    let every = if rows_per_day < ROWS_MANY { 1 } else { 2 };
-    let options = [("--seed", seed_first), ("--seeds", seeds), ("--rows-per-day", rows_per_day), ("--every", every)];
+    let (window, every) = if rows_per_day < ROWS_MANY { (11, 1) } else { (5, 2) };
+    let options = [
+        ("--seed", seed_first),
+        ("--seeds", seeds),
+        ("--rows-per-day", rows_per_day),
+        ("--window", window),
+        ("--every", every),
+    ];
     let options: Vec<String> =
         options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect();
     let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];

@@ -2,14 +2,15 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Counts of what was disturbed, and the address to use in the service's place.
+/// What went through, how much of it was disturbed, and the address to use in the service's place.
 pub struct Disturbed {
     pub endpoint: String,
     faults: Arc<AtomicU64>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 /// What becomes of a request.
@@ -25,28 +26,44 @@ enum Fault {
     /// The answer breaks off in the middle of its body.
     Truncated,
     Late,
+    /// The service never sees the request, and no answer comes as long as somebody waits for it.
+    Hung,
 }
 
 impl Disturbed {
     /// Disturbs about one request in eight to this service.
     pub fn new(service: &str, seed: u64) -> Self {
+        Self::with(service, move |request| Fault::of(seed, request))
+    }
+
+    /// Disturbs nothing, and sees what goes through.
+    pub fn by_nothing(service: &str) -> Self {
+        Self::with(service, |_| Fault::None)
+    }
+
+    fn with(service: &str, fault_of: impl Fn(u64) -> Fault + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let service = service.trim_start_matches("http://").to_owned();
-        let faults = Arc::<AtomicU64>::default();
-        let counted = faults.clone();
+        let (faults, requests) = (Arc::<AtomicU64>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (counted, seen) = (faults.clone(), requests.clone());
         std::thread::spawn(move || {
             for (number, client) in listener.incoming().flatten().enumerate() {
-                let (service, counted) = (service.clone(), counted.clone());
+                let (service, counted, seen) = (service.clone(), counted.clone(), seen.clone());
+                let fault = fault_of(number as u64);
                 std::thread::spawn(move || {
-                    let fault = Fault::of(seed, number as u64);
                     counted.fetch_add(u64::from(fault != Fault::None), Ordering::Relaxed);
                     // Whoever breaks off meets what was meant for others.
-                    let _ = pass(client, &service, fault);
+                    let _ = pass(client, &service, fault, &seen);
                 });
             }
         });
-        Self { endpoint, faults }
+        Self { endpoint, faults, requests }
+    }
+
+    /// What was asked for so far: a method and a path, or `POST` and what a queue is to do.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// Requests disturbed so far.
@@ -59,22 +76,23 @@ impl Fault {
     fn of(seed: u64, request: u64) -> Self {
         let mut bits = (seed ^ request).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         bits = (bits ^ (bits >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        match (bits >> 33) % 100 {
-            0..3 => Self::Refused("503 Slow Down"),
-            3..5 => Self::Refused("500 Internal Server Error"),
-            5..7 => Self::Dropped,
-            7..8 => Self::AnswerLost,
-            8..10 => Self::Truncated,
-            10..12 => Self::Late,
+        match (bits >> 33) % 1000 {
+            0..30 => Self::Refused("503 Slow Down"),
+            30..50 => Self::Refused("500 Internal Server Error"),
+            50..70 => Self::Dropped,
+            70..80 => Self::AnswerLost,
+            80..100 => Self::Truncated,
+            100..120 => Self::Late,
+            120..125 => Self::Hung,
             _ => Self::None,
         }
     }
 }
 
 /// One request and its answer; connections are for one each.
-fn pass(client: TcpStream, service: &str, fault: Fault) -> std::io::Result<()> {
+fn pass(client: TcpStream, service: &str, fault: Fault, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
-    let (mut head, mut length) = (String::new(), 0);
+    let (mut head, mut length, mut target) = (String::new(), 0, None);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -84,6 +102,9 @@ fn pass(client: TcpStream, service: &str, fault: Fault) -> std::io::Result<()> {
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
         }
+        if lower.starts_with("x-amz-target:") {
+            target = line.trim().rsplit('.').next().map(str::to_owned);
+        }
         if line == "\r\n" {
             break;
         }
@@ -91,6 +112,9 @@ fn pass(client: TcpStream, service: &str, fault: Fault) -> std::io::Result<()> {
             head += &line;
         }
     }
+    let mut asked = head.split_whitespace();
+    let (method, path) = (asked.next().unwrap_or_default(), asked.next().unwrap_or_default());
+    seen.lock().unwrap().push(format!("{method} {}", target.unwrap_or_else(|| path.replace("%3D", "="))));
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let mut client = client;
@@ -99,6 +123,8 @@ fn pass(client: TcpStream, service: &str, fault: Fault) -> std::io::Result<()> {
         Fault::Refused(status) => {
             return write!(client, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
         }
+        // Until whoever asked hangs up, or asks for more, which nobody does.
+        Fault::Hung => return reader.read(&mut [0]).map(drop),
         Fault::Late => std::thread::sleep(Duration::from_millis(300)),
         _ => {}
     }

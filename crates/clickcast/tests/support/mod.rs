@@ -3,6 +3,7 @@
 
 pub mod disturbed;
 pub mod pairs;
+pub mod torture;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,9 @@
 //! What a worker does with one message: each action of the protocol, and what came of it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use clickcast_dataset::{Error as DatasetError, Input, Place, discover_in, row_groups};
+use clickcast_dataset::{Error as DatasetError, Input, Looked, Place, Written, discover_in, row_groups};
 use clickcast_registry::{Kind as RegistryKind, Rejected};
 use clickcast_storage::queue::{Message, Receipt};
 use clickcast_storage::{Error as StorageError, Kind};
@@ -32,6 +32,7 @@ pub(super) struct Held {
     end: Option<Task>,
     pub(super) open: Option<Arc<OpenRun>>,
     pub(super) piece: Option<Piece>,
+    received: Instant,
     /// What was done with it so far.
     pub(super) steps: Vec<Step>,
 }
@@ -39,7 +40,8 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(message: Message) -> Self {
         let bodies = vec![message.body.clone()];
-        Self { message, event: Event::Received, bodies, end: None, open: None, piece: None, steps: Vec::new() }
+        let (event, received) = (Event::Received, Instant::now());
+        Self { message, event, bodies, end: None, open: None, piece: None, received, steps: Vec::new() }
     }
 
     /// A sentence about it.
@@ -227,13 +229,13 @@ impl Worker<'_> {
         if task.is_success() {
             return self.look_at_end(held, &open, task);
         }
-        let object = match self.handle.block_on(open.inputs.head(key)) {
-            Ok(object) => object,
+        let looked = match self.handle.block_on(Looked::at(&open.inputs, key)) {
+            Ok(looked) => looked,
             Err(error) if error.is_not_found() => return Err(gone(task)),
             Err(error) => return Err(error.into()),
         };
-        let version = object.etag.clone();
-        let input = match Input::new(open.inputs.clone(), object) {
+        let version = looked.object.etag.clone();
+        let input = match Input::new(open.inputs.clone(), looked) {
             Ok(input) => input,
             Err(error) => return self.bad_before_it_was_opened(&open, key, &version, &error),
         };
@@ -293,19 +295,22 @@ impl Worker<'_> {
         scorer: &Scorer<'_>,
         mut piece: Piece,
     ) -> Result<Event, Problem> {
-        let event = if scorer.is_done(&piece)? {
-            Counters::count(&self.counters.found_done);
-            Event::Done
-        } else if self.handle.block_on(open.run.is_closed())? {
-            let (name, run) = (piece.input.name(), &open.run.record().run);
-            Event::Refused(format!("`{name}` came after run `{run}` was closed; send it with another run's name"))
-        } else {
-            // The output of an older version of the input gives way.
-            piece.place = match self.handle.block_on(open.run.store().head(&piece.output)) {
-                Err(error) if error.is_not_found() => Place::Free,
-                older => Place::Of(older?.etag),
-            };
-            Event::Missing
+        let event = match scorer.look(&piece)? {
+            Written::Wanted => {
+                Counters::count(&self.counters.found_done);
+                Event::Done
+            }
+            found => {
+                if self.handle.block_on(open.is_closed_since(held.received))? {
+                    let (name, run) = (piece.input.name(), &open.run.record().run);
+                    return Ok(Event::Refused(format!(
+                        "`{name}` came after run `{run}` was closed; send it with another run's name"
+                    )));
+                }
+                // The output of an older version of the input gives way.
+                piece.place = if let Written::Other(etag) = found { Place::Of(etag) } else { Place::Free };
+                Event::Missing
+            }
         };
         held.piece = Some(piece);
         Ok(event)

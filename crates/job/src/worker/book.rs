@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use clickcast_dataset::Precision;
 use clickcast_model::Model;
@@ -40,9 +41,25 @@ pub(super) struct OpenRun {
     pub(super) precision: Precision,
     /// Inputs that the run knows it can't score, as far as this worker has heard.
     pub(super) rejected: Mutex<BTreeSet<String>>,
+    /// When it was last found open. Held while that is asked for: messages that come together share the answer.
+    found_open: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl OpenRun {
+    /// Whether the run was closed, as it was asked for at this time or later.
+    pub(super) async fn is_closed_since(&self, since: Instant) -> Result<bool, Problem> {
+        let mut found_open = self.found_open.lock().await;
+        if found_open.is_some_and(|asked| asked >= since) {
+            return Ok(false);
+        }
+        let asked = Instant::now();
+        let is_closed = self.run.is_closed().await?;
+        if !is_closed {
+            *found_open = Some(asked);
+        }
+        Ok(is_closed)
+    }
+
     /// Whether inputs in this folder are the run's.
     ///
     /// # Errors
@@ -119,7 +136,15 @@ impl Book {
         let precision = if settings.precision == "f64" { Precision::F64 } else { Precision::F32 };
         let rejected = run.rejected().await?.into_iter().map(|rejected: Rejected| rejected.key).collect();
         let inputs = Store::open(&run.record().input)?;
-        Ok(OpenRun { run, inputs, model, carried, precision, rejected: Mutex::new(rejected) })
+        Ok(OpenRun {
+            run,
+            inputs,
+            model,
+            carried,
+            precision,
+            rejected: Mutex::new(rejected),
+            found_open: tokio::sync::Mutex::default(),
+        })
     }
 
     /// The model that a run is pinned to.

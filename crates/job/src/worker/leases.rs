@@ -1,10 +1,10 @@
 //! The messages that a worker holds, kept from others while it works on them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use clickcast_storage::Kind;
 use clickcast_storage::queue::{Queue, Receipt};
 
 use super::counters::Counters;
@@ -45,30 +45,34 @@ impl Leases {
         loop {
             beat.tick().await;
             let held: Vec<Receipt> = self.lock().keys().cloned().collect();
-            for receipt in held {
-                self.extend(receipt, visibility).await;
-            }
+            // A queue that doesn't answer is asked anew by the next beat, before any lease ends.
+            let _ = tokio::time::timeout(visibility / 4, self.extend(held, visibility)).await;
         }
     }
 
-    async fn extend(&self, receipt: Receipt, visibility: Duration) {
+    async fn extend(&self, mut receipts: Vec<Receipt>, visibility: Duration) {
         let asked = Instant::now();
-        if self.is_lost(&receipt) {
+        receipts.retain(|receipt| !self.is_lost(receipt));
+        if receipts.is_empty() {
             return;
         }
-        match self.queue.extend(&receipt, visibility).await {
-            Ok(()) => {
-                if let Some(until) = self.lock().get_mut(&receipt) {
-                    *until = asked + visibility;
+        // After an error another beat comes before the leases end.
+        let Ok(were_held) = self.queue.extend_all(&receipts, visibility).await else { return };
+        let mut let_go = Vec::new();
+        for (receipt, was_held) in receipts.into_iter().zip(were_held) {
+            match self.lock().entry(receipt) {
+                Entry::Occupied(lost) if !was_held => drop(lost.remove()),
+                Entry::Occupied(mut held) => {
+                    held.insert(asked + visibility);
                     Counters::count(&self.counters.extensions);
-                    return;
                 }
-                // It was let go in the meantime: this has hidden it anew from whoever is to have it. If it ended, nothing is there.
-                let _ = self.queue.release(&receipt).await;
+                Entry::Vacant(gone) => let_go.extend(was_held.then(|| gone.into_key())),
             }
-            Err(error) if error.kind() == Kind::Conflict => drop(self.lock().remove(&receipt)),
-            // Another beat comes before the lease ends.
-            Err(_) => {}
+        }
+        // They were let go in the meantime: this has hidden them anew from whoever is to have them. Of those that ended,
+        // nothing is there.
+        if !let_go.is_empty() {
+            let _ = self.queue.extend_all(&let_go, Duration::ZERO).await;
         }
     }
 
@@ -107,7 +111,7 @@ mod tests {
             let leases = Leases::new(slow_queue, Arc::default());
             *draining.lock().unwrap() = Some(leases.clone());
             leases.hold(&receipt, Instant::now());
-            leases.extend(receipt, queue.visibility()).await;
+            leases.extend(vec![receipt], queue.visibility()).await;
             assert_eq!(queue.receive(1, Duration::from_secs(5)).await.unwrap().len(), 1, "it is hidden");
         });
     }

@@ -133,10 +133,11 @@ impl<'a> Worker<'a> {
 
     /// The first stage: receives messages, and looks at them.
     fn fetch(&self, drain: &Drain, until_idle: bool, looked_at: &SyncSender<Vec<Held>>) -> Result<(), Problem> {
-        let mut failures = 0;
+        let (mut failures, mut batches_without_work) = (0, 0);
         while !drain.is_asked() {
             self.counters.live();
-            let (count, asked) = (messages_to_take(*lock(&self.seconds_each)), Instant::now());
+            let seconds_each = *lock(&self.seconds_each);
+            let (count, asked) = (messages_to_take(seconds_each, batches_without_work), Instant::now());
             let messages = match self.handle.block_on(self.queue.receive(count, RECEIVE_WAIT)) {
                 Ok(messages) => messages,
                 Err(error) if error.is_transient() => {
@@ -157,12 +158,23 @@ impl<'a> Worker<'a> {
                 }
                 continue;
             }
-            let to_score = self.look_at_all(messages, asked, drain);
+            let mut to_score = self.look_at_all(messages, asked, drain);
+            if seconds_each.is_none() {
+                // Each may take an hour: others have the rest.
+                self.give_back(to_score.split_off(to_score.len().min(1)));
+            }
+            batches_without_work = if to_score.is_empty() { batches_without_work.saturating_add(1) } else { 0 };
             if !to_score.is_empty() && looked_at.send(to_score).is_err() {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Lets others have messages at once.
+    fn give_back(&self, mut all: Vec<Held>) {
+        all.iter_mut().for_each(|held| held.event = Event::Drained(held.message.receive_count));
+        drop(self.advance_all(all));
     }
 
     /// Whether nothing is left to do, nor may come back from another worker.

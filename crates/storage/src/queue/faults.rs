@@ -16,7 +16,7 @@ pub enum Step {
     Send,
     /// To receive messages.
     Receive,
-    /// To extend or release one.
+    /// To extend some, or release one.
     Extend,
     /// To acknowledge some.
     Acknowledge,
@@ -86,8 +86,8 @@ impl Port for Faulty {
         Ok(messages)
     }
 
-    async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
-        self.perform(Step::Extend, self.inner.extend(receipt, visible_in)).await.map(|(done, _)| done)
+    async fn extend(&self, receipts: &[Receipt], visible_in: Duration) -> Result<Vec<bool>, Error> {
+        self.perform(Step::Extend, self.inner.extend(receipts, visible_in)).await.map(|(done, _)| done)
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {

@@ -78,7 +78,7 @@ pub struct Depth {
 pub(crate) trait Port: Send + Sync {
     async fn send(&self, bodies: &[String]) -> Result<(), Error>;
     async fn receive(&self, count_max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Message>, Error>;
-    async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error>;
+    async fn extend(&self, receipts: &[Receipt], visible_in: Duration) -> Result<Vec<bool>, Error>;
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error>;
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error>;
     async fn depth(&self) -> Result<Depth, Error>;
@@ -174,7 +174,19 @@ impl Queue {
     /// # Errors
     /// [`crate::Kind::Conflict`] where it is somebody else's by now, or gone.
     pub async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
-        self.port.extend(receipt, visible_in).await
+        match self.extend_all(std::slice::from_ref(receipt), visible_in).await?[..] {
+            [true] => Ok(()),
+            _ => Err(Error::conflict("extend a message of", &self.uri)),
+        }
+    }
+
+    /// Keeps messages from others for so long from now, and tells of each whether it was still the holder's; if not, it is
+    /// somebody else's by now, or gone.
+    ///
+    /// # Errors
+    /// Where the queue can't be written; some may be kept.
+    pub async fn extend_all(&self, receipts: &[Receipt], visible_in: Duration) -> Result<Vec<bool>, Error> {
+        self.port.extend(receipts, visible_in).await
     }
 
     /// Lets others receive a message at once.
@@ -182,7 +194,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::extend`].
     pub async fn release(&self, receipt: &Receipt) -> Result<(), Error> {
-        self.port.extend(receipt, Duration::ZERO).await
+        self.extend(receipt, Duration::ZERO).await
     }
 
     /// Ends messages, whose work is done, and tells of each whether it was still the holder's; if not, it is somebody else's

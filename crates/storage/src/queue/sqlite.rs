@@ -77,20 +77,6 @@ impl Sqlite {
         let held = receipt.0.split_once('.').and_then(|(id, count)| Some((id.parse().ok()?, count.parse().ok()?)));
         held.ok_or_else(|| Error::invalid(operation, &self.uri, "the receipt is of another queue"))
     }
-
-    /// Changes the one message that this receipt still holds.
-    async fn change(
-        &self,
-        operation: &'static str,
-        receipt: &Receipt,
-        work: impl FnOnce(&Transaction<'_>, i64, i64, i64) -> rusqlite::Result<usize> + Send + 'static,
-    ) -> Result<(), Error> {
-        let (id, receives) = self.held(operation, receipt)?;
-        match self.transact(operation, move |transaction, now_ms| work(transaction, id, receives, now_ms)).await? {
-            0 => Err(Error::conflict(operation, &self.uri)),
-            _ => Ok(()),
-        }
-    }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -134,15 +120,17 @@ impl Port for Sqlite {
         }
     }
 
-    async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
+    async fn extend(&self, receipts: &[Receipt], visible_in: Duration) -> Result<Vec<bool>, Error> {
+        const OPERATION: &str = "extend messages of";
         let visible_in_ms = i64::try_from(visible_in.as_millis()).unwrap_or(i64::MAX / 2);
-        let extend = move |transaction: &Transaction<'_>, id, receives, now_ms: i64| {
-            transaction.execute(
-                "UPDATE messages SET visible_ms = ?3 WHERE id = ?1 AND receives = ?2",
-                params![id, receives, now_ms + visible_in_ms],
-            )
+        let held = receipts.iter().map(|receipt| self.held(OPERATION, receipt)).collect::<Result<Vec<_>, _>>()?;
+        let extend = move |transaction: &Transaction<'_>, now_ms: i64| {
+            let update = "UPDATE messages SET visible_ms = ?3 WHERE id = ?1 AND receives = ?2";
+            let mut update = transaction.prepare_cached(update)?;
+            let until = now_ms + visible_in_ms;
+            held.into_iter().map(|(id, receives)| Ok(update.execute(params![id, receives, until])? > 0)).collect()
         };
-        self.change("extend a message of", receipt, extend).await
+        self.transact(OPERATION, extend).await
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
@@ -156,8 +144,10 @@ impl Port for Sqlite {
     }
 
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
+        const OPERATION: &str = "bury a message of";
         let reason = reason.to_owned();
-        let bury = move |transaction: &Transaction<'_>, id: i64, receives: i64, _| {
+        let (id, receives) = self.held(OPERATION, &message.receipt)?;
+        let bury = move |transaction: &Transaction<'_>, _| {
             transaction.execute(
                 "INSERT INTO dead (body, reason, receives)
                  SELECT body, ?3, receives FROM messages WHERE id = ?1 AND receives = ?2",
@@ -165,7 +155,10 @@ impl Port for Sqlite {
             )?;
             transaction.execute("DELETE FROM messages WHERE id = ?1 AND receives = ?2", params![id, receives])
         };
-        self.change("bury a message of", &message.receipt, bury).await
+        match self.transact(OPERATION, bury).await? {
+            0 => Err(Error::conflict(OPERATION, &self.uri)),
+            _ => Ok(()),
+        }
     }
 
     async fn depth(&self) -> Result<Depth, Error> {

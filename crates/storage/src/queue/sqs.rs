@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Credentials, Region};
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeName as System,
-    QueueAttributeName as Attribute, SendMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageAttributeValue, MessageSystemAttributeName as System, QueueAttributeName as Attribute,
+    SendMessageBatchRequestEntry,
 };
 
 use super::{Dead, Depth, Message, Port, Receipt, VISIBILITY};
@@ -23,6 +25,9 @@ use crate::{Error, Kind};
 const BATCH_MAX: usize = 10;
 /// A long poll, by the service's limit.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long the service may take to answer, beyond what it was asked to wait: a request that hangs is then made again, and
+/// several of them end before a message that is worked on comes back to others.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The longest visibility timeout that the service takes.
 const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
 /// The message attribute that says why a message is dead.
@@ -69,6 +74,21 @@ impl Sqs {
         failed(operation, &self.uri, error)
     }
 
+    /// Of each message of a batch, by its number, whether it was still the holder's.
+    fn were_held(
+        &self,
+        operation: &'static str,
+        count: usize,
+        failed: &[BatchResultErrorEntry],
+    ) -> Result<Vec<bool>, Error> {
+        // The receipt is at fault where its time is over.
+        if let Some(failed) = failed.iter().find(|failed| !failed.sender_fault) {
+            let problem = failed.message.clone().unwrap_or_else(|| failed.code.clone());
+            return Err(Error::queue(operation, &self.uri, Kind::Unavailable, problem));
+        }
+        Ok((0..count).map(|number| failed.iter().all(|failed| failed.id != number.to_string())).collect())
+    }
+
     async fn receive_from(
         &self,
         url: &str,
@@ -76,15 +96,18 @@ impl Sqs {
         wait: Duration,
         visibility: Option<Duration>,
     ) -> Result<Vec<aws_sdk_sqs::types::Message>, Error> {
+        let wait = wait.min(WAIT_MAX);
         let received = self
             .client
             .receive_message()
             .queue_url(url)
             .max_number_of_messages(count_max.clamp(1, BATCH_MAX) as i32)
-            .wait_time_seconds(wait.min(WAIT_MAX).as_secs() as i32)
+            .wait_time_seconds(wait.as_secs() as i32)
             .set_visibility_timeout(visibility.map(seconds))
             .message_system_attribute_names(System::All)
             .message_attribute_names(REASON)
+            .customize()
+            .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(answered_within(ANSWER_MAX + wait)))
             .send()
             .await
             .map_err(|error| self.failed("receive from", error))?;
@@ -117,10 +140,21 @@ impl Port for Sqs {
         Ok(received.into_iter().filter_map(message).collect())
     }
 
-    async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
-        let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&receipt.0);
-        let changed = change.visibility_timeout(seconds(visible_in)).send().await;
-        changed.map(drop).map_err(|error| self.failed("extend a message of", error))
+    async fn extend(&self, receipts: &[Receipt], visible_in: Duration) -> Result<Vec<bool>, Error> {
+        const OPERATION: &str = "extend messages of";
+        let mut were_held = Vec::with_capacity(receipts.len());
+        for receipts in receipts.chunks(BATCH_MAX) {
+            let entries = receipts.iter().enumerate().map(|(number, receipt)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
+                let entry = entry.receipt_handle(&receipt.0).visibility_timeout(seconds(visible_in)).build();
+                entry.map_err(|error| Error::queue(OPERATION, &self.uri, Kind::Invalid, error))
+            });
+            let entries = entries.collect::<Result<Vec<_>, _>>()?;
+            let change = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
+            let changed = change.send().await.map_err(|error| self.failed(OPERATION, error))?;
+            were_held.extend(self.were_held(OPERATION, receipts.len(), &changed.failed)?);
+        }
+        Ok(were_held)
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
@@ -135,13 +169,7 @@ impl Port for Sqs {
             let deleted =
                 self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
             let deleted = deleted.map_err(|error| self.failed(OPERATION, error))?;
-            // The receipt is at fault where its time is over.
-            if let Some(failed) = deleted.failed.iter().find(|failed| !failed.sender_fault) {
-                let problem = failed.message.clone().unwrap_or_else(|| failed.code.clone());
-                return Err(Error::queue(OPERATION, &self.uri, Kind::Unavailable, problem));
-            }
-            let is_held = |number: usize| deleted.failed.iter().all(|failed| failed.id != number.to_string());
-            were_held.extend((0..receipts.len()).map(is_held));
+            were_held.extend(self.were_held(OPERATION, receipts.len(), &deleted.failed)?);
         }
         Ok(were_held)
     }
@@ -237,7 +265,8 @@ fn seconds(visibility: Duration) -> i32 {
 /// By the standard chain, where variables don't say otherwise.
 async fn client(variables: &[(&str, &str)]) -> Client {
     let variable = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    let loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    let mut loader = loader.timeout_config(answered_within(ANSWER_MAX));
     if let Some(endpoint) = variable("AWS_ENDPOINT_URL") {
         loader = loader.endpoint_url(endpoint);
     }
@@ -248,6 +277,11 @@ async fn client(variables: &[(&str, &str)]) -> Client {
         loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "given"));
     }
     Client::new(&loader.load().await)
+}
+
+/// By itself the client waits for an answer as long as the connection stands.
+fn answered_within(answer_max: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(answer_max).build()
 }
 
 fn message(message: aws_sdk_sqs::types::Message) -> Option<Message> {
@@ -295,8 +329,6 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
     let kind = match (&error, code.as_str()) {
         (_, "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist") => Kind::NotFound,
         (_, "MessageNotInflight" | "ReceiptHandleIsInvalid") => Kind::Conflict,
-        // Of a receipt whose time is over.
-        (_, "InvalidParameterValue") if operation.starts_with("extend") => Kind::Conflict,
         (_, "AccessDenied" | "AccessDeniedException" | "InvalidClientTokenId" | "SignatureDoesNotMatch") => {
             Kind::Denied
         }

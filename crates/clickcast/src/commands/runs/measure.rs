@@ -1,21 +1,19 @@
-//! What a run consists of, and what its files say: read once, in order, in bounded memory.
+//! What a run's files say: read once, in order, in bounded memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, ArrayRef, StringArray};
-use clickcast_dataset::{CTR, Input, Step, discover, footer, prediction_metadata, row_groups, sample, text_of};
+use clickcast_dataset::{CTR, Input, Looked, Step, discover, row_groups, sample, text_of};
 use clickcast_gate::Scores;
-use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunScores, RunStatistics, covers};
+use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunScores, RunStatistics};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
-use clickcast_registry::{
-    InputRecord, Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord,
-};
-use jiff::Timestamp;
+use clickcast_registry::{Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord};
 use sha2::{Digest, Sha256};
 
 use super::super::artifacts::open_registry;
 use super::super::data::if_readable;
 use super::super::{Context, data, storage_failure};
+use super::contents::sha256;
 use super::rescore::{Rescorer, Sampled};
 use super::slices::Slices;
 use crate::console;
@@ -24,108 +22,6 @@ use crate::progress::Progress;
 
 /// What the run predicted, kept with it so that the next one can be compared with it.
 const SCORES: &str = "scores.json";
-
-/// What a run consists of now; none where it is not to go on. It reads every output, so that may be asked for on the way.
-pub(super) fn manifest(
-    context: &Context,
-    run: &Run,
-    closed: Timestamp,
-    may_go_on: &dyn Fn() -> bool,
-) -> Result<Option<Manifest>, Failure> {
-    let inputs = context.runtime.block_on(discover(&run.record().input))?;
-    let mut records = Vec::with_capacity(inputs.len());
-    for input in &inputs {
-        if !may_go_on() {
-            return Ok(None);
-        }
-        let groups = if_readable(row_groups(input, context.runtime.handle()))?.flatten();
-        records.push(InputRecord {
-            key: input.object.key.clone(),
-            etag: input.object.etag.clone(),
-            rows: groups.as_ref().map(|groups| groups.iter().sum()),
-            row_groups: groups.map(|groups| groups.len() as u64),
-        });
-    }
-    let mut outputs = outputs(context, run, &mut Footers::new())?;
-    // An input that was mended, or whose trouble has passed, may have been scored by a worker that never heard of it.
-    let is_scored = |key: &str| inputs.iter().any(|input| input.object.key == key && is_done(context, input, &outputs));
-    let mut errors = context.runtime.block_on(run.rejected())?;
-    errors.retain(|rejected| !is_scored(&rejected.key));
-    // An input that was overwritten, and is cut otherwise now, leaves behind what was scored of it before.
-    let etags: BTreeMap<&str, &str> = records.iter().map(|input| (input.key.as_str(), input.etag.as_str())).collect();
-    let is_superseded = |output: &OutputRecord| {
-        let is_older = etags.get(output.input.as_str()).is_some_and(|etag| *etag != output.input_etag);
-        is_older && is_scored(&output.input)
-    };
-    let superseded: Vec<String> =
-        outputs.iter().filter(|output| is_superseded(output)).map(|output| output.key.clone()).collect();
-    outputs.retain(|output| !superseded.contains(&output.key));
-    for output in &mut outputs {
-        if !may_go_on() {
-            return Ok(None);
-        }
-        output.sha256 = sha256(context, run, &output.key)?;
-    }
-    let (run_name, model) = (run.record().run.clone(), run.record().model.clone());
-    Ok(Some(Manifest { run: run_name, closed, model, inputs: records, outputs, superseded, errors }))
-}
-
-/// Outputs whose footers were read, by key and ETag: they are whole when they appear, and never change.
-pub(super) type Footers = BTreeMap<(String, String), OutputRecord>;
-
-/// The outputs that are there, by their footers; without their bytes' hashes. What was read before is not read again.
-pub(super) fn outputs(context: &Context, run: &Run, footers: &mut Footers) -> Result<Vec<OutputRecord>, Failure> {
-    let mut records = Vec::new();
-    for object in context.runtime.block_on(run.outputs())? {
-        let version = (object.key.clone(), object.etag.clone());
-        if let Some(known) = footers.get(&version) {
-            records.push(known.clone());
-            continue;
-        }
-        let key = run.key(&format!("ctr/{}", object.key));
-        // What can't be read tells nothing of itself; the audit will say so.
-        let found = prediction_metadata(run.store(), &key, context.runtime.handle());
-        let found = if_readable(found)?.flatten().unwrap_or_default();
-        let text = |key: &str| found.get(key).cloned().unwrap_or_default();
-        let range = found.get(footer::ROW_GROUPS).and_then(|range| range.split_once('-'));
-        let record = OutputRecord {
-            key: object.key,
-            input: text(footer::INPUT),
-            input_etag: text(footer::INPUT_ETAG),
-            row_groups: range.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?))),
-            artifact: text(footer::MODEL),
-            rows: text(footer::ROWS).parse().unwrap_or_default(),
-            bytes: object.size,
-            sha256: String::new(),
-        };
-        footers.insert(version, record.clone());
-        records.push(record);
-    }
-    Ok(records)
-}
-
-/// Whether an input has all its outputs, of this version of it.
-pub(super) fn is_done(context: &Context, input: &Input, outputs: &[OutputRecord]) -> bool {
-    let object = &input.object;
-    let own = outputs.iter().filter(|output| output.input == object.key && output.input_etag == object.etag);
-    let row_groups = || row_groups(input, context.runtime.handle()).ok().flatten().map(|groups| groups.len() as u64);
-    covers(&own.map(|output| output.row_groups).collect::<Vec<_>>(), row_groups)
-}
-
-/// The hash of an output's bytes, read in parts.
-fn sha256(context: &Context, run: &Run, key: &str) -> Result<String, Failure> {
-    const PART_BYTES: u64 = 8 << 20;
-    let store = run.store();
-    let hash = async {
-        let object = store.head(&run.key(&format!("ctr/{key}"))).await?;
-        let mut hash = Sha256::new();
-        for first in (0..object.size).step_by(PART_BYTES as usize) {
-            hash.update(&store.get_range(&object, first..first + PART_BYTES).await?);
-        }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    };
-    context.runtime.block_on(hash).map_err(|error: clickcast_storage::Error| storage_failure(&error))
-}
 
 /// What is to be judged of a closed run.
 pub(super) fn statistics(
@@ -170,7 +66,7 @@ pub(super) fn statistics(
             let place = statistics.outputs.len() + audited.len();
             let sampled = rescorer.and_then(|rescorer| rescorer.sampled(place, output, groups.as_deref()));
             let file = files.get(output.key.as_str()).copied();
-            audited.push(audited_output(context, run, output, file, sampled, &mut reading)?);
+            audited.push(audited_output(context, output, file, sampled, &mut reading)?);
         }
         let is_same = input.is_some_and(|input| input.object.etag == record.etag);
         let rows = match input.filter(|_| is_same) {
@@ -204,7 +100,7 @@ pub(super) fn statistics(
     // Outputs of what is no input.
     for output in of_input.into_values().flatten() {
         let file = files.get(output.key.as_str()).copied();
-        statistics.outputs.push(audited_output(context, run, output, file, None, &mut reading)?.output);
+        statistics.outputs.push(audited_output(context, output, file, None, &mut reading)?.output);
     }
     statistics.by_value = reading.slices.scores();
     Ok(statistics)
@@ -237,7 +133,6 @@ struct ReadOutput {
 /// Reads an output; of one that can't be read, or isn't there, no rows are.
 fn audited_output(
     context: &Context,
-    run: &Run,
     record: &OutputRecord,
     file: Option<&Input>,
     sampled: Option<Sampled>,
@@ -259,8 +154,10 @@ fn audited_output(
     let nothing = |output| ReadOutput { output, columns: Vec::new(), ids: None, sampled: None };
     let Some(file) = file else { return Ok(nothing(output)) };
     let mut sampled = sampled.map(|sampled| (sampled, Vec::new()));
-    output.is_unchanged = sha256(context, run, &record.key)? == record.sha256;
-    match read_rows(context, file, &mut output, sampled.as_mut(), reading) {
+    let looked = Looked::again(&file.store, file.object.clone());
+    let looked = context.runtime.block_on(looked).map_err(clickcast_dataset::Error::from)?;
+    output.is_unchanged = sha256(context, &file.store, &looked)? == record.sha256;
+    match read_rows(context, &Input::new(file.store.clone(), looked)?, &mut output, sampled.as_mut(), reading) {
         Ok((columns, ids)) => Ok(ReadOutput { output, columns, ids, sampled }),
         Err(failure) if failure.is_transient() => Err(failure),
         Err(_) => {
@@ -454,71 +351,4 @@ pub(super) fn judged(
 pub(super) fn write_scores(context: &Context, run: &Run, scores: &RunScores) -> Result<(), Failure> {
     let bytes = serde_json::to_vec(scores).map_err(Failure::input)?;
     data::write_object(context, &run.store().uri(&run.key(SCORES)), bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use clickcast_registry::{PinnedModel, RunRecord, RunSettings};
-    use clickcast_storage::{Operation, Store};
-
-    use super::*;
-    use crate::arguments::Common;
-
-    fn record(input: String) -> RunRecord {
-        RunRecord {
-            run: "r".parse().unwrap(),
-            model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
-            input,
-            settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
-            created: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    #[test]
-    fn what_a_run_consists_of_is_not_told_by_a_worker_that_is_to_end() {
-        let context = Context::new(&Common { json: false, threads: Some(1), quiet: true }).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.csv"), "id\n1\n").unwrap();
-        let run = context
-            .runtime
-            .block_on(Runs::new(Store::in_memory()).begin(record(folder.path().display().to_string())))
-            .unwrap();
-        let told = |may_go_on| manifest(&context, &run, Timestamp::UNIX_EPOCH, &move || may_go_on).unwrap();
-        assert_eq!(told(false), None);
-        assert_eq!(told(true).unwrap().inputs.len(), 1);
-    }
-
-    #[test]
-    fn an_output_that_was_read_is_read_again_only_where_another_is_in_its_place() {
-        let context = Context::new(&Common { json: false, threads: Some(1), quiet: true }).unwrap();
-        let reads = Arc::<AtomicU64>::default();
-        let counted = reads.clone();
-        let store = Store::in_memory().with_faults(move |operation, _| {
-            counted.fetch_add(u64::from(operation == Operation::Get), Ordering::Relaxed);
-            None
-        });
-        let run = context.runtime.block_on(Runs::new(store.clone()).begin(record("in".to_owned()))).unwrap();
-        let put = |name: &str, text: &'static str| {
-            context.runtime.block_on(store.put(&run.key(&format!("ctr/{name}")), text.into())).unwrap();
-        };
-        let mut footers = Footers::new();
-        let mut found = || {
-            let before = reads.load(Ordering::Relaxed);
-            let count = outputs(&context, &run, &mut footers).unwrap().len();
-            (count, reads.load(Ordering::Relaxed) > before)
-        };
-        put("a.parquet", "one");
-        put("b.parquet", "two");
-        assert_eq!(found(), (2, true));
-        assert_eq!(found(), (2, false));
-        put("a.parquet", "three");
-        assert_eq!(found(), (2, true));
-        put("c.parquet", "four");
-        assert_eq!(found(), (3, true));
-        assert_eq!(found(), (3, false));
-    }
 }

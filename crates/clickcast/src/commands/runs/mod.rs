@@ -1,5 +1,6 @@
 //! `clickcast runs`: a day's predictions from staged to published.
 
+mod contents;
 mod measure;
 mod page;
 mod rescore;
@@ -53,9 +54,9 @@ fn open(context: &Context, arguments: &RunArguments) -> Result<(Runs, Run), Fail
 pub(super) fn manifest(
     context: &Context,
     run: &Run,
-    may_go_on: &dyn Fn() -> bool,
+    may_go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Manifest>, Failure> {
-    measure::manifest(context, run, Timestamp::now(), may_go_on)
+    contents::manifest(context, run, Timestamp::now(), may_go_on)
 }
 
 /// Fixes what a run consists of; what to report comes back.

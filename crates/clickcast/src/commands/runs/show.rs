@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::data::if_readable;
 use super::super::models::minute;
 use super::super::{Context, open_to_list};
-use super::measure::{Footers, is_done, outputs};
+use super::contents::{Footers, is_done, outputs};
 use super::open;
 use crate::arguments::{OutArgument, ShowRunArguments};
 use crate::console;
