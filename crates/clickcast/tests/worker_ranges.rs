@@ -118,6 +118,18 @@ fn wait_until(runtime: &Runtime, queue: &Queue, is_so: impl Fn(&Depth) -> bool) 
     }
 }
 
+/// Lets a worker stand still when it is so, but not amid a transaction, in which nobody else can use the queue.
+fn stopped_when(runtime: &Runtime, queue: &Queue, worker: &Child, is_so: impl Fn(&Depth) -> bool) -> Depth {
+    loop {
+        wait_until(runtime, queue, &is_so);
+        signal(worker, "STOP");
+        match runtime.block_on(queue.depth()) {
+            Ok(depth) => return depth,
+            Err(_) => signal(worker, "CONT"),
+        }
+    }
+}
+
 #[test]
 fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_one_in_its_hands() {
     const RANGES: u64 = 3;
@@ -130,9 +142,7 @@ fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_on
 
     let mut victim = start(&world, "");
     // Of the whole input's message nothing is left: what is in flight are ranges.
-    wait_until(&runtime, &queue, |depth| left(depth) == RANGES && depth.in_flight > 0);
-    signal(&victim, "STOP");
-    let held = runtime.block_on(queue.depth()).unwrap().in_flight;
+    let held = stopped_when(&runtime, &queue, &victim, |depth| left(depth) == RANGES && depth.in_flight > 0).in_flight;
     let second = start(&world, "--until-idle --json");
     let both = wait_until(&runtime, &queue, |depth| depth.in_flight > held || left(depth) < RANGES);
     signal(&victim, "KILL");
