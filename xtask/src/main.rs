@@ -73,7 +73,7 @@ enum Command {
         /// Two markets and one seed of deliveries only, to `target/sabotage/SABOTAGE.md`.
         #[arg(long)]
         quick: bool,
-        /// Markets of a million rows a day only, to `bench/SABOTAGE-LARGE.md`: 16 GB, and most of an hour.
+        /// Markets of a million rows a day only, to `bench/SABOTAGE-LARGE.md`: 10 GB, and most of an hour.
         #[arg(long, conflicts_with = "quick")]
         large: bool,
     },
