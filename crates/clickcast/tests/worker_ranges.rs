@@ -13,6 +13,7 @@ use clickcast_job::message::{Range, SUCCESS, Task};
 use clickcast_storage::queue::{Depth, Queue};
 use serde_json::Value;
 use support::World;
+use support::torture::signal;
 use tokio::runtime::Runtime;
 
 const QUEUE: &str = "sqlite://queue.db";
@@ -81,10 +82,6 @@ fn start(world: &World, arguments: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
     command.args(WORKER.split_whitespace()).args(arguments.split_whitespace()).current_dir(world.path(""));
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
 }
 
 /// What a worker that has ended well reports.

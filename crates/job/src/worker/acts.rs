@@ -98,7 +98,7 @@ impl Worker<'_> {
             if held.event == Event::LeaseLost {
                 Counters::count(&self.counters.lost);
             }
-            match protocol::next(&held.event, self.jitter()) {
+            match self.possible(held, protocol::next(&held.event, self.jitter())) {
                 Action::Score => return Stop::Score,
                 Action::Acknowledge => return Stop::Acknowledge,
                 Action::Forget => {
@@ -117,6 +117,18 @@ impl Worker<'_> {
                     held.event = event.unwrap_or_else(|problem| self.failed(held, &action, &problem));
                 }
             }
+        }
+    }
+
+    /// A queue that has no place for dead letters keeps them, as it keeps what fails for the longest.
+    fn possible(&self, held: &Held, action: Action) -> Action {
+        match action {
+            Action::Bury(reason) if !self.queue.has_dead_letters() => {
+                let name = held.name();
+                (self.note)(&held.note(format!("{name} comes back, for the queue has no dead letters: {reason}")));
+                Action::Leave(protocol::backoff(u32::MAX, self.jitter()))
+            }
+            action => action,
         }
     }
 
@@ -174,12 +186,6 @@ impl Worker<'_> {
             Action::Close => self.close(held),
             Action::Verify => self.verify(held),
             Action::Reject(reason) => self.reject(held, reason),
-            Action::Bury(reason) if !queue.has_dead_letters() => {
-                (self.note)(
-                    &held.note(format!("{} comes back, for the queue has no dead letters: {reason}", held.name())),
-                );
-                self.act(held, &Action::Leave(protocol::backoff(u32::MAX, self.jitter())))
-            }
             Action::Bury(reason) => {
                 (self.note)(&held.note(format!("{} goes to the dead letters: {reason}", held.name())));
                 let buried = settled(self.handle.block_on(queue.bury(&held.message, reason)))?;
