@@ -194,6 +194,23 @@ fn each_fault_is_named_by_its_check() {
 }
 
 #[test]
+fn click_rates_that_drifted_since_an_old_champion_are_vouched_for_by_the_labelled_day() {
+    // Half of the ads are clicked a quarter as often.
+    let drifted = Market {
+        clicked: |row, clicked| clicked && (draw(row, 2) % 40 >= 20 || draw(row, 9).is_multiple_of(4)),
+        ..HONEST
+    };
+    // No day is the champion's and the candidate's.
+    let (champion, candidate) = (HONEST.learn(0..4), drifted.learn(4..8));
+    let labels = |labelled| gate(&candidate, Some(&champion), labelled, None);
+    let vouched = labels(drifted.batch(9..10, true));
+    assert_eq!(check(&vouched, "training_labels").verdict, Verdict::Pass, "{vouched:#?}");
+    let spoiled = labels(HONEST.batch(9..10, true));
+    let spoiled = check(&spoiled, "training_labels");
+    assert!(spoiled.verdict > Verdict::Pass && spoiled.reason.contains("and the labelled rows"), "{spoiled:?}");
+}
+
+#[test]
 fn a_missing_day_is_excused_only_where_the_champion_lacks_it_too() {
     let without = |days: std::ops::Range<u64>, missing: u64| {
         let mut learned = HONEST.learn(days);

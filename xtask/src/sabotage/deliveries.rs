@@ -12,9 +12,11 @@ use super::forgery::shift_features;
 use super::workplace::{Judged, Workplace};
 
 /// Markets whose deliveries are judged: none that the gate is judged by, nor that it was tuned on, [`super::TUNED_ON`].
-const MARKETS: [Markets; 2] = [
+const MARKETS: [Markets; 3] = [
     Markets { seed_first: 501, seeds: 8, rows_per_day: 15_000 },
     Markets { seed_first: 601, seeds: 4, rows_per_day: 60_000 },
+    // Outputs of more rows than a sample of each would have.
+    Markets { seed_first: 651, seeds: 1, rows_per_day: 240_000 },
 ];
 const MARKETS_QUICK: [Markets; 1] = [Markets { seed_first: 501, seeds: 1, rows_per_day: 15_000 }];
 
@@ -338,8 +340,8 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Delivery>)]) {
         "\n# Deliveries\n\nWhat `runs audit` stops: a day in {PARTITIONS} partitions, by the release binary from \
          `predict --run` to the audit; each model learned one day. Forged predictions tell of the true input in their \
          footers, and are made before the run is closed, so that its manifest takes them for its own. Stopped is `hold` or \
-         `fail`. All rows of these partitions are scored again by the audit; of an output of more than 16,384 only \
-         so many of one row group are, and what is wrong with other rows alone, under the right ids, would pass.\n\n\
+         `fail`. All rows of these runs are scored again by the audit; of a run of more than 8,388,608 only 16,384 of \
+         one row group of each output are, and what is wrong with other rows alone, under the right ids, would pass.\n\n\
          Deliveries in which a row is wrong: stopped {} of {}; honest deliveries stopped: {} of {}.",
         stopped(&spoiled),
         spoiled.len(),

@@ -14,16 +14,42 @@ use crate::root;
 use crate::steps::{cargo, must_succeed, step};
 
 /// Markets that the benchmark judges; the limits were tuned on others, [`super::TUNED_ON`].
-pub(super) const FULL: [Markets; 2] = [
-    Markets { seed_first: 201, seeds: 12, rows_per_day: 20_000 },
-    Markets { seed_first: 701, seeds: 3, rows_per_day: 200_000 },
+pub(super) const FULL: [Trial; 3] = [
+    Trial::of(Markets { seed_first: 201, seeds: 12, rows_per_day: 20_000 }),
+    Trial {
+        window: WINDOW_SHORT,
+        champion_days: 7,
+        ..Trial::of(Markets { seed_first: 221, seeds: 4, rows_per_day: 20_000 })
+    },
+    Trial::of(Markets { seed_first: 701, seeds: 3, rows_per_day: 200_000 }),
 ];
-pub(super) const QUICK: [Markets; 1] = [Markets { seed_first: 201, seeds: 2, rows_per_day: 20_000 }];
-pub(super) const LARGE: [Markets; 1] = [Markets { seed_first: 812, seeds: 2, rows_per_day: 1_000_000 }];
+pub(super) const QUICK: [Trial; 1] = [Trial::of(Markets { seed_first: 201, seeds: 2, rows_per_day: 20_000 })];
+/// Each case learns from millions of rows.
+pub(super) const LARGE: [Trial; 1] = [Trial {
+    window: WINDOW_SHORT,
+    every: 2,
+    ..Trial::of(Markets { seed_first: 815, seeds: 2, rows_per_day: 1_000_000 })
+}];
+/// Days learned, fewer than a week has.
+const WINDOW_SHORT: u64 = 5;
 
-/// Rows a day from which on windows are shorter, and only every second of a kind's strengths is tried, the strongest among
-/// them: each case learns from millions of rows.
-const ROWS_MANY: u64 = 1_000_000;
+/// Markets, and what is tried with them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trial {
+    pub(super) markets: Markets,
+    /// Days that a model learns.
+    window: u64,
+    /// How many days before a sabotaged candidate its champion was learned.
+    champion_days: u64,
+    /// Of a kind's strengths the strongest, and every so-manieth before it.
+    every: u64,
+}
+
+impl Trial {
+    pub(super) const fn of(markets: Markets) -> Self {
+        Self { markets, window: 11, champion_days: 1, every: 1 }
+    }
+}
 
 /// A loss from which on nothing may get through, in normalized entropy.
 const COSTLY: f64 = 0.01;
@@ -57,30 +83,30 @@ impl Case {
 ///
 /// # Errors
 /// If the example does not build or run, or its output is not what it was.
-pub(super) fn judge(markets: &[Markets]) -> Result<Vec<(Markets, Vec<Case>)>> {
-    let judged = markets.iter().map(|&markets| {
-        let title = format!("{} rows a day", markets.rows_per_day);
-        Ok((markets, step(&title, || judge_size(markets))?))
+pub(super) fn judge(trials: &[Trial]) -> Result<Vec<(Trial, Vec<Case>)>> {
+    let judged = trials.iter().map(|&trial| {
+        let title = format!("{} rows a day, windows of {} days", trial.markets.rows_per_day, trial.window);
+        Ok((trial, step(&title, || cases_of(trial))?))
     });
     judged.collect()
 }
 
 /// Every case of some markets.
-fn judge_size(markets: Markets) -> Result<Vec<Case>> {
-    let Markets { seed_first, seeds, rows_per_day } = markets;
-    let (window, every) = if rows_per_day < ROWS_MANY { (11, 1) } else { (5, 2) };
+fn cases_of(trial: Trial) -> Result<Vec<Case>> {
+    let Trial { markets: Markets { seed_first, seeds, rows_per_day }, window, champion_days, every } = trial;
     let options = [
         ("--seed", seed_first),
         ("--seeds", seeds),
         ("--rows-per-day", rows_per_day),
         ("--window", window),
+        ("--champion-days", champion_days),
         ("--every", every),
     ];
     let options: Vec<String> =
         options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect();
     let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];
     // They come over an hour: whoever waits can look at those that are there.
-    let path = root().join(format!("target/sabotage/cases-{rows_per_day}.jsonl"));
+    let path = root().join(format!("target/sabotage/cases-{rows_per_day}-{seed_first}.jsonl"));
     fs::create_dir_all(path.parent().context("a folder")?)?;
     let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
     must_succeed(cargo(&example).args(options).stdout(file))?;
@@ -92,25 +118,27 @@ fn parse(text: &str) -> Result<Vec<Case>> {
 }
 
 /// The table of all sizes, and each size's own part.
-pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Case>)]) {
+pub(super) fn section(page: &mut String, judged: &[(Trial, Vec<Case>)]) {
     page.push_str(
-        "Markets of `synth`, windows of eleven days; every third market has another schema (half of the columns, renamed, \
+        "Markets of `synth`; each model learned so many days, and a sabotaged one's champion ended so many days before; every third market has another schema (half of the columns, renamed, \
          all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their \
-         true click probabilities, against an honest candidate. Stopped is `hold` or `fail`. From a million rows a day on \
-         windows have five days, and every second of a kind's strengths is tried.\n\n\
-         | rows a day | seeds | | stopped | of | | slowest judgement |\n|---:|---|---|---:|---:|---:|---:|\n",
+         true click probabilities, against an honest candidate. Stopped is `hold` or `fail`. At a million rows a day every \
+         second of a kind's strengths is tried.\n\n\
+         | rows a day | seeds | days learned | champion before | | stopped | of | | slowest judgement |\n\
+         |---:|---|---:|---:|---|---:|---:|---:|---:|\n",
     );
-    for (markets, cases) in judged {
-        summary(page, *markets, cases);
+    for (trial, cases) in judged {
+        summary(page, *trial, cases);
     }
-    for (markets, cases) in judged {
-        let _ = writeln!(page, "\n# {} rows a day", markets.rows_per_day);
+    for (trial, cases) in judged {
+        let Markets { rows_per_day, .. } = trial.markets;
+        let _ = writeln!(page, "\n# {rows_per_day} rows a day, seeds {}", trial.markets.seeds());
         details(page, cases);
     }
 }
 
 /// The lines of the first table for one size. Writing to a String cannot fail, here and below.
-fn summary(page: &mut String, markets: Markets, cases: &[Case]) {
+fn summary(page: &mut String, trial: Trial, cases: &[Case]) {
     let slowest = cases.iter().map(|case| case.seconds).fold(0.0, f64::max);
     type IsMeant = fn(&Case) -> bool;
     let kinds: [(&str, IsMeant); 4] = [
@@ -129,11 +157,11 @@ fn summary(page: &mut String, markets: Markets, cases: &[Case]) {
         } else {
             format!("{:.1} %", 100.0 * stopped as f64 / meant.len() as f64)
         };
-        let Markets { rows_per_day, .. } = markets;
-        let seeds = markets.seeds();
+        let Trial { markets, window, champion_days, .. } = trial;
+        let (Markets { rows_per_day, .. }, seeds) = (markets, markets.seeds());
         let _ = writeln!(
             page,
-            "| {rows_per_day} | {seeds} | {what} | {stopped} | {} | {share} | {slowest:.1} s |",
+            "| {rows_per_day} | {seeds} | {window} | {champion_days} | {what} | {stopped} | {} | {share} | {slowest:.1} s |",
             meant.len()
         );
     }

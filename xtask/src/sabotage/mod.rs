@@ -16,7 +16,7 @@ use crate::root;
 use crate::steps::{cargo, must_succeed, step};
 
 /// Seeds of the markets that limits were tuned on, or that were looked at to mend a false alarm.
-const TUNED_ON: &str = "1 to 16, 31, 101 to 124, 301 to 305, 401 and 402";
+const TUNED_ON: &str = "1 to 16, 31, 101 to 124, 301 to 305, 401, 402, 812 and 813";
 
 /// Markets of one size.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ impl Markets {
 
 /// What was judged.
 struct Outcomes {
-    markets: Vec<(Markets, Vec<market::Case>)>,
+    markets: Vec<(market::Trial, Vec<market::Case>)>,
     deliveries: Vec<(Markets, Vec<deliveries::Delivery>)>,
     bank: Vec<bank::Case>,
 }
@@ -126,10 +126,14 @@ mod tests {
         let cases = market::tests::cases(&lines).expect("they are cases");
         let markets = Markets { seed_first: 31, seeds: 1, rows_per_day: 20_000 };
         let delivered = Markets { seed_first: 31, seeds: 2, rows_per_day: 15_000 };
-        let mut outcomes = Outcomes { markets: vec![(markets, cases)], deliveries: vec![(delivered, two_days)], bank };
+        let mut outcomes = Outcomes {
+            markets: vec![(market::Trial::of(markets), cases)],
+            deliveries: vec![(delivered, two_days)],
+            bank,
+        };
         let whole = page(&outcomes, 9.0);
         for part in [
-            "| 20000 | 31 to 31 | sabotage that costs 1 % or more | 1 | 2 | 50.0 % | 0.5 s |",
+            "| 20000 | 31 to 31 | 11 | 1 | sabotage that costs 1 % or more | 1 | 2 | 50.0 % | 0.5 s |",
             "| sabotage that costs less | 1 | 1 | 100.0 % |",
             "| honest retrains | 1 | 2 | 50.0 % |",
             "| unit change | today's rows | 0.50 | 1.70 % | 2 | 3 |",

@@ -49,7 +49,7 @@ pub(crate) fn retrains(world: &World, seed: u64, window: usize) {
 
 fn retrain(world: &World, seed: u64, window: usize, (offset, variation): (usize, Variation)) {
     let mut chance = Chance::new(seed * 77 + offset as u64);
-    let Day { mut champion, mut candidate, labelled, today } = Day::new(offset, window);
+    let Day { mut champion, mut candidate, labelled, today } = Day::new(offset, window, 1);
     let last = candidate.end;
     let mut candidate_seed = seed;
     match variation {

@@ -50,6 +50,8 @@ fn main() {
     // Of each kind's strengths the strongest, and every so-manieth before it.
     let every = number("--every", 1).max(1) as usize;
     let window = (number("--window", WINDOW_MAX as u64) as usize).clamp(1, WINDOW_MAX);
+    // How many days earlier a sabotaged candidate's champion was learned: from the window's on they have no day in common.
+    let champion_days = (number("--champion-days", 1) as usize).clamp(1, WINDOW_MAX);
     let only =
         arguments.iter().position(|argument| argument == "--only").and_then(|place| arguments.get(place + 1).cloned());
     for seed in first..first + count {
@@ -59,15 +61,14 @@ fn main() {
             honest::retrains(&world, seed, window);
         }
         if only.as_deref() != Some("honest") {
-            sabotage(&world, seed, window, every);
+            sabotage(&world, seed, Day::new((seed % 6) as usize, window, champion_days), every);
         }
     }
 }
 
-fn sabotage(world: &World, seed: u64, window: usize, every: usize) {
-    let offset = (seed % 6) as usize;
+fn sabotage(world: &World, seed: u64, day: Day, every: usize) {
     let family = if seed.is_multiple_of(10) { Family::Ffm } else { Family::Lr };
-    let Day { champion, candidate, labelled, today } = Day::new(offset, window);
+    let Day { champion, candidate, labelled, today } = day;
     let champion = learn(&world.days(champion), family, seed).expect("honest rows");
     let [training, labelled, today] = [candidate, labelled, today].map(|days| world.days(days));
     let honest = learn(&training, family, seed).expect("honest rows");

@@ -31,12 +31,12 @@ pub(crate) struct Day {
 }
 
 impl Day {
-    /// The champion learned `window` days; the candidate as many a day later, up to the `offset`th possible day; then come the
-    /// labelled day and today.
-    pub(crate) fn new(offset: usize, window: usize) -> Self {
+    /// The candidate learned `window` days, up to the `offset`th possible day, the champion as many so many days before; then
+    /// come the labelled day and today.
+    pub(crate) fn new(offset: usize, window: usize, champion_days: usize) -> Self {
         let end = offset + WINDOW_MAX + 1;
         Self {
-            champion: end - 1 - window..end - 1,
+            champion: (end - champion_days).saturating_sub(window)..end - champion_days,
             candidate: end - window..end,
             labelled: end..end + 1,
             today: end + 1..end + 2,

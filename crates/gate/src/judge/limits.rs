@@ -62,6 +62,8 @@ pub(crate) const DETERMINES_DROP: Limits = limits(0.12, 0.4);
 pub(crate) const DETERMINES_DROP_LATER: Limits = limits(0.18, 0.5);
 /// What click rates by value cost where the champion's are the truth.
 pub(crate) const RATES_BY_VALUE: Limits = limits(0.005, 0.05);
+/// The same where the two learned no day in common: within a week or two click rates drift by up to 1 %.
+pub(crate) const RATES_BY_VALUE_LATER: Limits = limits(0.02, 0.1);
 /// What one feature alone tells of the label beyond what the champion's data told.
 pub(crate) const INFORMATION_GAIN: Limits = limits(0.05, 0.2);
 /// The same without a champion: no honest feature of an impression tells a third of what there is to know.
@@ -103,8 +105,10 @@ pub(crate) const SCORE_DRIFT: Limits = limits(0.25, 0.5);
 pub(crate) const SCORE_SHIFT: Limits = limits(0.25, 0.5);
 /// The champion's most extreme scores on either side, as a share.
 pub(crate) const TAIL_SHARE: f64 = 0.01;
-/// The logarithm of how many times as many scores are there, beyond that on labelled rows and beyond chance.
-pub(crate) const SCORE_TAILS: Limits = limits(1.0, 2.0);
+/// The logarithm of how many times as many scores are among the highest, beyond that on labelled rows and beyond chance.
+pub(crate) const SCORE_TAIL_HIGH: Limits = limits(1.0, 2.0);
+/// The same of the lowest, which are worth little: of honest models one has up to 3.5 times as many.
+pub(crate) const SCORE_TAIL_LOW: Limits = limits(2.0, 4.0);
 /// What one feature does to the score otherwise than for the champion, in shares of the entropy, beyond that on labelled rows.
 pub(crate) const FEATURE_EFFECTS: Limits = limits(0.01, 0.05);
 /// What the candidate would lose if the champion's scores were true.

@@ -1,7 +1,8 @@
 //! Checks of scores without labels: against the champion on the same rows, and against its own of another day.
 
 use super::limits::{
-    DIVERGENCE, FEATURE_EFFECTS, RANK_CORRELATION, SCORE_DRIFT, SCORE_LEVEL, SCORE_SHIFT, SCORE_TAILS, TAIL_SHARE,
+    DIVERGENCE, FEATURE_EFFECTS, RANK_CORRELATION, SCORE_DRIFT, SCORE_LEVEL, SCORE_SHIFT, SCORE_TAIL_HIGH,
+    SCORE_TAIL_LOW, TAIL_SHARE,
 };
 use super::{Check, Evidence, percent, worst};
 use crate::compare::entropy;
@@ -26,7 +27,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
         let level = |own: &Scores, other: &Scores| (own.mean().unwrap_or(0.0) / other.mean().unwrap_or(0.0)).ln();
         let known = vouched.map_or(0.0, |champion| level(own_labelled, champion));
         let (own, other) = (observed.candidate.mean().unwrap_or(0.0), champion.mean().unwrap_or(0.0));
-        let moved = (level(&observed.candidate, champion) - known).abs();
+        let moved = difference(level(&observed.candidate, champion), known);
         let reason = format!(
             "The mean score is {}, {} of the champion's on the same rows; on labelled rows it was {}.",
             percent(own),
@@ -46,6 +47,12 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     checks
 }
 
+/// How far two models are apart beyond what labels vouch for; nothing where they agree, though they did not on labelled
+/// rows: on the first Sunday that one of them has learned they differ, on Monday no more.
+fn difference(now: f64, known: f64) -> f64 {
+    now.abs().min((now - known).abs())
+}
+
 /// How many scores are as low, or as high, as the champion's most extreme ones; against the same on labelled rows.
 fn tail_shares(own: &Scores, champion: &Scores, labelled: Option<(&Scores, &Scores)>) -> Check {
     let known = labelled.and_then(|(own, champion)| tails(own, champion, TAIL_SHARE));
@@ -54,19 +61,24 @@ fn tail_shares(own: &Scores, champion: &Scores, labelled: Option<(&Scores, &Scor
     };
     let ratio = |shares: &Shares| (shares.first / shares.second).ln();
     let rows = own.rows().min(labelled.map_or(u64::MAX, |(own, _)| own.rows())) as f64;
-    let chance = |shares: &Shares| 4.0 * (2.0 / (shares.second * rows)).sqrt();
     let moved = |place: usize| {
         let before = known.as_ref().map_or(0.0, |known| ratio(&known[place]));
-        ((ratio(&now[place]) - before).abs() - chance(&now[place]), place)
+        // Counts are as uncertain as the champion's, and the candidate's as one expects them.
+        let scores = now[place].second * rows;
+        let chance = 4.0 * (1.0 / scores + 1.0 / (scores * before.exp()).max(1.0)).sqrt();
+        (difference(ratio(&now[place]), before) - chance).max(0.0)
     };
-    let (moved, place) = worst([moved(0), moved(1)]).unwrap_or((0.0, 0));
+    let sides = [(SCORE_TAIL_LOW, "low"), (SCORE_TAIL_HIGH, "high")];
+    // The side that is nearer its limit.
+    let near = sides.iter().enumerate().map(|(place, (limits, _))| (moved(place) / limits.hold, place));
+    let place = worst(near).map_or(0, |(_, place)| place);
+    let (limits, side) = sides[place];
     let reason = format!(
-        "{} of the scores are as {} as the champion's {} most extreme ones.",
+        "{} of the scores are as {side} as the champion's {} most extreme ones.",
         percent(now[place].first),
-        if place == 0 { "low" } else { "high" },
         percent(now[place].second)
     );
-    Check::above("score_tails", moved.max(0.0), SCORE_TAILS, reason)
+    Check::above("score_tails", moved(place), limits, reason)
 }
 
 /// What each feature does to the score, against the champion, beyond the same where labels vouch for the candidate.
@@ -116,4 +128,33 @@ fn agreement(observed: &Observed, mean: f64) -> Vec<Check> {
     };
     checks.push(Check::below("rank_correlation", correlation, RANK_CORRELATION, reason));
     checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    #[test]
+    fn models_that_agree_or_differ_as_labels_vouch_do_not_differ() {
+        for (now, known, expected) in
+            [(0.0, 0.25, 0.0), (0.25, 0.25, 0.0), (0.25, 0.0, 0.25), (-0.25, 0.25, 0.25), (0.25, 0.75, 0.25)]
+        {
+            assert_eq!(difference(now, known), expected, "{now} now, {known} on labelled rows");
+        }
+    }
+
+    #[test]
+    fn a_tail_of_a_few_scores_is_no_evidence() {
+        let scores = |low: u32| {
+            let mut scores = Scores::default();
+            (0..20_000).for_each(|row| scores.add(if row < low { 0.001 } else { 0.01 + f64::from(row) * 1e-6 }));
+            scores
+        };
+        let champion = scores(200);
+        for (labelled, today, verdict) in [(8, 1, Verdict::Pass), (200, 1, Verdict::Fail), (200, 190, Verdict::Pass)] {
+            let check = tail_shares(&scores(today), &champion, Some((&scores(labelled), &champion)));
+            assert_eq!(check.verdict, verdict, "{labelled} on labelled rows, {today} today: {check:?}");
+        }
+    }
 }

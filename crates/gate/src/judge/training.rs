@@ -7,8 +7,8 @@ use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 use super::days::{Known, counts, full_days};
 use super::limits::{
     CLICK_RATE_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, Limits,
-    OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
-    SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
+    OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, RATES_BY_VALUE_LATER, REPEATED_SHARE, ROWS_OF_CHAMPION,
+    ROWS_OF_DAY, SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
 };
 use super::{Check, Evidence, Verdict, percent, worst};
 use crate::compare::{coin_divergence, distance, entropy};
@@ -25,7 +25,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
         Some(champion) => {
             checks.push(same_days(profile, champion));
             checks.push(other_days(profile, champion, labelled));
-            checks.push(rates_by_value(profile, champion));
+            checks.push(rates_by_value(profile, champion, labelled));
             checks.push(joint("training_joint", profile, &[champion], DETERMINES_DROP_LATER));
         }
         None => checks.push(joint("training_joint", profile, &[labelled], DETERMINES_DROP_LATER)),
@@ -258,28 +258,34 @@ fn other_days(profile: &Profile, champion: &Profile, labelled: &Profile) -> Chec
 }
 
 /// Whether rows of one value are clicked as often as before: labels or values that were mixed up are not.
-fn rates_by_value(profile: &Profile, champion: &Profile) -> Check {
+///
+/// On the days that both models learned from, where there are some. Else click rates have drifted too: what agrees with the
+/// champion's days or with the labelled ones, which are nearer, is explained by them.
+fn rates_by_value(profile: &Profile, champion: &Profile, labelled: &Profile) -> Check {
     let shared: Vec<(usize, usize)> = shared_days(profile, champion).collect();
     let findings = profile.features.iter().filter_map(|feature| {
         let (_, other) = champion.feature(&feature.name)?;
-        // The same days of both, where there are some; else all.
-        let (mine, theirs) = match shared.is_empty() {
-            true => (feature.cells(|_| true), other.cells(|_| true)),
-            false => (
-                feature.cells(|day| shared.iter().any(|pair| pair.0 == day)),
-                other.cells(|day| shared.iter().any(|pair| pair.1 == day)),
-            ),
+        let cost = if shared.is_empty() {
+            let judged = labelled.feature(&feature.name).map(|(_, judged)| judged);
+            let references = [Some(other), judged].into_iter().flatten();
+            let mine = feature.cells(|_| true);
+            references.filter_map(|reference| rates_cost(&mine, &reference.cells(|_| true))).min_by(f64::total_cmp)?
+        } else {
+            let mine = feature.cells(|day| shared.iter().any(|pair| pair.0 == day));
+            rates_cost(&mine, &other.cells(|day| shared.iter().any(|pair| pair.1 == day)))?
         };
-        Some((rates_cost(&mine, &theirs)?, &feature.name))
+        Some((cost, &feature.name))
     });
     let Some((cost, name)) = worst(findings) else {
         return Check::skipped("training_labels", "No feature is shared with the champion.");
     };
-    let reason = format!(
-        "Click rates by `{name}` differ most from the champion's data, worth {} of normalized entropy.",
-        percent(cost)
-    );
-    Check::above("training_labels", cost.max(0.0), RATES_BY_VALUE, reason)
+    let (what, limits) = match shared.is_empty() {
+        true => ("the champion's data and the labelled rows", RATES_BY_VALUE_LATER),
+        false => ("the champion's data", RATES_BY_VALUE),
+    };
+    let reason =
+        format!("Click rates by `{name}` differ most from {what}, worth {} of normalized entropy.", percent(cost));
+    Check::above("training_labels", cost.max(0.0), limits, reason)
 }
 
 /// What is lost, in shares of the entropy, by taking the first's click rates for the second's; less what chance explains.

@@ -101,7 +101,7 @@ pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result
     let (mut judged, mut rescorer) = (None, None);
     if let Some(registered) = &registered {
         judged = measure::judged(context, registered)?;
-        rescorer = Some(Rescorer::open(context, registered, manifest.outputs.len())?);
+        rescorer = Some(Rescorer::open(context, registered, &manifest.outputs)?);
     }
     let statistics = measure::statistics(context, &run, &manifest, previous, judged, rescorer.as_ref())?;
     let judgement = audit(&statistics);

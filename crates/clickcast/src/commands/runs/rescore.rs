@@ -12,9 +12,11 @@ use clickcast_registry::{OutputRecord, Registry, VersionRecord};
 use super::super::{Context, data};
 use crate::failure::Failure;
 
-/// Rows of an output that are scored again: all of a small one, in milliseconds.
-const ROWS_MAX: u64 = 1 << 14;
-/// Outputs of which some are; of more, so many evenly.
+/// Rows of a run up to which all are scored again, in seconds. Their predictions are kept, 8 bytes each.
+const RUN_ROWS_MAX: u64 = 1 << 23;
+/// Of a larger run, rows of an output that are.
+const OUTPUT_ROWS_MAX: u64 = 1 << 14;
+/// Of a larger run, outputs of which some are; of more, so many evenly.
 const OUTPUTS_MAX: usize = 1000;
 /// How far a prediction may be from the one made now, as a share: as 32-bit floats are written, a tenth of a millionth.
 const DIFFERENCE_MAX: f64 = 1e-6;
@@ -22,8 +24,14 @@ const DIFFERENCE_MAX: f64 = 1e-6;
 /// The run's model, to score by.
 pub(super) struct Rescorer {
     model: Model,
-    /// How many the run has.
+    sampling: Sampling,
+}
+
+/// How much a run has, of which rows are chosen.
+#[derive(Debug, Clone, Copy)]
+struct Sampling {
     outputs: usize,
+    rows: u64,
 }
 
 /// Rows of an output, and where they are in its input.
@@ -33,8 +41,9 @@ pub(super) struct Sampled {
     first_row: u64,
     /// As many, or fewer where the output ends.
     rows: u64,
-    /// The row group of the input that begins with it; none where the input begins with it.
-    row_group: Option<u64>,
+    /// The row groups of the input, from one to another, that hold them and begin with the first; none where that is all of
+    /// the input.
+    row_groups: Option<(u64, u64)>,
 }
 
 impl Sampled {
@@ -46,31 +55,21 @@ impl Sampled {
 }
 
 impl Rescorer {
-    /// By the run's version of its model, for so many outputs.
+    /// By the run's version of its model, for these outputs.
     pub(super) fn open(
         context: &Context,
         (registry, version): &(Registry, VersionRecord),
-        outputs: usize,
+        outputs: &[OutputRecord],
     ) -> Result<Self, Failure> {
         let artifact = context.runtime.block_on(registry.load(version))?;
         let model = Model::from_artifact(artifact).map_err(Failure::input)?;
-        Ok(Self { model, outputs })
+        let sampling = Sampling { outputs: outputs.len(), rows: outputs.iter().map(|output| output.rows).sum() };
+        Ok(Self { model, sampling })
     }
 
-    /// The rows of an output to score again, by its place among the outputs: the first ones of one of its row groups.
+    /// The rows of an output to score again, by its place among the outputs; `groups` are the rows of its input's row groups.
     pub(super) fn sampled(&self, place: usize, output: &OutputRecord, groups: Option<&[u64]>) -> Option<Sampled> {
-        if !is_chosen(place, self.outputs) {
-            return None;
-        }
-        let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
-            return Some(Sampled { first_row: 0, rows: ROWS_MAX, row_group: None });
-        };
-        let last = groups.len() as u64 - 1;
-        let (first, last) = output.row_groups.map_or((0, last), |(from, to)| (from.min(last), to.min(last)));
-        // Any of them, but the same one each time.
-        let group = first + text(&output.key) % (last + 1).saturating_sub(first).max(1);
-        let first_row = groups[first as usize..group as usize].iter().sum();
-        Some(Sampled { first_row, rows: groups[group as usize].min(ROWS_MAX), row_group: Some(group) })
+        self.sampling.of(place, output, groups)
     }
 
     /// How many of the predictions are not those of the model for these rows of the input.
@@ -81,7 +80,7 @@ impl Rescorer {
         sampled: Sampled,
         predictions: &[f64],
     ) -> Result<u64, Failure> {
-        let input = sampled.row_group.map_or_else(|| input.clone(), |group| input.only((group, group)));
+        let input = sampled.row_groups.map_or_else(|| input.clone(), |groups| input.only(groups));
         let mut expected: Vec<f64> = Vec::new();
         let score = |batch: Batch| {
             let mut scores = Vec::new();
@@ -109,6 +108,29 @@ impl Rescorer {
     }
 }
 
+impl Sampling {
+    /// All of a small run; of another the first ones of one row group of each output.
+    fn of(self, place: usize, output: &OutputRecord, groups: Option<&[u64]>) -> Option<Sampled> {
+        let is_whole = self.rows <= RUN_ROWS_MAX;
+        if !is_whole && !is_chosen(place, self.outputs) {
+            return None;
+        }
+        let rows_max = if is_whole { output.rows } else { OUTPUT_ROWS_MAX };
+        let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
+            return Some(Sampled { first_row: 0, rows: rows_max, row_groups: None });
+        };
+        let last = groups.len() as u64 - 1;
+        let (first, last) = output.row_groups.map_or((0, last), |(from, to)| (from.min(last), to.min(last)));
+        if is_whole {
+            return Some(Sampled { first_row: 0, rows: rows_max, row_groups: Some((first, last)) });
+        }
+        // Any of them, but the same one each time.
+        let group = first + text(&output.key) % (last + 1).saturating_sub(first).max(1);
+        let first_row = groups[first as usize..group as usize].iter().sum();
+        Some(Sampled { first_row, rows: groups[group as usize].min(rows_max), row_groups: Some((group, group)) })
+    }
+}
+
 /// Whether an output is one of those that are looked at: all, or as many as can be, evenly.
 fn is_chosen(place: usize, outputs: usize) -> bool {
     let chosen_before = |place: usize| place * outputs.min(OUTPUTS_MAX) / outputs.max(1);
@@ -118,6 +140,38 @@ fn is_chosen(place: usize, outputs: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn output(rows: u64, row_groups: Option<(u64, u64)>) -> OutputRecord {
+        OutputRecord {
+            key: "part-1.parquet".to_owned(),
+            input: "part-1".to_owned(),
+            input_etag: "1".to_owned(),
+            row_groups,
+            artifact: "m".to_owned(),
+            rows,
+            bytes: 1,
+            sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn all_rows_of_a_small_run_are_scored_again_and_some_of_each_output_of_another() {
+        let groups = [100_000, 20_000, 100_000, 5_000];
+        let small = Sampling { outputs: 2, rows: RUN_ROWS_MAX };
+        let whole = |rows, row_groups| Some(Sampled { first_row: 0, rows, row_groups });
+        assert_eq!(small.of(0, &output(225_000, None), Some(&groups)), whole(225_000, Some((0, 3))));
+        assert_eq!(small.of(1, &output(120_000, Some((1, 2))), Some(&groups)), whole(120_000, Some((1, 2))));
+        assert_eq!(small.of(0, &output(225_000, None), None), whole(225_000, None));
+
+        let large = Sampling { rows: RUN_ROWS_MAX + 1, ..small };
+        assert_eq!(large.of(0, &output(225_000, None), None), whole(OUTPUT_ROWS_MAX, None));
+        let sampled = large.of(1, &output(25_000, Some((1, 3))), Some(&groups)).expect("all outputs are looked at");
+        let (first, last) = sampled.row_groups.expect("of a row group");
+        assert!(first == last && (1..=3).contains(&first), "{sampled:?}");
+        assert_eq!(sampled.first_row, groups[1..first as usize].iter().sum::<u64>());
+        assert_eq!(sampled.rows, groups[first as usize].min(OUTPUT_ROWS_MAX));
+        assert_eq!(Sampling { outputs: 2 * OUTPUTS_MAX, ..large }.of(0, &output(9, None), None), None);
+    }
 
     #[test]
     fn as_many_outputs_as_can_be_are_looked_at() {
