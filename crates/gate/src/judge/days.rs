@@ -44,6 +44,16 @@ impl Known {
         }
     }
 
+    /// Adds one day that was found to be right.
+    pub(super) fn add_day(&mut self, day: i64, counts: Counts) {
+        self.days.push((day, counts));
+    }
+
+    /// How many days the nearest one is from a day.
+    pub(super) fn days_to(&self, day: i64) -> Option<usize> {
+        self.days.iter().map(|(known, _)| days_apart(day, *known)).min()
+    }
+
     /// The days' counts.
     pub(super) fn counts(&self) -> impl Iterator<Item = &Counts> {
         self.days.iter().map(|(_, counts)| counts)
@@ -111,6 +121,15 @@ mod tests {
         assert_eq!(away(11, 0.6), 0.0);
         assert!(away(11, 0.8) > 0.02);
         assert!(away(14, 0.8) < away(11, 0.8));
+    }
+
+    #[test]
+    fn a_day_found_right_explains_the_next_one() {
+        let mut known = known(&[(10, 0.5)]);
+        assert_eq!((known.days_to(7), known.days_to(11)), (Some(3), Some(1)));
+        let before = known.away(12, &shares(0.7)).unwrap().excess;
+        known.add_day(11, shares(0.6));
+        assert!(before > 0.0 && known.away(12, &shares(0.7)).unwrap().excess < before, "{before}");
     }
 
     #[test]

@@ -243,9 +243,15 @@ fn other_days(profile: &Profile, champion: &Profile, labelled: &Profile) -> Chec
         if let Some((_, judged)) = labelled.feature(&feature.name) {
             known.add(labelled, judged);
         }
-        for place in full_days(profile).filter(|place| !shared.contains(place)) {
-            if let Some(away) = known.away(profile.days[place].day, &counts(feature, place)) {
-                findings.push((away.excess, (&feature.name, away.divergence)));
+        let mut new: Vec<usize> = full_days(profile).filter(|place| !shared.contains(place)).collect();
+        // From the known days outwards: a day that is explained explains the next one, so that a window may begin weeks earlier.
+        new.sort_by_key(|&place| known.days_to(profile.days[place].day));
+        for place in new {
+            let (day, counts) = (profile.days[place].day, counts(feature, place));
+            let Some(away) = known.away(day, &counts) else { continue };
+            findings.push((away.excess, (&feature.name, away.divergence)));
+            if away.excess < OTHER_DAY_DIVERGENCE.hold {
+                known.add_day(day, counts);
             }
         }
     }
