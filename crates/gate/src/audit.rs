@@ -78,6 +78,15 @@ pub struct RunScores {
     pub by_value: BTreeMap<String, Scores>,
 }
 
+/// What the gate saw of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgedModel {
+    /// Whether it passed.
+    pub has_passed: bool,
+    /// What it predicted.
+    pub scores: Scores,
+}
+
 /// What was measured of a closed run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStatistics {
@@ -95,8 +104,8 @@ pub struct RunStatistics {
     pub by_value: BTreeMap<String, Scores>,
     /// The scores of the published run before; none for a first one.
     pub previous: Option<RunScores>,
-    /// What the model predicted when the gate judged it; none where that is not known.
-    pub judged: Option<Scores>,
+    /// What the gate saw of the model; none where that is not known.
+    pub judged: Option<JudgedModel>,
 }
 
 impl RunStatistics {
@@ -158,8 +167,8 @@ pub fn audit(run: &RunStatistics) -> Judgement {
     }
     if let Some(judged) = &run.judged {
         let when = "when the gate judged the model";
-        checks.push(drift("gate_score_drift", when, &all, judged));
-        checks.push(mean_ratio("gate_mean_ratio", when, &all, judged));
+        checks.push(drift("gate_score_drift", when, &all, &judged.scores));
+        checks.push(mean_ratio("gate_mean_ratio", when, &all, &judged.scores));
     }
     Judgement::of(checks)
 }
@@ -350,18 +359,23 @@ fn apart(ratio: f64) -> f64 {
     ratio.max(1.0 / ratio)
 }
 
-/// A model learned anew predicts otherwise than the one before, and whether it may is for the gate to say: here a person looks,
-/// where the same model would have failed.
+/// A model learned anew predicts otherwise than the one before, and whether it may is for the gate to say: where it has not, a
+/// person looks at what would have failed the same model.
 fn against_another(check: Check, run: &RunStatistics, previous: &RunScores) -> Check {
     let verdict = match check.verdict {
         verdict if run.artifact == previous.artifact || check.observed.is_none() => verdict,
+        _ if run.judged.as_ref().is_some_and(|judged| judged.has_passed) => Verdict::Pass,
         Verdict::Fail => Verdict::Hold,
         Verdict::Hold | Verdict::Pass => Verdict::Pass,
     };
     if verdict == check.verdict {
         return check;
     }
-    Check { verdict, reason: format!("{} It was by another model.", check.reason), ..check }
+    Check {
+        verdict,
+        reason: format!("{} It was by another model than this one, which the gate judges.", check.reason),
+        ..check
+    }
 }
 
 /// Inputs by what their names are on any day: Spark gives the same partition another UUID each time.
@@ -472,6 +486,16 @@ mod tests {
         run.judged = None;
     }
 
+    /// The same of a model that the gate has judged, to predict as it does.
+    fn after_a_judged_model(run: &mut RunStatistics, has_passed: bool) {
+        after_another_model(run, 0.06);
+        run.judged = Some(JudgedModel { has_passed, scores: scores(0.06, 5000) });
+    }
+
+    fn judged_at(run: &mut RunStatistics, scores: Scores) {
+        run.judged = Some(JudgedModel { has_passed: true, scores });
+    }
+
     fn run() -> RunStatistics {
         RunStatistics {
             artifact: "m".to_owned(),
@@ -484,7 +508,7 @@ mod tests {
             errors: Vec::new(),
             strangers: Vec::new(),
             by_value: by_name(&[("country = de", 5000), ("country = fr", 3000), ("country = it", 10)], 0.02),
-            judged: Some(scores(0.0205, 5000)),
+            judged: Some(JudgedModel { has_passed: true, scores: scores(0.0205, 5000) }),
             previous: Some(RunScores {
                 artifact: "m".to_owned(),
                 by_input: by_name(&[("a", 2000), ("b", 6000)], 0.021),
@@ -526,9 +550,11 @@ mod tests {
             ("partitions", Verdict::Hold, |run| run.outputs[0].scores = scores(0.06, 2000)),
             ("slices", Verdict::Hold, |run| drop(run.by_value.insert("country = fr".to_owned(), scores(0.05, 3000)))),
             ("slices", Verdict::Pass, |run| drop(run.by_value.insert("country = it".to_owned(), scores(0.05, 10)))),
-            ("gate_score_drift", Verdict::Fail, |run| run.judged = Some(scores(0.005, 5000))),
-            ("gate_mean_ratio", Verdict::Hold, |run| run.judged = Some(scores(0.015, 5000))),
-            ("gate_mean_ratio", Verdict::Hold, |run| run.judged = Some(Scores::default())),
+            ("score_drift", Verdict::Pass, |run| after_a_judged_model(run, true)),
+            ("score_drift", Verdict::Hold, |run| after_a_judged_model(run, false)),
+            ("gate_score_drift", Verdict::Fail, |run| judged_at(run, scores(0.005, 5000))),
+            ("gate_mean_ratio", Verdict::Hold, |run| judged_at(run, scores(0.015, 5000))),
+            ("gate_mean_ratio", Verdict::Hold, |run| judged_at(run, Scores::default())),
         ];
         for (name, verdict, sabotage) in table {
             let mut run = run();

@@ -20,8 +20,10 @@ const MARKETS: [Markets; 3] = [
 ];
 const MARKETS_QUICK: [Markets; 1] = [Markets { seed_first: 501, seeds: 1, rows_per_day: 15_000 }];
 
-/// Four days: yesterday's model learns the first and the model the second; the third is delivered, then the fourth.
-const DAYS: [&str; 4] = ["day-1", "day-2", "day-3", "day-4"];
+/// Yesterday's model learns the first day, the model the second; by the labels of the third the gate judges it for the fourth,
+/// which is delivered, then the fifth.
+const DAYS: [&str; 5] = ["day-1", "day-2", "day-3", "day-4", "day-5"];
+const DELIVERED: &str = DAYS[3];
 const PARTITIONS: usize = 6;
 const RUN: &str = "delivery";
 /// In the registry, in the order that they were learned.
@@ -157,12 +159,12 @@ type Deliver = fn(&Market) -> Result<Judged>;
 
 const HONEST_DELIVERIES: [(&str, Deliver); 4] = [
     ("in one go", |market| {
-        market.stage(MODEL, DAYS[2])?;
+        market.stage(MODEL, DELIVERED)?;
         market.closed_and_audited()
     }),
     ("in two goes", Market::in_two_goes),
-    ("after the day before by yesterday's model", |market| market.after(YESTERDAY, DAYS[1], DAYS[2])),
-    ("after the day before by the same model", |market| market.after(MODEL, DAYS[2], DAYS[3])),
+    ("after the day before by yesterday's model", |market| market.after(YESTERDAY, DAYS[2], DELIVERED)),
+    ("after the day before by the same model", |market| market.after(MODEL, DELIVERED, DAYS[4])),
 ];
 
 /// Some days of a market, each cut into partitions, and two models.
@@ -183,6 +185,10 @@ impl Market {
             place.json(&format!("train --data {day} --schema features.toml --family lr --out model-{day}"))?;
             place.json(&format!("models register --name ctr --model model-{day} --registry registry"))?;
         }
+        place.judged(&format!(
+            "models gate --name ctr --candidate {MODEL} --data {} --today {DELIVERED} --registry registry",
+            DAYS[2]
+        ))?;
         Ok(Self { place, spoiled: seed as usize % PARTITIONS })
     }
 
@@ -191,7 +197,7 @@ impl Market {
         Partition {
             place: &self.place,
             run: RUN,
-            input: format!("{}/{key}", DAYS[2]),
+            input: format!("{DELIVERED}/{key}"),
             output: format!("out/runs/{RUN}/ctr/{key}.parquet"),
             key,
         }
@@ -224,7 +230,7 @@ impl Market {
     }
 
     fn sabotaged(&self, act: Act) -> Result<Judged> {
-        self.stage(MODEL, DAYS[2])?;
+        self.stage(MODEL, DELIVERED)?;
         let partition = self.partition(self.spoiled);
         match act {
             Act::Rows(change, count) => partition.forge(MODEL, |_, rows| change(rows, count(rows.len())))?,
@@ -281,12 +287,11 @@ impl Market {
         for partition in &late {
             fs::rename(self.place.path(&partition.input), aside(partition)).context("cannot put an input aside")?;
         }
-        self.stage(MODEL, DAYS[2])?;
+        self.stage(MODEL, DELIVERED)?;
         for partition in &late {
             fs::rename(aside(partition), self.place.path(&partition.input)).context("cannot put an input back")?;
         }
-        let day = DAYS[2];
-        let second = format!("predict --model {MODEL} --registry registry --data {day} --out out --run {RUN}");
+        let second = format!("predict --model {MODEL} --registry registry --data {DELIVERED} --out out --run {RUN}");
         let second = self.place.json(&second)?;
         ensure!(second["skipped"] == PARTITIONS - late.len(), "the second go did not find the first one's: {second}");
         self.closed_and_audited()
@@ -338,7 +343,7 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Delivery>)]) {
     let _ = writeln!(
         page,
         "\n# Deliveries\n\nWhat `runs audit` stops: a day in {PARTITIONS} partitions, by the release binary from \
-         `predict --run` to the audit; each model learned one day. Forged predictions tell of the true input in their \
+         `predict --run` to the audit; each model learned one day, and the gate judged the later one by the labels of the day between. Forged predictions tell of the true input in their \
          footers, and are made before the run is closed, so that its manifest takes them for its own. Stopped is `hold` or \
          `fail`. All rows of these runs are scored again by the audit; of a run of more than 8,388,608 only 16,384 of \
          one row group of each output are, and what is wrong with other rows alone, under the right ids, would pass.\n\n\

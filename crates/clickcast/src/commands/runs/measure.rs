@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, ArrayRef, StringArray};
 use clickcast_dataset::{CTR, Input, Looked, Step, discover, row_groups, sample, text_of};
-use clickcast_gate::Scores;
-use clickcast_gate::audit::{AuditedInput, AuditedOutput, RunScores, RunStatistics};
+use clickcast_gate::audit::{AuditedInput, AuditedOutput, JudgedModel, RunScores, RunStatistics};
+use clickcast_gate::{Scores, Verdict};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
 use clickcast_registry::{Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord};
 use sha2::{Digest, Sha256};
@@ -29,7 +29,7 @@ pub(super) fn statistics(
     run: &Run,
     manifest: &Manifest,
     previous: Option<RunScores>,
-    judged: Option<Scores>,
+    judged: Option<JudgedModel>,
     rescorer: Option<&Rescorer>,
 ) -> Result<RunStatistics, Failure> {
     let rows = manifest.outputs.iter().map(|output| output.rows).sum();
@@ -338,13 +338,16 @@ pub(super) fn registered(
     Ok(Some((registry, record)))
 }
 
-/// What a version predicted when the gate judged it; none where it was not judged.
+/// What the gate saw of a version; none where it was not judged, or could not be scored.
 pub(super) fn judged(
     context: &Context,
     (registry, version): &(Registry, VersionRecord),
-) -> Result<Option<Scores>, Failure> {
+) -> Result<Option<JudgedModel>, Failure> {
     let gated = context.runtime.block_on(registry.gate(&version.name, version.version))?;
-    Ok(gated.and_then(|gated| gated.scores))
+    Ok(gated.and_then(|gated| {
+        let has_passed = gated.judgement.verdict == Verdict::Pass;
+        gated.scores.map(|scores| JudgedModel { has_passed, scores })
+    }))
 }
 
 /// Keeps the scores for the next run's audit.
