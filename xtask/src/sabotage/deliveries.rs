@@ -35,6 +35,8 @@ pub(super) struct Delivery {
     pub(super) kind: &'static str,
     pub(super) strength: &'static str,
     pub(super) seed: u64,
+    /// What the gate said of the model.
+    pub(super) gate: String,
     pub(super) judged: Judged,
 }
 
@@ -146,11 +148,11 @@ fn judge_market(seed: u64, rows_per_day: u64) -> Result<Vec<Delivery>> {
     let mut deliveries = Vec::new();
     for Sabotage { kind, strength, act } in sabotages() {
         let judged = market.sabotaged(act).with_context(|| format!("{kind}, {strength}"))?;
-        deliveries.push(Delivery { kind, strength, seed, judged });
+        deliveries.push(Delivery { kind, strength, seed, gate: market.gate.clone(), judged });
     }
     for (strength, deliver) in HONEST_DELIVERIES {
         let judged = deliver(&market).context(strength)?;
-        deliveries.push(Delivery { kind: HONEST, strength, seed, judged });
+        deliveries.push(Delivery { kind: HONEST, strength, seed, gate: market.gate.clone(), judged });
     }
     Ok(deliveries)
 }
@@ -172,6 +174,8 @@ struct Market {
     place: Workplace,
     /// Which partition is spoiled, counted from 0.
     spoiled: usize,
+    /// What the gate said of the model.
+    gate: String,
 }
 
 impl Market {
@@ -185,11 +189,11 @@ impl Market {
             place.json(&format!("train --data {day} --schema features.toml --family lr --out model-{day}"))?;
             place.json(&format!("models register --name ctr --model model-{day} --registry registry"))?;
         }
-        place.judged(&format!(
+        let gate = place.judged(&format!(
             "models gate --name ctr --candidate {MODEL} --data {} --today {DELIVERED} --registry registry",
             DAYS[2]
         ))?;
-        Ok(Self { place, spoiled: seed as usize % PARTITIONS })
+        Ok(Self { place, spoiled: seed as usize % PARTITIONS, gate: gate.verdict })
     }
 
     fn partition(&self, number: usize) -> Partition<'_> {
@@ -347,11 +351,13 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Delivery>)]) {
          footers, and are made before the run is closed, so that its manifest takes them for its own. Stopped is `hold` or \
          `fail`. All rows of these runs are scored again by the audit; of a run of more than 8,388,608 only 16,384 of \
          one row group of each output are, and what is wrong with other rows alone, under the right ids, would pass.\n\n\
-         Deliveries in which a row is wrong: stopped {} of {}; honest deliveries stopped: {} of {}.",
+         Deliveries in which a row is wrong: stopped {} of {}; honest deliveries stopped: {} of {}, {} of them by a model \
+         that the gate had passed.",
         stopped(&spoiled),
         spoiled.len(),
         stopped(&honest),
-        honest.len()
+        honest.len(),
+        honest.iter().filter(|one| one.judged.is_stopped() && one.gate == "pass").count()
     );
     for (markets, deliveries) in judged {
         let _ = writeln!(page, "\n## {} rows a day, seeds {}\n", markets.rows_per_day, markets.seeds());
@@ -387,10 +393,11 @@ fn table(page: &mut String, deliveries: &[Delivery]) {
 
 fn list<'a>(page: &mut String, deliveries: impl Iterator<Item = &'a &'a Delivery>, if_none: &str) {
     let mut is_empty = true;
-    for Delivery { kind, strength, seed, judged } in deliveries {
+    for Delivery { kind, strength, seed, gate, judged } in deliveries {
         is_empty = false;
         let said: Vec<&str> = std::iter::once(judged.verdict.as_str()).chain(judged.against()).collect();
-        let _ = writeln!(page, "- {kind}, {strength}, seed {seed}: {}", said.join(", "));
+        let _ =
+            writeln!(page, "- {kind}, {strength}, seed {seed}: {}; the gate said {gate} of the model", said.join(", "));
     }
     if is_empty {
         let _ = writeln!(page, "{if_none}");

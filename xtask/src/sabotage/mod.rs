@@ -113,6 +113,7 @@ mod tests {
             kind,
             strength,
             seed,
+            gate: "hold".to_owned(),
             judged: judged(verdict, against),
         };
         let two_days = vec![
@@ -140,11 +141,11 @@ mod tests {
             "- unit change (today's rows), strength 0.5, seed 31: 3.00 %",
             "\n# Deliveries\n",
             "## 15000 rows a day, seeds 31 to 32\n",
-            "Deliveries in which a row is wrong: stopped 1 of 2; honest deliveries stopped: 1 of 2.",
+            "Deliveries in which a row is wrong: stopped 1 of 2; honest deliveries stopped: 1 of 2, 0 of them by a model that the gate had passed.",
             "| truncated | 1 row | 1 | 2 | ids, rows |",
             "| honest | in one go | 1 | 2 | score_drift |",
-            "- truncated, 1 row, seed 32: pass\n",
-            "- honest, in one go, seed 32: hold, score_drift\n",
+            "- truncated, 1 row, seed 32: pass; the gate said hold of the model\n",
+            "- honest, in one go, seed 32: hold, score_drift; the gate said hold of the model\n",
             "\n# The bank\n",
             "| in order | 70 | 30 | fail | auc, psi |",
             "| random | 70 | 30 | pass |  |",
