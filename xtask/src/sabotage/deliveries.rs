@@ -347,8 +347,8 @@ pub(super) fn section(page: &mut String, judged: &[(Markets, Vec<Delivery>)]) {
     let _ = writeln!(
         page,
         "\n# Deliveries\n\nWhat `runs audit` stops: a day in {PARTITIONS} partitions, by the release binary from \
-         `predict --run` to the audit; each model learned one day, and the gate judged the later one by the labels of the day between. Forged predictions tell of the true input in their \
-         footers, and are made before the run is closed, so that its manifest takes them for its own. Stopped is `hold` or \
+         `predict --run` to the audit; each model learned one day, and the gate judged the later one by the labels \
+         of the day between. Forged predictions tell of the true input in their footers, and are made before the run is closed, so that its manifest takes them for its own. Stopped is `hold` or \
          `fail`. All rows of these runs are scored again by the audit; of a run of more than 8,388,608 only 16,384 of \
          one row group of each output are, and what is wrong with other rows alone, under the right ids, would pass.\n\n\
          Deliveries in which a row is wrong: stopped {} of {}; honest deliveries stopped: {} of {}, {} of them by a model \

@@ -36,7 +36,7 @@ const WINDOW_SHORT: u64 = 5;
 /// Markets, and what is tried with them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trial {
-    pub(super) markets: Markets,
+    markets: Markets,
     /// Days that a model learns.
     window: u64,
     /// How many days before a sabotaged candidate its champion was learned.
@@ -120,8 +120,8 @@ fn parse(text: &str) -> Result<Vec<Case>> {
 /// The table of all sizes, and each size's own part.
 pub(super) fn section(page: &mut String, judged: &[(Trial, Vec<Case>)]) {
     page.push_str(
-        "Markets of `synth`; each model learned so many days, and a sabotaged one's champion ended so many days before; every third market has another schema (half of the columns, renamed, \
-         all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their \
+        "Markets of `synth`; each model learned so many days, and a sabotaged one's champion ended so many days before; \
+         every third market has another schema (half of the columns, renamed, all categories as numbers, no sides). A cost is normalized entropy lost on the rows to be delivered, by their \
          true click probabilities, against an honest candidate. Stopped is `hold` or `fail`. At a million rows a day every \
          second of a kind's strengths is tried.\n\n\
          | rows a day | seeds | days learned | champion before | | stopped | of | | slowest judgement |\n\
@@ -131,8 +131,8 @@ pub(super) fn section(page: &mut String, judged: &[(Trial, Vec<Case>)]) {
         summary(page, *trial, cases);
     }
     for (trial, cases) in judged {
-        let Markets { rows_per_day, .. } = trial.markets;
-        let _ = writeln!(page, "\n# {rows_per_day} rows a day, seeds {}", trial.markets.seeds());
+        let Trial { markets, .. } = trial;
+        let _ = writeln!(page, "\n# {} rows a day, seeds {}", markets.rows_per_day, markets.seeds());
         details(page, cases);
     }
 }
@@ -158,7 +158,7 @@ fn summary(page: &mut String, trial: Trial, cases: &[Case]) {
             format!("{:.1} %", 100.0 * stopped as f64 / meant.len() as f64)
         };
         let Trial { markets, window, champion_days, .. } = trial;
-        let (Markets { rows_per_day, .. }, seeds) = (markets, markets.seeds());
+        let (rows_per_day, seeds) = (markets.rows_per_day, markets.seeds());
         let _ = writeln!(
             page,
             "| {rows_per_day} | {seeds} | {window} | {champion_days} | {what} | {stopped} | {} | {share} | {slowest:.1} s |",

@@ -56,7 +56,7 @@ fn retrain(world: &World, seed: u64, window: usize, (offset, variation): (usize,
         Variation::AnotherSeed => candidate_seed += 1_000,
         Variation::ShorterWindow => candidate.start += 1,
         Variation::LongerWindow => candidate.start = last.saturating_sub(2 * window),
-        Variation::OldChampion => champion = (last - 7).saturating_sub(window.min(8))..last - 7,
+        Variation::OldChampion => champion = Day::new(offset, window.min(8), 7).champion,
         _ => {}
     }
     let family = if seed.is_multiple_of(10) && variation == Variation::Daily { Family::Ffm } else { Family::Lr };

@@ -12,7 +12,7 @@ use clickcast_registry::{OutputRecord, Registry, VersionRecord};
 use super::super::{Context, data};
 use crate::failure::Failure;
 
-/// Rows of a run up to which all are scored again, in seconds. Their predictions are kept, 8 bytes each.
+/// Rows of a run up to which all are scored again, in seconds. An input's predictions are kept, and those made anew: 16 bytes a row.
 const RUN_ROWS_MAX: u64 = 1 << 23;
 /// Of a larger run, rows of an output that are.
 const OUTPUT_ROWS_MAX: u64 = 1 << 14;
@@ -111,23 +111,21 @@ impl Rescorer {
 impl Sampling {
     /// All of a small run; of another the first ones of one row group of each output.
     fn of(self, place: usize, output: &OutputRecord, groups: Option<&[u64]>) -> Option<Sampled> {
-        let is_whole = self.rows <= RUN_ROWS_MAX;
-        if !is_whole && !is_chosen(place, self.outputs) {
+        if self.rows <= RUN_ROWS_MAX {
+            return Some(Sampled { first_row: 0, rows: output.rows, row_groups: output.row_groups });
+        }
+        if !is_chosen(place, self.outputs) {
             return None;
         }
-        let rows_max = if is_whole { output.rows } else { OUTPUT_ROWS_MAX };
         let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
-            return Some(Sampled { first_row: 0, rows: rows_max, row_groups: None });
+            return Some(Sampled { first_row: 0, rows: OUTPUT_ROWS_MAX, row_groups: None });
         };
         let last = groups.len() as u64 - 1;
         let (first, last) = output.row_groups.map_or((0, last), |(from, to)| (from.min(last), to.min(last)));
-        if is_whole {
-            return Some(Sampled { first_row: 0, rows: rows_max, row_groups: Some((first, last)) });
-        }
         // Any of them, but the same one each time.
         let group = first + text(&output.key) % (last + 1).saturating_sub(first).max(1);
         let first_row = groups[first as usize..group as usize].iter().sum();
-        Some(Sampled { first_row, rows: groups[group as usize].min(rows_max), row_groups: Some((group, group)) })
+        Some(Sampled { first_row, rows: groups[group as usize].min(OUTPUT_ROWS_MAX), row_groups: Some((group, group)) })
     }
 }
 
@@ -159,7 +157,7 @@ mod tests {
         let groups = [100_000, 20_000, 100_000, 5_000];
         let small = Sampling { outputs: 2, rows: RUN_ROWS_MAX };
         let whole = |rows, row_groups| Some(Sampled { first_row: 0, rows, row_groups });
-        assert_eq!(small.of(0, &output(225_000, None), Some(&groups)), whole(225_000, Some((0, 3))));
+        assert_eq!(small.of(0, &output(225_000, None), Some(&groups)), whole(225_000, None));
         assert_eq!(small.of(1, &output(120_000, Some((1, 2))), Some(&groups)), whole(120_000, Some((1, 2))));
         assert_eq!(small.of(0, &output(225_000, None), None), whole(225_000, None));
 
