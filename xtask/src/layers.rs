@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dataset", &["record", "storage"]),
     ("report", &[]),
     ("gate", &["record", "model", "dataset", "report"]),
-    ("registry", &["model", "gate", "storage"]),
+    ("registry", &["record", "model", "gate", "storage"]),
     ("job", &["record", "model", "dataset", "registry", "storage"]),
     ("leader", &[]),
     ("scaler", &["storage", "leader", "report"]),

@@ -7,7 +7,9 @@ mod wrong;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clickcast_record::Precision;
 
 pub(crate) use queue::*;
 pub(crate) use registry::*;
@@ -249,15 +251,6 @@ pub(crate) struct EvaluateArguments {
     pub(crate) label: Option<String>,
 }
 
-/// Numbers of a prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PrecisionArgument {
-    /// 32-bit floats
-    F32,
-    /// 64-bit floats
-    F64,
-}
-
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
 pub(crate) struct PredictArguments {
@@ -277,8 +270,8 @@ pub(crate) struct PredictArguments {
     #[arg(long, value_name = "NAME", value_parser = <clickcast_registry::RunName as std::str::FromStr>::from_str)]
     pub(crate) run: Option<clickcast_registry::RunName>,
     /// Precision of the `ctr` column
-    #[arg(long, value_enum, default_value = "f32")]
-    pub(crate) precision: PrecisionArgument,
+    #[arg(long, value_name = "PRECISION", value_parser = precision(), default_value_t)]
+    pub(crate) precision: Precision,
     /// Columns to carry beside the schema's ids
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     pub(crate) keep: Vec<String>,
@@ -328,11 +321,16 @@ pub(crate) struct CrossArguments {
     #[arg(long, value_name = "CTR", value_parser = parse_threshold)]
     pub(crate) threshold: Option<f64>,
     /// Precision of the `ctr` column; f64 scores each pair exactly as `predict` would, f32 is fast
-    #[arg(long, value_enum, default_value = "f32")]
-    pub(crate) precision: PrecisionArgument,
+    #[arg(long, value_name = "PRECISION", value_parser = precision(), default_value_t)]
+    pub(crate) precision: Precision,
     /// Columns to tell pairs by [default: those ids of the model's schema that one side has]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) id: Vec<String>,
+}
+
+/// Parses a precision, and lists both in the help.
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::ALL.map(Precision::as_str)).try_map(|text| text.parse::<Precision>())
 }
 
 fn parse_threshold(text: &str) -> Result<f64, String> {

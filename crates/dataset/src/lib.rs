@@ -25,8 +25,8 @@ pub use input::{row_groups, rows_of, sample};
 pub use pairs::{Coded, PairColumn, PairEncoder, PairGroup, PairWriter, RepeatedColumn};
 pub use scan::{Scan, Step, scan};
 pub use write::{
-    CTR, Place, Precision, PredictionWriter, TableWriter, Written, footer, is_written, looked_metadata,
-    prediction_metadata, written,
+    CTR, Place, PredictionWriter, TableWriter, Written, footer, is_written, looked_metadata, prediction_metadata,
+    written,
 };
 
 /// Rows decoded at a time at most: enough to amortize a batch's overhead.

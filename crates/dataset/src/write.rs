@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use clickcast_record::Precision;
 use clickcast_storage::{Store, Writer};
 use flate2::write::GzEncoder;
 use parquet::arrow::ArrowWriter;
@@ -40,15 +41,6 @@ pub mod footer {
     pub const RUN: &str = "clickcast.run";
     /// The rows, counted when they were written.
     pub const ROWS: &str = "clickcast.rows";
-}
-
-/// Numbers of a prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floats.
-    F32,
-    /// 64-bit floats.
-    F64,
 }
 
 /// What a file may take the place of.

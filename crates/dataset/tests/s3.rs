@@ -8,7 +8,8 @@ mod stores;
 
 use std::collections::BTreeMap;
 
-use clickcast_dataset::{Precision, PredictionWriter, prediction_metadata};
+use clickcast_dataset::{PredictionWriter, prediction_metadata};
+use clickcast_record::Precision;
 use parquet::basic::Compression;
 use support::{SCHEMA, World, csv, everything, expected, gzip, parquet, table};
 

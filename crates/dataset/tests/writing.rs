@@ -9,9 +9,8 @@ use std::sync::Arc;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
-use clickcast_dataset::{
-    Coded, PairColumn, PairWriter, Precision, PredictionWriter, TableWriter, prediction_metadata, sample,
-};
+use clickcast_dataset::{Coded, PairColumn, PairWriter, PredictionWriter, TableWriter, prediction_metadata, sample};
+use clickcast_record::Precision;
 use clickcast_storage::{Fault, Operation, Store};
 use support::{SCHEMA, World, everything, expected, said, table};
 

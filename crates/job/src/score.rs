@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use clickcast_dataset::{
-    CTR, Input, Place, Precision, PredictionWriter, Scan, Step, Written, footer, is_written, scan, written,
-};
+use clickcast_dataset::{CTR, Input, Place, PredictionWriter, Scan, Step, Written, footer, is_written, scan, written};
 use clickcast_model::{Model, Scratch};
-use clickcast_record::{Batch, Need};
+use clickcast_record::{Batch, Need, Precision};
 use clickcast_storage::Store;
 use tokio::runtime::Handle;
 

@@ -10,11 +10,13 @@ mod binding;
 mod convert;
 mod expression;
 pub mod hash;
+mod precision;
 mod schema;
 
 pub use batch::{Batch, Categorical, Categories, Category, Column, Multi, Numeric};
 pub use binding::{Binding, Need};
 pub use expression::Expression;
+pub use precision::{Precision, UnknownPrecision};
 pub use schema::{Feature, Kind, Schema, Side};
 
 /// What is wrong with a schema, a file's columns or a value. Repeating the request won't help.

@@ -11,6 +11,7 @@
 
 use clickcast_gate::audit::covers;
 use clickcast_gate::{Judgement, Verdict};
+use clickcast_record::Precision;
 use clickcast_storage::{Object, Store, absolute, key_below};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,8 +48,8 @@ pub struct PinnedModel {
 /// What decides an output's bytes beside the model and the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSettings {
-    /// `f32` or `f64`.
-    pub precision: String,
+    /// The precision of the predictions.
+    pub precision: Precision,
     /// Columns carried beside the schema's ids.
     pub keep: Vec<String>,
 }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use clickcast_record::Precision;
 use clickcast_registry::{Reference, RunName};
 
-use super::PrecisionArgument;
+use super::precision;
 
 /// Arguments of `worker`.
 #[derive(Debug, Args)]
@@ -28,8 +29,8 @@ pub(crate) struct WorkerArguments {
     #[arg(long, value_name = "NAME", value_parser = RunName::from_str)]
     pub(crate) run: Option<RunName>,
     /// Precision of the `ctr` column in runs that begin now
-    #[arg(long, value_enum, default_value = "f32")]
-    pub(crate) precision: PrecisionArgument,
+    #[arg(long, value_name = "PRECISION", value_parser = precision(), default_value_t)]
+    pub(crate) precision: Precision,
     /// Columns to carry beside the schema's ids in runs that begin now
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     pub(crate) keep: Vec<String>,

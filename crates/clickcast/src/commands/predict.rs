@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use clickcast_dataset::{Input, Place, Precision, row_groups};
+use clickcast_dataset::{Input, Place, row_groups};
 use clickcast_job::{Piece, Scored, Scorer, Told, carried, ranges};
 use clickcast_registry::{PinnedModel, Rejected, Run, RunName, RunRecord, RunSettings, Runs};
 use clickcast_storage::Store;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::artifacts::Loaded;
 use super::data::{self, Data};
 use super::{Context, artifacts, outputs, pace, peak_memory_bytes, storage_failure};
-use crate::arguments::{PrecisionArgument, PredictArguments};
+use crate::arguments::PredictArguments;
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -36,16 +36,12 @@ pub(super) fn predict(context: &Context, arguments: &PredictArguments) -> Result
     let data = Data::open(context, &arguments.data)?;
     let out = Store::open(&arguments.out).map_err(|error| storage_failure(&error))?;
     outputs::refuse_to_write_into_the_input(&data, &arguments.out, &out)?;
-    let precision = match arguments.precision {
-        PrecisionArgument::F32 => Precision::F32,
-        PrecisionArgument::F64 => Precision::F64,
-    };
     let carried = carried(&loaded.model, &arguments.keep).map_err(Failure::input)?;
     let run = arguments.run.as_ref().map(|name| begin(context, &out, name, &loaded, arguments)).transpose()?;
     let scorer = Scorer {
         model: &loaded.model,
         carried,
-        precision,
+        precision: arguments.precision,
         run: arguments.run.as_ref().map(RunName::to_string),
         out: &out,
         threads: context.threads,
@@ -83,10 +79,6 @@ fn begin(
     arguments: &PredictArguments,
 ) -> Result<Run, Failure> {
     let (model_name, version) = loaded.registered.clone().unzip();
-    let precision = match arguments.precision {
-        PrecisionArgument::F32 => "f32",
-        PrecisionArgument::F64 => "f64",
-    };
     let record = RunRecord {
         run: name.clone(),
         model: PinnedModel {
@@ -96,7 +88,7 @@ fn begin(
             artifact: loaded.model.artifact().id().to_owned(),
         },
         input: arguments.data.clone(),
-        settings: RunSettings { precision: precision.to_owned(), keep: arguments.keep.clone() },
+        settings: RunSettings { precision: arguments.precision, keep: arguments.keep.clone() },
         created: Timestamp::now(),
     };
     Ok(context.runtime.block_on(Runs::new(out.clone()).begin(record))?)

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use clickcast_dataset::Precision;
 use clickcast_model::Model;
+use clickcast_record::Precision;
 use clickcast_registry::{
     Kind, PinnedModel, Reference, Registry, Rejected, Run, RunName, RunRecord, RunSettings, Runs, Selector,
 };
@@ -131,9 +131,8 @@ impl Book {
             other => other?,
         };
         let model = self.model(setup, &run.record().model).await?;
-        let settings = &run.record().settings;
-        let carried = carried(&model, &settings.keep).map_err(Problem::refusal)?;
-        let precision = if settings.precision == "f64" { Precision::F64 } else { Precision::F32 };
+        let RunSettings { precision, keep } = &run.record().settings;
+        let (precision, carried) = (*precision, carried(&model, keep).map_err(Problem::refusal)?);
         let rejected = run.rejected().await?.into_iter().map(|rejected: Rejected| rejected.key).collect();
         let inputs = Store::open(&run.record().input)?;
         Ok(OpenRun {
@@ -238,7 +237,7 @@ mod tests {
                 out: Store::in_memory(),
                 registry,
                 reference: Reference { name: name.clone(), selector: Selector::Version(1) },
-                settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
+                settings: RunSettings { precision: Precision::F32, keep: Vec::new() },
                 cache: None,
             };
             let pinned = PinnedModel {

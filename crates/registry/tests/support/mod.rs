@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clickcast_gate::{Check, Judgement, Verdict};
 use clickcast_model::artifact::{Artifact, FORMAT, Manifest as ModelManifest};
 use clickcast_model::calibration::Calibration;
-use clickcast_record::Schema;
+use clickcast_record::{Precision, Schema};
 use clickcast_registry::{
     Change, Channel, Error, Gated, Manifest, Name, OutputRecord, PinnedModel, RunRecord, RunSettings, Runs,
 };
@@ -87,7 +87,7 @@ fn pinned() -> PinnedModel {
 }
 
 pub fn run_record(run: &str, created: i64) -> RunRecord {
-    let settings = RunSettings { precision: "f32".to_owned(), keep: Vec::new() };
+    let settings = RunSettings { precision: Precision::F32, keep: Vec::new() };
     RunRecord { run: run.parse().unwrap(), model: pinned(), input: "in".to_owned(), settings, created: at(created) }
 }
 

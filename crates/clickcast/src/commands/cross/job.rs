@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use clickcast_dataset::{
-    Coded, Input, PairColumn, PairEncoder, PairGroup, PairWriter, Precision, PredictionWriter, RepeatedColumn, Step,
-    picked,
+    Coded, Input, PairColumn, PairEncoder, PairGroup, PairWriter, PredictionWriter, RepeatedColumn, Step, picked,
 };
 use clickcast_model::cross::{Cross, Origin, Scratch};
-use clickcast_record::{Batch, Need};
+use clickcast_record::{Batch, Need, Precision};
 use clickcast_storage::Store;
 use rayon::prelude::*;
 

@@ -10,10 +10,10 @@ mod top;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
-use clickcast_dataset::{Input, Precision, footer};
+use clickcast_dataset::{Input, footer};
 use clickcast_model::Model;
 use clickcast_model::cross::{Arithmetic, Cross};
-use clickcast_record::hash;
+use clickcast_record::{Precision, hash};
 use clickcast_storage::Store;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ use self::sides::{Sides, Table};
 use self::top::Choice;
 use super::data::Data;
 use super::{Context, artifacts, outputs, pace, peak_memory_bytes, storage_failure};
-use crate::arguments::{CrossArguments, PerArgument, PrecisionArgument};
+use crate::arguments::{CrossArguments, PerArgument};
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -89,9 +89,10 @@ fn score(
     out: &Store,
     todo: &[Output],
 ) -> Result<Done, Failure> {
-    let (precision, arithmetic) = match arguments.precision {
-        PrecisionArgument::F32 => (Precision::F32, Arithmetic::Fast),
-        PrecisionArgument::F64 => (Precision::F64, Arithmetic::AsRows),
+    let precision = arguments.precision;
+    let arithmetic = match precision {
+        Precision::F32 => Arithmetic::Fast,
+        Precision::F64 => Arithmetic::AsRows,
     };
     let cross = Cross::new(model, sides.origins.clone(), sides.constants.as_ref(), arithmetic);
     let cross = cross.map_err(Failure::input)?;

@@ -170,6 +170,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicU64;
 
+    use clickcast_record::Precision;
     use clickcast_registry::{PinnedModel, RunRecord, RunSettings, Runs};
     use clickcast_storage::Operation;
 
@@ -181,7 +182,7 @@ mod tests {
             run: "r".parse().unwrap(),
             model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },
             input,
-            settings: RunSettings { precision: "f32".to_owned(), keep: Vec::new() },
+            settings: RunSettings { precision: Precision::F32, keep: Vec::new() },
             created: Timestamp::UNIX_EPOCH,
         }
     }

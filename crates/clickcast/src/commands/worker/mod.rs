@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Context, artifacts, pace, peak_memory_bytes, runs, storage_failure};
-use crate::arguments::{PrecisionArgument, WorkerArguments};
+use crate::arguments::WorkerArguments;
 use crate::console;
 use crate::failure::Failure;
 
@@ -73,16 +73,12 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
 }
 
 fn setup(arguments: &WorkerArguments) -> Result<Setup, Failure> {
-    let precision = match arguments.precision {
-        PrecisionArgument::F32 => "f32",
-        PrecisionArgument::F64 => "f64",
-    };
     let folder = arguments.cache.clone().or_else(user_cache);
     Ok(Setup {
         out: Store::open(&arguments.out).map_err(|error| storage_failure(&error))?,
         registry: artifacts::open_registry(&arguments.registry)?,
         reference: arguments.model.clone(),
-        settings: RunSettings { precision: precision.to_owned(), keep: arguments.keep.clone() },
+        settings: RunSettings { precision: arguments.precision, keep: arguments.keep.clone() },
         cache: folder.map(|folder| ModelCache::new(folder, arguments.cache_bytes)),
     })
 }
