@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clickcast_dataset::{Error, Scan, Step, discover, sample, scan};
-use clickcast_record::{Batch, Column, Need, Schema};
+use clickcast_record::{Batch, Column, Need, Roles, Schema};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -34,7 +34,7 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
     let memory = PathBuf::from("/dev/shm");
     let root = if memory.is_dir() { memory } else { std::env::temp_dir() };
     let schema = Schema::from_toml(SCHEMA).expect("the schema is one");
-    let narrow = schema.with_roles(schema.label().map(str::to_owned), None, None, Vec::new());
+    let narrow = schema.with_roles(Roles { label: schema.label().map(str::to_owned), ..Roles::default() });
     Bench {
         folder: tempfile::tempdir_in(root).expect("a temporary folder can be made"),
         runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime starts"),

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use clickcast_model::metrics::Accumulator;
-use clickcast_record::{Binding, Categorical, Category, Column, Error, Feature, Kind, Multi, Need, Schema, Side};
+use clickcast_record::{
+    Binding, Categorical, Category, Column, Error, Feature, Kind, Multi, Need, Roles, Schema, Side,
+};
 
 /// Above this share of distinct values a column tells rows apart, not what they have in common.
 const ID_SHARE: f64 = 0.95;
@@ -65,7 +67,7 @@ pub(crate) fn guess(
             None => unread.push(format!("`{}` is {}, which no feature can be", field.name(), field.data_type())),
         }
     }
-    let schema = Schema::new(candidates)?.with_roles(Some(label.to_owned()), None, None, Vec::new())?;
+    let schema = Schema::new(candidates)?.with_roles(Roles { label: Some(label.to_owned()), ..Roles::default() })?;
     let batch = Binding::new(&schema, &Need { labels: true, ..Need::default() }, &file)?.batch(sample, 0)?;
     let labels = batch.labels.unwrap_or_default();
     let guesses: Vec<Guess> = schema

@@ -7,13 +7,21 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow_select::concat::concat_batches;
-use clickcast_record::{Batch, Binding, Need, Schema};
+use clickcast_record::{Batch, Binding, InferredTimeUnit, Need, Schema};
 use tokio::runtime::Handle;
 
 use crate::Error;
 use crate::columnar::{GroupReader, ParquetFile};
 use crate::discover::{Format, Input};
 use crate::text::{TextFile, TextReader};
+
+/// What is wanted of every file of a scan.
+pub(crate) struct Wants<'a> {
+    pub(crate) schema: &'a Schema,
+    pub(crate) need: &'a Need,
+    /// Shared, so that files whose integer times have different units are an error.
+    pub(crate) time_unit: InferredTimeUnit,
+}
 
 /// A file bound to a schema.
 pub(crate) struct Opened {
@@ -48,7 +56,8 @@ enum Reader {
 }
 
 impl Opened {
-    pub(crate) fn new(input: &Input, handle: &Handle, schema: &Schema, need: &Need) -> Result<Self, Error> {
+    pub(crate) fn new(input: &Input, handle: &Handle, wants: &Wants<'_>) -> Result<Self, Error> {
+        let Wants { schema, need, time_unit } = wants;
         let name = input.name();
         let (file, own) = open(input, handle, |text| text.schema(schema, need))?;
         let columns = need.columns(schema);
@@ -59,13 +68,17 @@ impl Opened {
         let wanted = all.filter(|field| columns.contains(field.name()));
         let wanted = ArrowSchema::new(wanted.collect::<Vec<_>>());
         // All of the file's columns, so that a message can list them.
-        let binding = Binding::new(schema, need, &wanted).map_err(|error| match error {
-            clickcast_record::Error::MissingColumn { column, .. } => {
-                let present = own.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
-                clickcast_record::Error::MissingColumn { column, present }
-            }
-            other => other,
-        });
+        let binding =
+            Binding::new(schema, need, &wanted).map(|binding| binding.with_time_unit(time_unit)).map_err(|error| {
+                match error {
+                    clickcast_record::Error::MissingColumn { column, .. } => {
+                        let present =
+                            own.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+                        clickcast_record::Error::MissingColumn { column, present }
+                    }
+                    other => other,
+                }
+            });
         let binding = binding.map_err(|source| Error::Record { file: name.clone(), source })?;
         let parts = match &file {
             File::Parquet(file) => file.row_groups().len(),

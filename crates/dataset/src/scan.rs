@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use clickcast_record::{Batch, Need, Schema};
+use clickcast_record::{Batch, InferredTimeUnit, Need, Schema};
 use tokio::runtime::Handle;
 
 use crate::Error;
 use crate::discover::Input;
-use crate::input::{Opened, PartReader};
+use crate::input::{Opened, PartReader, Wants};
 
 /// What is read, and how.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +81,7 @@ struct State<R> {
 
 struct Shared<'a, R> {
     scan: Scan<'a>,
+    wants: Wants<'a>,
     state: Mutex<State<R>>,
     changed: Condvar,
 }
@@ -122,7 +123,8 @@ where
         failed: BTreeMap::new(),
         stop: false,
     };
-    let shared = Shared { scan, state: Mutex::new(state), changed: Condvar::new() };
+    let wants = Wants { schema: scan.schema, need: scan.need, time_unit: InferredTimeUnit::default() };
+    let shared = Shared { scan, wants, state: Mutex::new(state), changed: Condvar::new() };
     std::thread::scope(|scope| {
         for _ in 0..scan.threads.max(1) {
             scope.spawn(|| shared.work(&map));
@@ -165,7 +167,7 @@ impl<R: Send> Shared<'_, R> {
         let Scan { inputs, schema, need, handle, .. } = self.scan;
         match work {
             Work::Open(input) => {
-                let opened = Opened::new(&inputs[input], handle, schema, need);
+                let opened = Opened::new(&inputs[input], handle, &self.wants);
                 let mut state = self.lock();
                 state.opening = false;
                 match opened {

@@ -64,10 +64,7 @@ pub fn reading_schema(
             None => return Err(format!("it needs column `{}`, which the data no longer has", feature.name)),
         }
     }
-    let role = |name: Option<&str>| name.map(str::to_owned);
-    let roles = |schema: Schema| {
-        // A column that was the label and is a feature now can't be both.
-        schema.with_roles(role(own.label()), role(own.weight()), role(own.time()), own.ids().to_vec())
-    };
+    // A column that was the label and is a feature now can't be both.
+    let roles = |schema: Schema| schema.with_roles(own.roles());
     Schema::new(features).and_then(roles).map_err(|error: Error| error.to_string())
 }

@@ -8,7 +8,7 @@ use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::hash::integer as mix;
-use clickcast_record::{Batch, Categorical, Column, Numeric, Schema};
+use clickcast_record::{Batch, Categorical, Column, Numeric, Schema, Time};
 
 const MS_PER_DAY: i64 = 86_400_000;
 const FIRST_DAY: i64 = 20_000;
@@ -73,7 +73,7 @@ impl Market {
             features,
             labels: labelled.then(|| rows.iter().map(|&row| clicked(row)).collect()),
             weights: None,
-            times: Some(rows.iter().map(time).collect()),
+            times: Some(rows.iter().map(|row| Time::from_ms(time(row))).collect()),
             carried: Vec::new(),
         }
     }
@@ -383,7 +383,7 @@ fn rows_are_resampled_by_user_unless_the_feature_is_none() {
 fn rows_from_the_future_hold_whoevers_clock_is_wrong() {
     let (champion, candidate) = (HONEST.learn(0..6), HONEST.learn(1..7));
     let mut today = HONEST.batch(9..10, false);
-    today.times.iter_mut().flatten().for_each(|time| *time += 30 * MS_PER_DAY);
+    today.times.iter_mut().flatten().for_each(|time| *time = Time::from_ms(time.as_ms() + 30 * MS_PER_DAY));
     let judgement = gate(&candidate, Some(&champion), HONEST.batch(8..9, true), Some(today));
     let clock = check(&judgement, "clock");
     assert!(

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use clickcast_model::encode::{Encoded, Slots};
+use clickcast_record::Time;
 
 use crate::numbered::Outcomes;
 use crate::optimizer::Block;
@@ -14,7 +15,7 @@ pub(crate) enum Split {
     /// Every row is learned from; the held-out rows are other data.
     None,
     /// Of the rows from this time on one in so many is fold 0; all others are never held out.
-    Time { from: i64, one_in: u64 },
+    Time { from: Time, one_in: u64 },
     /// Rows from this number on are fold 0; all others are never held out.
     Tail(u64),
     /// Rows fall into folds evenly, by a hash of their number; a fold is `1 / folds` of them.
@@ -23,7 +24,7 @@ pub(crate) enum Split {
 
 impl Split {
     /// Whether a row is held out in a fold.
-    fn holds_out(self, fold: u64, seed: u64, row: u64, time: Option<i64>) -> bool {
+    fn holds_out(self, fold: u64, seed: u64, row: u64, time: Option<Time>) -> bool {
         match self {
             Self::None => false,
             Self::Time { from, one_in } => {

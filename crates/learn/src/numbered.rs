@@ -1,7 +1,7 @@
 //! Rows as the first pass leaves them: a category is hashed and looked for once, and is a number from then on.
 
 use clickcast_model::encode::{Encoded, Encoder, Slots};
-use clickcast_record::{Batch, Column};
+use clickcast_record::{Batch, Column, Time};
 
 use crate::Error;
 
@@ -10,7 +10,7 @@ use crate::Error;
 pub(crate) struct Outcomes {
     pub(crate) labels: Vec<bool>,
     pub(crate) weights: Option<Vec<f32>>,
-    pub(crate) times: Option<Vec<i64>>,
+    pub(crate) times: Option<Vec<Time>>,
 }
 
 /// A batch whose categories are numbers.

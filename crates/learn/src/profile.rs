@@ -3,7 +3,7 @@
 use clickcast_kernel::factors::prefetch;
 use clickcast_model::encode::{BINS_MAX, Coding, Encoder, Slots};
 use clickcast_model::profile::Distinct;
-use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric};
+use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric, Time};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -29,7 +29,7 @@ pub(crate) struct Profile {
     label_last: Option<bool>,
     pub(crate) weight: f64,
     pub(crate) positive_weight: f64,
-    pub(crate) time_range: Option<(i64, i64)>,
+    pub(crate) time_range: Option<(Time, Time)>,
     /// Whether every number that was given still stands for its value: none was forgotten.
     pub(crate) numbers_hold: bool,
     fields: Vec<Field>,
@@ -52,7 +52,7 @@ struct Sample {
     /// Rows are taken where their hash is at most this.
     hash_max: u64,
     hashes: Vec<u64>,
-    times: Vec<i64>,
+    times: Vec<Time>,
     seed: u64,
 }
 
@@ -180,7 +180,7 @@ impl Profile {
     }
 
     /// The time from which on about a share of the rows lies, and what share that is truly; none without older rows.
-    pub(crate) fn newest(&self, share: f64) -> Option<(i64, f64)> {
+    pub(crate) fn newest(&self, share: f64) -> Option<(Time, f64)> {
         let (first, _) = self.time_range?;
         let mut times = self.sample.times.clone();
         times.sort_unstable();

@@ -5,7 +5,7 @@ use clickcast_learn::{Error, Family, Settings, Source, Trained, train};
 use clickcast_model::encode::Encoded;
 use clickcast_model::factors::WeightType;
 use clickcast_model::metrics::{Accumulator, Metrics};
-use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema};
+use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema, Time};
 
 const FAMILIES: [Family; 3] = [Family::Lr, Family::Fm, Family::Ffm];
 
@@ -80,7 +80,7 @@ impl World {
             ],
             labels: Some(all().map(|row| self.clicked(row)).collect()),
             weights: self.weight.map(|weight| all().map(weight).collect()),
-            times: self.time.map(|time| all().map(time).collect()),
+            times: self.time.map(|time| all().map(time).map(Time::from_ms).collect()),
             carried: Vec::new(),
         }
     }
@@ -243,7 +243,7 @@ fn learning_stops_by_the_newest_rows_where_there_are_times() {
         let test = World::new(50_000..70_000, noise);
         let logloss = test.evaluate(&trained).logloss;
         assert!(logloss < std::f64::consts::LN_2 + 0.004, "times {has_times}: {logloss}");
-        assert_eq!(trained.training.times, has_times.then_some((0, 19_999)));
+        assert_eq!(trained.training.times, has_times.then_some((Time::from_ms(0), Time::from_ms(19_999))));
         let held_out = trained.training.held_out.unwrap().rows;
         assert_eq!(held_out < 6_000, has_times, "{held_out} rows held out");
     }

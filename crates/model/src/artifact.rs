@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use clickcast_record::Schema;
+use clickcast_record::{Schema, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -52,8 +52,8 @@ pub struct Training {
     pub rows: u64,
     /// Clicked rows.
     pub positives: u64,
-    /// First and last time, where the schema names one; milliseconds since 1970 UTC for timestamps.
-    pub times: Option<(i64, i64)>,
+    /// First and last time, if the schema names one.
+    pub times: Option<(Time, Time)>,
     /// A 64-bit hash of the rows as the model saw them, in hex: equal data gives an equal hash.
     pub data_hash: String,
     /// On the rows held out from learning; none where there were none.

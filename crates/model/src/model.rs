@@ -282,9 +282,6 @@ fn adopt(own: &Schema, given: &Schema, ensemble: &Ensemble) -> Result<Schema, Er
     {
         return Err(Error::Unfit(format!("the schema's feature `{}` is not in the model; take it out", extra.name)));
     }
-    let schema = Schema::new(features).and_then(|schema| {
-        let role = |name: Option<&str>| name.map(str::to_owned);
-        schema.with_roles(role(given.label()), role(given.weight()), role(given.time()), given.ids().to_vec())
-    });
+    let schema = Schema::new(features).and_then(|schema| schema.with_roles(given.roles()));
     schema.map_err(|error| Error::Unfit(error.to_string()))
 }

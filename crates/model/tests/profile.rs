@@ -3,9 +3,12 @@
 
 use clickcast_model::profile::{Collector, Profile, bins};
 use clickcast_record::hash::integer as mix;
-use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric, Side};
+use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric, Side, Time};
 
-const MS_PER_DAY: i64 = 86_400_000;
+/// Ten thousand rows a day.
+fn time(row: u64) -> Time {
+    Time::from_ms(20_000 * Time::MS_PER_DAY + row as i64 * Time::MS_PER_DAY / 10_000)
+}
 
 fn features() -> Vec<Feature> {
     let feature = |name: &str, kind| Feature::new(name, kind, Side::Context);
@@ -55,7 +58,7 @@ impl Rows {
             ],
             labels: Some(rows.iter().map(|&row| draw(row, 5).is_multiple_of(20)).collect()),
             weights: None,
-            times: Some(rows.iter().map(|&row| 20_000 * MS_PER_DAY + row as i64 * MS_PER_DAY / 10_000).collect()),
+            times: Some(rows.iter().map(|&row| time(row)).collect()),
             carried: Vec::new(),
         }
     }

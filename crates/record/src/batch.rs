@@ -3,6 +3,8 @@
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 
+use crate::Time;
+
 /// Some rows of one file, checked against a schema.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -16,9 +18,8 @@ pub struct Batch {
     pub labels: Option<Vec<bool>>,
     /// Sample weights, finite and not negative, where the schema names them and labels were asked for.
     pub weights: Option<Vec<f32>>,
-    /// Times, where the schema names them and they were asked for: timestamps and dates in
-    /// milliseconds since 1970 UTC, integers as they are.
-    pub times: Option<Vec<i64>>,
+    /// Times, where the schema names them and they were asked for.
+    pub times: Option<Vec<Time>>,
     /// Columns to carry to the output unchanged, by name.
     pub carried: Vec<(String, ArrayRef)>,
 }

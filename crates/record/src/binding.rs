@@ -1,18 +1,12 @@
 //! A file's columns bound to a schema: types are checked once, then batches are views.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Date64Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
-};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::DataType;
 
-use crate::batch::{Batch, Column, Numeric};
+use crate::batch::{Batch, Column};
 use crate::expression::{Source, Use};
-use crate::{Error, Expression, Feature, Kind, Schema, convert};
-
-const MS_PER_DAY: i64 = 86_400_000;
+use crate::time::{InferredTimeUnit, TimeColumn};
+use crate::{Error, Expression, Feature, Kind, Schema, Time, convert};
 
 /// Which columns beside the features a reader wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,7 +46,7 @@ pub struct Binding {
     features: Vec<Bound>,
     label: Option<(String, usize)>,
     weight: Option<(String, usize)>,
-    time: Option<(String, usize)>,
+    time: Option<TimeColumn>,
     carried: Vec<(String, usize)>,
 }
 
@@ -123,11 +117,13 @@ impl Binding {
         }
         let label_name = schema.label().filter(|_| need.labels);
         let weight_name = schema.weight().filter(|_| need.labels);
+        let time_name = schema.time().filter(|_| need.times);
+        let time = named(time_name, "a time (an integer, date or timestamp)", TimeColumn::fits)?;
         Ok(Self {
             features,
             label: named(label_name, "a label (0/1, a boolean, or yes/no)", convert::is_categorical)?,
             weight: named(weight_name, "a weight (a number)", convert::is_numeric)?,
-            time: named(schema.time().filter(|_| need.times), "a time (an integer, date or timestamp)", is_time)?,
+            time: time.map(|(name, index)| TimeColumn::new(name, index, schema.time_unit())),
             carried: need
                 .carried
                 .iter()
@@ -136,15 +132,25 @@ impl Binding {
         })
     }
 
+    /// Shares the unit of integer times with the other files of a data set, so that files of different units are an error.
+    #[must_use]
+    pub fn with_time_unit(mut self, unit: &InferredTimeUnit) -> Self {
+        if let Some(time) = &mut self.time {
+            time.share(unit);
+        }
+        self
+    }
+
     /// Views one record batch of the file, whose first row is the file's `first_row` (from 0).
     ///
     /// # Errors
-    /// [`Error::Value`] for a label that is not 0 or 1, or a weight that is negative or not finite.
+    /// [`Error::Value`] for a label that is not 0 or 1, a weight that is negative or not finite, or a time that is
+    /// missing, out of range or of another unit than those before it.
     pub fn batch(&self, batch: &RecordBatch, first_row: u64) -> Result<Batch, Error> {
         let features = self.features.iter().map(|feature| feature.column(batch)).collect::<Result<_, _>>()?;
         let labels = self.label.as_ref().map(|(name, index)| labels(name, batch.column(*index), first_row));
         let weights = self.weight.as_ref().map(|(name, index)| weights(name, batch.column(*index), first_row));
-        let times = self.time.as_ref().map(|(name, index)| times(name, batch.column(*index), first_row));
+        let times = self.time.as_ref().map(|time| times(time, batch.column(time.index), first_row));
         Ok(Batch {
             rows: batch.num_rows(),
             first_row,
@@ -300,38 +306,7 @@ fn weights(name: &str, array: &ArrayRef, first_row: u64) -> Result<Vec<f32>, Err
     (0..numbers.len()).map(weight).collect()
 }
 
-fn is_time(data_type: &DataType) -> bool {
-    data_type.is_integer() || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
-}
-
-fn times(name: &str, array: &ArrayRef, first_row: u64) -> Result<Vec<i64>, Error> {
-    if array.null_count() > 0 {
-        let row = (0..array.len()).find(|&row| array.is_null(row)).unwrap_or(0);
-        return Err(value_error(name, first_row + row as u64, "the time is missing; every row needs one".to_owned()));
-    }
-    let scaled = |values: &[i64], scale: fn(i64) -> i64| values.iter().map(|&value| scale(value)).collect();
-    Ok(match array.data_type() {
-        DataType::Int64 => array.as_primitive::<Int64Type>().values().to_vec(),
-        DataType::Int32 => array.as_primitive::<Int32Type>().values().iter().map(|&value| i64::from(value)).collect(),
-        DataType::Timestamp(TimeUnit::Second, _) => {
-            scaled(array.as_primitive::<TimestampSecondType>().values(), |value| value.saturating_mul(1000))
-        }
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            array.as_primitive::<TimestampMillisecondType>().values().to_vec()
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            scaled(array.as_primitive::<TimestampMicrosecondType>().values(), |value| value.div_euclid(1000))
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            scaled(array.as_primitive::<TimestampNanosecondType>().values(), |value| value.div_euclid(1_000_000))
-        }
-        DataType::Date32 => {
-            array.as_primitive::<Date32Type>().values().iter().map(|&days| i64::from(days) * MS_PER_DAY).collect()
-        }
-        DataType::Date64 => array.as_primitive::<Date64Type>().values().to_vec(),
-        _ => match convert::numeric(array).ok_or_else(|| changed_type(name, array))? {
-            Numeric::F32(values) => values.iter().map(|&value| value as i64).collect(),
-            Numeric::F64(values) => values.iter().map(|&value| value as i64).collect(),
-        },
-    })
+fn times(column: &TimeColumn, array: &ArrayRef, first_row: u64) -> Result<Vec<Time>, Error> {
+    let times = column.read(array).ok_or_else(|| changed_type(&column.name, array))?;
+    times.map_err(|(row, problem)| value_error(&column.name, first_row + row as u64, problem))
 }

@@ -12,12 +12,14 @@ mod expression;
 pub mod hash;
 mod precision;
 mod schema;
+mod time;
 
 pub use batch::{Batch, Categorical, Categories, Category, Column, Multi, Numeric};
 pub use binding::{Binding, Need};
 pub use expression::Expression;
 pub use precision::{Precision, UnknownPrecision};
-pub use schema::{Feature, Kind, Schema, Side};
+pub use schema::{Feature, Kind, Roles, Schema, Side};
+pub use time::{InferredTimeUnit, Time, TimeUnit};
 
 /// What is wrong with a schema, a file's columns or a value. Repeating the request won't help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

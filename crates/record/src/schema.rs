@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::expression::Use;
-use crate::{Error, Expression};
+use crate::{Error, Expression, TimeUnit};
 
 /// What a column's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -88,6 +88,21 @@ impl Feature {
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct Schema(Fields);
 
+/// The columns of a schema that are not features.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// Column of the click label.
+    pub label: Option<String>,
+    /// Column of the sample weight.
+    pub weight: Option<String>,
+    /// Column of the time.
+    pub time: Option<String>,
+    /// Unit of the time, if it is an integer.
+    pub time_unit: Option<TimeUnit>,
+    /// Columns carried to the predictions unchanged.
+    pub id: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -97,6 +112,8 @@ struct Fields {
     weight: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_unit: Option<TimeUnit>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     id: Vec<String>,
     #[serde(default, rename = "feature")]
@@ -109,7 +126,7 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] where names repeat or are empty, or there is no feature.
     pub fn new(features: Vec<Feature>) -> Result<Self, Error> {
-        Self::try_from(Fields { label: None, weight: None, time: None, id: Vec::new(), features })
+        Self::of(Roles::default(), features)
     }
 
     /// Reads `features.toml`.
@@ -122,18 +139,24 @@ impl Schema {
         Self::try_from(fields)
     }
 
-    /// The same schema with these columns for label, weight and time, and these ids.
+    /// Returns a schema of the same features whose other columns are these.
     ///
     /// # Errors
-    /// [`Error::Schema`] where a column would have two roles.
-    pub fn with_roles(
-        &self,
-        label: Option<String>,
-        weight: Option<String>,
-        time: Option<String>,
-        id: Vec<String>,
-    ) -> Result<Self, Error> {
-        Self::try_from(Fields { label, weight, time, id, features: self.0.features.clone() })
+    /// [`Error::Schema`] if a column would have two roles.
+    pub fn with_roles(&self, roles: Roles) -> Result<Self, Error> {
+        Self::of(roles, self.0.features.clone())
+    }
+
+    fn of(roles: Roles, features: Vec<Feature>) -> Result<Self, Error> {
+        let Roles { label, weight, time, time_unit, id } = roles;
+        Self::try_from(Fields { label, weight, time, time_unit, id, features })
+    }
+
+    /// Returns the columns that are not features.
+    #[must_use]
+    pub fn roles(&self) -> Roles {
+        let Fields { label, weight, time, time_unit, id, features: _ } = self.0.clone();
+        Roles { label, weight, time, time_unit, id }
     }
 
     /// Column of the click label.
@@ -152,6 +175,12 @@ impl Schema {
     #[must_use]
     pub fn time(&self) -> Option<&str> {
         self.0.time.as_deref()
+    }
+
+    /// Returns the unit of an integer time; without one it is inferred, see [`crate::Time`].
+    #[must_use]
+    pub fn time_unit(&self) -> Option<TimeUnit> {
+        self.0.time_unit
     }
 
     /// Columns carried to the predictions unchanged.
@@ -213,6 +242,9 @@ impl TryFrom<Fields> for Schema {
         if let Some(name) = twice.or(time_twice) {
             return Err(Error::Schema(format!("column `{name}` is empty or named twice in the schema; keep one")));
         }
+        if fields.time_unit.is_some() && fields.time.is_none() {
+            return Err(Error::Schema("the schema has a `time_unit` but no `time`; name the time's column".to_owned()));
+        }
         fields.features.iter().try_for_each(|feature| feature.check(&fields))?;
         let mut ids = HashSet::new();
         if let Some(name) = fields.id.iter().find(|name| name.is_empty() || !ids.insert(name.as_str())) {
@@ -265,6 +297,8 @@ mod tests {
                 format!("label = \"y\"\n{feature}side = \"pair\"\nderive = \"y * b\"\n"),
                 "it reads `y`, which is unknown",
             ),
+            (format!("time_unit = \"s\"\n{feature}"), "has a `time_unit` but no `time`"),
+            (format!("time = \"t\"\ntime_unit = \"h\"\n{feature}"), "unknown variant `h`"),
             (format!("labels = \"y\"\n{feature}"), "unknown field `labels`"),
             (format!("id = [\"x\", \"x\"]\n{feature}"), "`x` is empty or named twice"),
             ("label = ".to_owned(), "line 1"),
@@ -279,6 +313,7 @@ mod tests {
         let base = "[[feature]]\nname = \"a\"\nkind = \"numeric\"\n";
         let hash = |text: &str| Schema::from_toml(text).unwrap().hash();
         assert_eq!(hash(base), hash(&format!("label = \"y\"\n{base}")));
+        assert_eq!(hash(base), hash(&format!("time = \"t\"\ntime_unit = \"us\"\n{base}")));
         assert_ne!(hash(base), hash(&base.replace("numeric", "categorical")));
         assert_ne!(hash(base), hash(&base.replace("\"a\"", "\"b\"")));
         let derived = |derive: &str| hash(&format!("{base}side = \"pair\"\nderive = \"{derive}\"\n"));

@@ -9,7 +9,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, Float32Array, Float64Array, Int8Array, Int64Array, LargeStringArray,
     RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray, UInt64Array,
 };
-use clickcast_record::{Binding, Categorical, Category, Column, Feature, Kind, Need, Schema, Side};
+use clickcast_record::{Binding, Categorical, Category, Column, Feature, Kind, Need, Roles, Schema, Side, Time};
 
 fn schema(kind: Kind) -> Schema {
     Schema::new(vec![Feature::new("x", kind, Side::Context)]).unwrap()
@@ -105,13 +105,15 @@ fn labels_weights_and_times_are_read_beside_the_features() {
     ])
     .unwrap();
     let name = |name: &str| Some(name.to_owned());
-    let schema = schema(Kind::Numeric).with_roles(name("y"), name("w"), name("t"), vec![]).unwrap();
+    let schema = schema(Kind::Numeric)
+        .with_roles(Roles { label: name("y"), weight: name("w"), time: name("t"), ..Roles::default() })
+        .unwrap();
     let need = Need { labels: true, times: true, carried: vec!["y".to_owned()] };
     assert_eq!(need.columns(&schema), ["x", "y", "w", "t"]);
     let read = Binding::new(&schema, &need, &batch.schema()).unwrap().batch(&batch, 0).unwrap();
     assert_eq!(read.labels.unwrap(), [true, false]);
     assert_eq!(read.weights.unwrap(), [0.5, 2.0]);
-    assert_eq!(read.times.unwrap(), [-1, 2]);
+    assert_eq!(read.times.unwrap(), [-1, 2].map(Time::from_ms));
     assert_eq!(read.carried[0].1.len(), 2);
 }
 
@@ -120,7 +122,8 @@ fn what_does_not_fit_is_said_with_column_row_and_types() {
     let text = || Arc::new(StringArray::from(vec!["a", "b"])) as ArrayRef;
     let floats = |values: Vec<f64>| Arc::new(Float64Array::from(values)) as ArrayRef;
     let name = |name: &str| Some(name.to_owned());
-    let labelled = schema(Kind::Numeric).with_roles(name("y"), name("w"), None, vec![]).unwrap();
+    let labelled =
+        schema(Kind::Numeric).with_roles(Roles { label: name("y"), weight: name("w"), ..Roles::default() }).unwrap();
     let good = || floats(vec![0.0, 1.0]);
     for (columns, said) in [
         (vec![("x", text())], "column `x` is text, but the schema says numeric"),

@@ -7,7 +7,7 @@ use arrow_array::Array;
 use clickcast_dataset::Step;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_model::{Model, Scratch};
-use clickcast_record::{Batch, Need, Schema};
+use clickcast_record::{Batch, Need, Roles, Schema};
 use serde_json::{Value, json};
 
 use super::data::Data;
@@ -140,9 +140,11 @@ fn slices_to_json(slices: &[(Option<String>, Accumulator)]) -> Value {
 
 fn with_label(schema: &Schema, label: Option<&str>) -> Result<Schema, Failure> {
     match (label, schema.label()) {
-        (Some(label), _) => schema
-            .with_roles(Some(label.to_owned()), schema.weight().map(str::to_owned), None, Vec::new())
-            .map_err(Failure::input),
+        (Some(label), _) => {
+            let weight = schema.weight().map(str::to_owned);
+            let roles = Roles { label: Some(label.to_owned()), weight, ..Roles::default() };
+            schema.with_roles(roles).map_err(Failure::input)
+        }
         (None, Some(_)) => Ok(schema.clone()),
         (None, None) => Err(Failure::input("the model's schema names no label; add --label COLUMN")),
     }

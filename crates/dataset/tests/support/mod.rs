@@ -118,7 +118,7 @@ fn texts(batch: Batch) -> (u64, Vec<String>) {
             });
         }
         cells.extend(batch.labels.iter().map(|labels| labels[row].to_string()));
-        cells.extend(batch.times.iter().map(|times| times[row].to_string()));
+        cells.extend(batch.times.iter().map(|times| times[row].as_ms().to_string()));
         for (name, array) in &batch.carried {
             let array = arrow_cast::cast(array, &arrow_schema::DataType::Utf8).unwrap();
             let array = array.as_any().downcast_ref::<StringArray>().unwrap();

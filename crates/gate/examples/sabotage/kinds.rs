@@ -211,7 +211,7 @@ pub(crate) fn days(table: &Table) -> Vec<std::ops::Range<usize>> {
     let Some(times) = &table.times else { return std::iter::once(0..table.rows()).collect() };
     let mut days = Vec::new();
     let mut first = 0;
-    for run in times.chunk_by(|a, b| a.div_euclid(86_400_000) == b.div_euclid(86_400_000)) {
+    for run in times.chunk_by(|a, b| a.day() == b.day()) {
         days.push(first..first + run.len());
         first += run.len();
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::StringArray;
-use clickcast_record::{Batch, Categorical, Categories, Category, Column, Feature, Kind, Multi, Numeric, Schema};
+use clickcast_record::{Batch, Categorical, Categories, Category, Column, Feature, Kind, Multi, Numeric, Schema, Time};
 
 /// Rows of a batch, as a reader makes them.
 const BATCH_ROWS: usize = 16_384;
@@ -17,7 +17,7 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Arc<Values>>,
     pub(crate) labels: Vec<bool>,
     /// None where the data has no times.
-    pub(crate) times: Option<Vec<i64>>,
+    pub(crate) times: Option<Vec<Time>>,
     /// The true probabilities.
     pub(crate) truth: Vec<f64>,
 }
@@ -159,7 +159,7 @@ impl Values {
 pub(crate) struct Growing {
     columns: Vec<GrowingColumn>,
     labels: Vec<bool>,
-    times: Option<Vec<i64>>,
+    times: Option<Vec<Time>>,
     truth: Vec<f64>,
 }
 

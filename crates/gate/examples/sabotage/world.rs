@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use clickcast_record::{Binding, Feature, Kind, Need, Schema, Side};
+use clickcast_record::{Binding, Feature, Kind, Need, Roles, Schema, Side};
 use jiff::civil::date;
 
 use super::synth::{Generator, Settings, features_toml};
@@ -82,9 +82,8 @@ fn reduced(mut table: Table) -> Table {
         Feature::new(format!("c{index}"), kind, Side::Context)
     };
     let schema = Schema::new(kept.iter().map(feature).collect()).expect("the names are distinct");
-    let role = |name: Option<&str>| name.map(str::to_owned);
-    let roles = schema.with_roles(role(table.schema.label()), None, role(table.schema.time()), Vec::new());
-    table.schema = roles.expect("the names are distinct");
+    let roles = Roles { weight: None, id: Vec::new(), ..table.schema.roles() };
+    table.schema = schema.with_roles(roles).expect("the names are distinct");
     table.columns = kept.iter().map(|&index| Arc::new(plain(&table.columns[index]))).collect();
     table
 }

@@ -150,11 +150,10 @@ fn clock(evidence: &Evidence<'_>) -> Check {
     let profiles =
         [evidence.candidate.profile, Some(&evidence.labelled.profile), evidence.today.map(|today| &today.profile)];
     let newest = profiles.into_iter().flatten().filter_map(|profile| profile.times).map(|times| times.1).max();
-    // Only milliseconds since 1970 can be compared with a clock; see `clickcast_model::profile`.
-    let Some(newest) = newest.filter(|&time| time >= 100_000_000_000) else {
+    let Some(newest) = newest else {
         return Check::skipped("clock", "The data has no times that a clock could be compared with.");
     };
-    let ahead_hours = (newest - evidence.now_ms) as f64 / MS_PER_HOUR;
+    let ahead_hours = (newest.as_ms() - evidence.now_ms) as f64 / MS_PER_HOUR;
     let verdict = if ahead_hours > CLOCK_AHEAD_HOURS { Verdict::Hold } else { Verdict::Pass };
     let reason = match verdict {
         Verdict::Pass => "No row is from the future.".to_owned(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use clickcast_record::hash::integer as mix;
-use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric};
+use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric, Time};
 
 use super::{Day, FeatureProfile, Fingerprints, Profile, Values, bins, pairs};
 
@@ -18,8 +18,6 @@ const FINGERPRINT_COLUMNS_MAX: usize = 12;
 const VALUES_MAX: usize = 1 << 12;
 /// Days told apart; the older ones are one.
 const DAYS_MAX: usize = 64;
-const MS_PER_DAY: i64 = 86_400_000;
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Takes rows and makes their profile: less than 64 MB for 100 features, a nanosecond or two for each value.
 #[derive(Debug, Clone)]
@@ -27,7 +25,7 @@ pub struct Collector {
     features: Vec<Feature>,
     rows: u64,
     positives: Option<u64>,
-    times: Option<(i64, i64)>,
+    times: Option<(Time, Time)>,
     days: BTreeMap<i64, (u64, u64)>,
     sample: Sample,
     values: Vec<Distinct>,
@@ -128,7 +126,7 @@ impl Collector {
             *self.positives.get_or_insert(0) += labels.iter().filter(|&&label| label).count() as u64;
         }
         let days: Vec<i64> = match &batch.times {
-            Some(times) => times.iter().map(|&time| day(time)).collect(),
+            Some(times) => times.iter().map(|time| time.day()).collect(),
             None => vec![0; batch.rows],
         };
         for &time in batch.times.iter().flatten() {
@@ -153,7 +151,7 @@ impl Collector {
     /// Lists rows by the hash of what is in them.
     fn recognize(&mut self, batch: &Batch) {
         let mut hashes: Vec<u64> = match &batch.times {
-            Some(times) => times.iter().map(|&time| mix(time)).collect(),
+            Some(times) => times.iter().map(|time| mix(time.as_ms())).collect(),
             None => vec![0; batch.rows],
         };
         // Without times only all columns together tell rows apart.
@@ -368,16 +366,6 @@ fn fold_oldest(days: &mut BTreeMap<i64, (u64, u64)>) {
     {
         next.get_mut().0 += oldest.0;
         next.get_mut().1 += oldest.1;
-    }
-}
-
-/// The day of a time: milliseconds since 1970 (from 1973 on) and seconds (from 1973 to 5138) are told by their size; other
-/// integers are days by themselves.
-fn day(time: i64) -> i64 {
-    match time.unsigned_abs() {
-        100_000_000_000.. => time.div_euclid(MS_PER_DAY),
-        100_000_000.. => time.div_euclid(SECONDS_PER_DAY),
-        _ => time,
     }
 }
 

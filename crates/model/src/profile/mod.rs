@@ -10,7 +10,7 @@ mod pairs;
 
 use std::collections::BTreeMap;
 
-use clickcast_record::Kind;
+use clickcast_record::{Kind, Time};
 use serde::{Deserialize, Serialize};
 
 pub use collect::{Collector, Distinct};
@@ -25,8 +25,8 @@ pub struct Profile {
     pub rows: u64,
     /// Clicked rows; none where there were no labels.
     pub positives: Option<u64>,
-    /// First and last time, where there were times, as the rows had them.
-    pub times: Option<(i64, i64)>,
+    /// First and last time; `None` if the rows had no times.
+    pub times: Option<(Time, Time)>,
     /// The days, oldest first; a single one of number 0 where there were no times.
     pub days: Vec<Day>,
     /// One a feature, in the schema's order.
@@ -38,7 +38,7 @@ pub struct Profile {
 /// The rows of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
-    /// Days since 1970 where times are timestamps; else the time itself, such as a day's number.
+    /// Days since 1970-01-01, in UTC; 0 if the rows had no times.
     pub day: i64,
     /// All rows.
     pub rows: u64,

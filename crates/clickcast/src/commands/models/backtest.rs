@@ -8,6 +8,7 @@ use clickcast_gate::Backtested;
 use clickcast_learn::{Family, Settings};
 use clickcast_model::artifact::Manifest;
 use clickcast_model::factors::WeightType;
+use clickcast_record::Time;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -95,7 +96,7 @@ fn by_day(data: &Data) -> Result<BTreeMap<Date, Vec<Input>>, Failure> {
     Ok(days)
 }
 
-/// The date of a time in milliseconds since 1970 UTC.
-fn date(time_ms: i64) -> Date {
-    TimeZone::UTC.to_datetime(Timestamp::from_millisecond(time_ms).unwrap_or_default()).date()
+/// Returns the date of a time, in UTC.
+fn date(time: Time) -> Date {
+    TimeZone::UTC.to_datetime(Timestamp::from_millisecond(time.as_ms()).unwrap_or_default()).date()
 }
