@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gate", &["record", "model", "dataset", "report"]),
     ("registry", &["record", "model", "gate", "storage"]),
     ("job", &["record", "model", "dataset", "registry", "storage"]),
+    ("operations", &["record", "model", "learn", "storage", "dataset", "report", "gate", "registry", "job"]),
     ("leader", &[]),
     ("scaler", &["storage", "leader", "report"]),
     ("server", &["record", "model", "registry", "report"]),

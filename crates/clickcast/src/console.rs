@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -25,8 +26,9 @@ pub(crate) fn note(text: &str, quiet: bool) {
     }
 }
 
-/// Prints a command's result: `object` under `--json`, else its scalar fields as a table of two columns.
-pub(crate) fn result(object: &Value, json: bool) -> Result<(), Failure> {
+/// Prints a command's report: as one JSON object under `--json`, else its scalar fields as a table of two columns.
+pub(crate) fn result(report: &impl Serialize, json: bool) -> Result<(), Failure> {
+    let object = serde_json::to_value(report).map_err(|error| Failure::input(format!("the report: {error}")))?;
     if json {
         return say(&object.to_string());
     }
@@ -85,6 +87,11 @@ pub(crate) fn measured(value: f64) -> String {
         size if size < 0.0005 => format!("{value:.0e}"),
         _ => format!("{value:.4}"),
     }
+}
+
+/// A measure with four decimals, or a dash where there is none.
+pub(crate) fn decimal(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
 }
 
 /// A count with its thousands apart.

@@ -64,6 +64,30 @@ impl Failure {
     }
 }
 
+impl From<clickcast_operations::Error> for Failure {
+    fn from(error: clickcast_operations::Error) -> Self {
+        match error.kind() {
+            clickcast_operations::Kind::Refused => Self::gate(error),
+            _ => Self::new(&error, error.is_transient()),
+        }
+    }
+}
+
+impl From<clickcast_dataset::Error> for Failure {
+    fn from(error: clickcast_dataset::Error) -> Self {
+        Self::new(&error, error.is_transient())
+    }
+}
+
+impl From<clickcast_registry::Error> for Failure {
+    fn from(error: clickcast_registry::Error) -> Self {
+        match error.kind() {
+            clickcast_registry::Kind::NotPassed => Self::gate(error),
+            _ => Self::new(&error, error.is_transient()),
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.sentence)

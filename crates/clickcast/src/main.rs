@@ -4,7 +4,6 @@ mod arguments;
 mod commands;
 mod console;
 mod failure;
-mod guess;
 mod progress;
 mod settings;
 mod synth;

@@ -4,7 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use clickcast_operations::{Observer, Stage, Unit};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex as Lock;
+
+use crate::console;
 
 /// How often a line is written where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -16,6 +20,42 @@ pub(crate) struct Reached {
     pub(crate) rows: u64,
     /// Of so many, where it is known.
     pub(crate) rows_total: Option<u64>,
+}
+
+/// Shows what an operation is doing: a bar, or lines, for each stage, and its notes.
+pub(crate) struct Console {
+    stage: Lock<Option<Progress>>,
+    quiet: bool,
+}
+
+impl Console {
+    pub(crate) fn new(quiet: bool) -> Self {
+        Self { stage: Lock::new(None), quiet }
+    }
+}
+
+impl Observer for Console {
+    fn begin(&self, stage: &Stage) {
+        let unit = match stage.unit {
+            Unit::Rows => "rows",
+            Unit::Pairs => "pairs",
+        };
+        *self.stage.lock() = Some(Progress::of(stage.name, unit, stage.total, self.quiet));
+    }
+
+    fn advance(&self, count: u64) {
+        if let Some(progress) = &*self.stage.lock() {
+            progress.add(count);
+        }
+    }
+
+    fn end(&self) {
+        *self.stage.lock() = None;
+    }
+
+    fn note(&self, sentence: &str) {
+        console::note(sentence, self.quiet);
+    }
 }
 
 /// Counts rows of one task, or whatever else it is made of.

@@ -8,14 +8,16 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
+use clickcast_learn::Family;
+use clickcast_operations::train::{TrainRequest, train};
 use clickcast_registry::{Channel, Name, RunName};
 use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{Context, models, queue, runs, train};
+use super::{Context, models, queue, runs};
 use crate::arguments::{
-    AuditArguments, FamilyArgument, GateArguments, OutArgument, PromoteArguments, PublishArguments, QueueArgument,
-    RegisterArguments, RegistryArgument, RunArguments, SendArguments, TrainArguments, Versioned, WeightsArgument,
+    AuditArguments, GateArguments, OutArgument, PromoteArguments, PublishArguments, QueueArgument, RegisterArguments,
+    RegistryArgument, RunArguments, SendArguments, Versioned,
 };
 use crate::console;
 use crate::failure::Failure;
@@ -135,17 +137,10 @@ impl Day<'_> {
             writer.write(&RecordBatch::try_new(block.schema(), columns.collect()).map_err(Failure::input)?)?;
         }
         writer.finish()?;
-        let arguments = TrainArguments {
-            data,
-            schema: self.dir.join("features.toml"),
-            family: FamilyArgument::Lr,
-            out: self.path("model-misjoined"),
-            valid: None,
-            sample_negatives: None,
-            weights: WeightsArgument::F32,
-            seed: 1,
-        };
-        train::train(self.context, &arguments).map(drop)
+        let schema = self.dir.join("features.toml");
+        let request = TrainRequest::new(data, schema, Family::Lr, self.path("model-misjoined"));
+        train(&self.context.resources, &request, &self.context.observer())?;
+        Ok(())
     }
 
     /// Scores the bookings by the champion into a run, by two workers of which one is killed, and closes, audits and

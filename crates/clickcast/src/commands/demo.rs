@@ -6,8 +6,12 @@ use std::time::Instant;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use clickcast_dataset::Step;
+use clickcast_learn::Family;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_model::{Model, Scratch};
+use clickcast_operations::data::{Data, write_object};
+use clickcast_operations::train::{TrainRequest, train};
+use clickcast_operations::{ModelLocation, artifacts};
 use clickcast_record::{Batch, Need};
 use clickcast_report::plot::{self, CalibrationBin, ScoreHistogram, Series};
 use clickcast_report::{Page, Verdict};
@@ -16,12 +20,11 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-use super::data::{self, Data};
 use super::delivery::{Day, Delivered, Judged, Share};
 use super::fleet::VISIBILITY_S;
 use super::synth::{self, Destination};
-use super::{Context, artifacts, pace, train};
-use crate::arguments::{DemoArguments, FamilyArgument, TrainArguments, WeightsArgument};
+use super::{Context, pace};
+use crate::arguments::DemoArguments;
 use crate::console::{self, grouped};
 use crate::failure::Failure;
 use crate::synth::{Generator, Settings};
@@ -30,8 +33,8 @@ use crate::synth::{Generator, Settings};
 const ROWS: u64 = 900_000;
 /// Days to learn from; the next is measured on, the one after is booked.
 const DAYS_LEARNED: i64 = 5;
-const FAMILIES: [(FamilyArgument, &str, &str); 2] =
-    [(FamilyArgument::Lr, "lr", "Logistic regression"), (FamilyArgument::Ffm, "ffm", "Field-aware FM")];
+const FAMILIES: [(Family, &str, &str); 2] =
+    [(Family::Lr, "lr", "Logistic regression"), (Family::Ffm, "ffm", "Field-aware FM")];
 /// Groups of equal size in the calibration plot.
 const CALIBRATION_BINS: usize = 20;
 const ROC_POINTS: usize = 200;
@@ -80,21 +83,10 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     for (number, (family, short, name)) in (2..).zip(FAMILIES) {
         note(&format!("{number}/7 learning from {DAYS_LEARNED} days: {name}"));
         let out = path(&format!("model-{short}"));
-        let trained = train::train(
-            context,
-            &TrainArguments {
-                data: path("impressions"),
-                schema: dir.join("features.toml"),
-                family,
-                out: out.clone(),
-                valid: None,
-                sample_negatives: None,
-                weights: WeightsArgument::F32,
-                seed: 1,
-            },
-        )?;
-        note(&format!("    {} rows in {:.1} s", trained["rows"], trained["seconds"].as_f64().unwrap_or(0.0)));
-        let model = artifacts::load(context, &out, None)?.model;
+        let request = TrainRequest::new(path("impressions"), dir.join("features.toml"), family, out.clone());
+        let trained = train(&context.resources, &request, &context.observer())?;
+        note(&format!("    {} rows in {:.1} s", trained.rows, trained.seconds));
+        let model = artifacts::load(&context.resources, &ModelLocation::folder(out))?.model;
         let (own, truth, features) = measure(context, &model, name, &path("next-day"))?;
         if measured.is_empty() {
             measured.push(truth);
@@ -115,7 +107,7 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let delivered = day.deliver()?;
     note("7/7 writing the report");
     let report = path("report.html");
-    data::write_object(context, &report, page(&measured, &importance, &judged, &delivered, &next_day))?;
+    write_object(&context.resources, &report, page(&measured, &importance, &judged, &delivered, &next_day))?;
     print(context, dir, &report, &measured, &judged, &delivered, start)
 }
 
@@ -132,7 +124,7 @@ fn measure(
     uri: &str,
 ) -> Result<(Measured, Measured, Importance), Failure> {
     const TRUTH: &str = "true_ctr";
-    let data = Data::open(context, uri)?;
+    let data = Data::open(&context.resources, uri)?;
     let need = Need { labels: true, times: false, carried: vec![TRUTH.to_owned()] };
     let new = |name| (name, Accumulator::new(1 << 20), ScoreHistogram::default());
     let (mut own, mut truth) = (new(name), new("Best possible"));
@@ -142,7 +134,7 @@ fn measure(
         let scored = model.score(&batch, &mut Scratch::default(), &mut scores);
         scored.map(|()| (batch, scores))
     };
-    data.scan(context, model.schema(), &need, score, |step| {
+    data.scan(model.schema(), &need, score, |step| {
         let Step::Rows(scored) = step else { return Ok(()) };
         let (batch, scores) = scored.map_err(Failure::input)?;
         if importance.is_none() {
@@ -156,7 +148,7 @@ fn measure(
             truth.1.add(known, label, 1.0);
             truth.2.add(known);
         }
-        Ok(())
+        Ok::<(), Failure>(())
     })?;
     let finish = |(name, accumulator, scores): (&'static str, Accumulator, ScoreHistogram)| {
         let metrics = accumulator.metrics().ok_or_else(|| Failure::input(format!("`{uri}` has no rows")))?;

@@ -67,7 +67,12 @@ impl Fleet<'_> {
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         command.args(["worker", "--queue", self.queue, "--until-idle", "--json"]).args(self.arguments);
-        command.args(["--visibility-s", &VISIBILITY_S.to_string(), "--threads", &self.context.threads.to_string()]);
+        command.args([
+            "--visibility-s",
+            &VISIBILITY_S.to_string(),
+            "--threads",
+            &self.context.resources.threads().to_string(),
+        ]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().map(Running).map_err(failed)
     }
 

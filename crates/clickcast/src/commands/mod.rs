@@ -1,15 +1,12 @@
 //! The commands: each wires the parts of the house and prints what came of it.
 
-mod artifacts;
 mod cross;
-mod data;
 mod delivery;
 mod demo;
 mod evaluate;
 mod fleet;
 mod import;
 mod models;
-mod outputs;
 mod predict;
 mod queue;
 mod runs;
@@ -18,24 +15,23 @@ mod synth;
 mod train;
 mod worker;
 
-use std::path::Path;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use clickcast_record::Schema;
+use clickcast_operations::{ModelLocation, Resources};
 use clickcast_storage::Store;
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command, Common};
 use crate::failure::Failure;
+use crate::progress::Console;
 
 /// What every command works with.
 pub(crate) struct Context {
     /// For input and output; computing happens elsewhere.
     runtime: Runtime,
-    /// Threads that compute.
-    threads: usize,
-    /// The same number of threads, for work that is cut by index.
-    pool: rayon::ThreadPool,
+    /// What operations compute with.
+    resources: Resources,
     json: bool,
     quiet: bool,
 }
@@ -61,37 +57,30 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 impl Context {
     fn new(common: &Common) -> Result<Self, Failure> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // Two threads wait on the network and disks; more would only wait for each other.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime =
             runtime.map_err(|error| Failure::transient(format!("no threads for input and output: {error}")))?;
-        let threads = common.threads.map_or(cores, usize::from);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|error| Failure::transient(format!("no threads to compute with: {error}")))?;
-        Ok(Self { runtime, threads, pool, json: common.json, quiet: common.quiet })
+        let threads = common.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
+        let resources = Resources::new(runtime.handle().clone(), threads.unwrap_or_else(Resources::cores))?;
+        Ok(Self { runtime, resources, json: common.json, quiet: common.quiet })
+    }
+
+    /// Shows an operation's progress on stderr.
+    fn observer(&self) -> Console {
+        Console::new(self.quiet)
     }
 }
 
-/// Reads a `features.toml`.
-fn read_schema(path: &Path) -> Result<Schema, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::input(format!("schema `{}`: {error}; `clickcast schema` guesses one", path.display()))
-    })?;
-    Schema::from_toml(&text).map_err(|error| Failure::input(format!("schema `{}`: {error}", path.display())))
+/// Where a model is, from `--model` and `--registry`.
+fn model_location(model: &str, registry: Option<&str>) -> ModelLocation {
+    ModelLocation { model: model.to_owned(), registry: registry.map(str::to_owned) }
 }
 
 /// Seconds since `start`, and how many of `rows` went by in one.
 fn pace(start: Instant, rows: u64) -> (f64, f64) {
     let seconds = start.elapsed().as_secs_f64();
     (seconds, rows as f64 / seconds.max(1e-9))
-}
-
-/// The most memory this process has held so far; none where the system doesn't tell.
-fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
 }
 
 fn storage_failure(error: &clickcast_storage::Error) -> Failure {

@@ -7,13 +7,14 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
+use clickcast_operations::data::write_object;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, data, pace};
+use super::{Context, pace};
 use crate::arguments::SynthArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -93,7 +94,7 @@ fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Fa
 
 /// Writes the schema that fits the impressions.
 pub(super) fn write_schema(context: &Context, uri: &str) -> Result<(), Failure> {
-    data::write_object(context, uri, synth::features_toml())
+    Ok(write_object(&context.resources, uri, synth::features_toml())?)
 }
 
 /// Writes all impressions, those of each date and hour to where `destination` says.
@@ -109,12 +110,12 @@ pub(super) fn write(
     let mut truth = Truth::new();
     let blocks: Vec<u64> = (0..generator.blocks()).collect();
     // Blocks of one chunk are made side by side, then written in order.
-    for chunk in blocks.chunks(context.threads * 2) {
+    for chunk in blocks.chunks(context.resources.threads() * 2) {
         let block = |&index: &u64| {
             let (batch, mut truth) = (generator.block(index), Truth::new());
             truth.add(&batch).map(|()| (batch, truth))
         };
-        let made: Vec<_> = context.pool.install(|| chunk.par_iter().map(block).collect());
+        let made: Vec<_> = context.resources.pool().install(|| chunk.par_iter().map(block).collect());
         for made in made {
             let (batch, block_truth) = made.map_err(Failure::input)?;
             truth.merge(block_truth);

@@ -6,11 +6,10 @@ use std::ops::Range;
 use arrow_array::{Array, ArrayRef};
 use clickcast_dataset::{Step, joined, plain, text_of};
 use clickcast_model::cross::{Ads, Cross, Origin, Side};
+use clickcast_operations::data::Data;
 use clickcast_record::{Batch, Need, hash};
 
 use super::sides::Sides;
-use crate::commands::Context;
-use crate::commands::data::Data;
 use crate::failure::Failure;
 
 /// Ads at most: one user with all of them makes a row group.
@@ -94,7 +93,7 @@ impl Distinct {
 }
 
 /// Reads and prepares all ads.
-pub(super) fn read_ads(context: &Context, cross: &Cross<'_>, sides: &Sides, data: &Data) -> Result<AdTable, Failure> {
+pub(super) fn read_ads(cross: &Cross<'_>, sides: &Sides, data: &Data) -> Result<AdTable, Failure> {
     let need = Need { carried: sides.ids_of(Origin::Ad), ..Need::default() };
     let rows_max = ADS_MAX.min(ADS_BYTES_MAX / cross.ad_bytes().max(1));
     let mut distinct = Distinct::default();
@@ -102,7 +101,7 @@ pub(super) fn read_ads(context: &Context, cross: &Cross<'_>, sides: &Sides, data
     ids.resize_with(need.carried.len(), Vec::new);
     let (mut file, mut rows, mut keys) = (String::new(), 0, Vec::new());
     let encode = |batch: Batch| Entities::new(cross, Origin::Ad, batch);
-    data.scan(context, &sides.ads, &need, encode, |step| {
+    data.scan(&sides.ads, &need, encode, |step| {
         match step {
             Step::Begin(index) => {
                 file = data.inputs[index].name();

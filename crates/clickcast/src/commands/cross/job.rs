@@ -9,6 +9,7 @@ use clickcast_dataset::{
     Coded, Input, PairColumn, PairEncoder, PairGroup, PairWriter, PredictionWriter, RepeatedColumn, Step, picked,
 };
 use clickcast_model::cross::{Cross, Origin, Scratch};
+use clickcast_operations::data::Data;
 use clickcast_record::{Batch, Need, Precision};
 use clickcast_storage::Store;
 use rayon::prelude::*;
@@ -17,7 +18,7 @@ use super::entities::{AdTable, Distinct, Entities};
 use super::pairs::{Known, PairTable};
 use super::sides::Sides;
 use super::top::{Choice, Number, Top};
-use crate::commands::{Context, data};
+use crate::commands::Context;
 use crate::failure::Failure;
 use crate::progress::Progress;
 
@@ -86,7 +87,7 @@ impl Job<'_> {
         let need = Need { carried: self.sides.ids_of(Origin::User), ..Need::default() };
         let encode = |batch: Batch| Entities::new(self.cross, Origin::User, batch);
         let (mut file, mut users, mut distinct) = (0, 0, Distinct::default());
-        data::scan(self.context, inputs, &self.sides.users, &need, encode, |step| {
+        Data::of(&self.context.resources, inputs.to_vec()).scan(&self.sides.users, &need, encode, |step| {
             match step {
                 Step::Begin(index) => file = index,
                 Step::Rows(entities) => {
@@ -98,7 +99,7 @@ impl Job<'_> {
                 }
                 Step::End(_) => each(file, None)?,
             }
-            Ok(())
+            Ok::<(), Failure>(())
         })?;
         Ok(users)
     }
@@ -181,11 +182,11 @@ impl Job<'_> {
             made
         };
         let score = |wave: &[usize]| -> Vec<Result<R, Failure>> {
-            self.context.pool.install(|| wave.par_iter().map_init(Scratch::default, block).collect())
+            self.context.resources.pool().install(|| wave.par_iter().map_init(Scratch::default, block).collect())
         };
         let mut ready = Vec::new();
         // While one wave is written the next one is scored.
-        for wave in starts.chunks(self.context.threads * BLOCKS_PER_THREAD) {
+        for wave in starts.chunks(self.context.resources.threads() * BLOCKS_PER_THREAD) {
             ready = std::thread::scope(|scope| {
                 let next = scope.spawn(|| score(wave));
                 ready.into_iter().try_for_each(|made: Result<R, Failure>| take(made?))?;

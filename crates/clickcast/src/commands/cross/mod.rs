@@ -13,6 +13,8 @@ use std::time::Instant;
 use clickcast_dataset::{Input, footer};
 use clickcast_model::Model;
 use clickcast_model::cross::{Arithmetic, Cross};
+use clickcast_operations::data::Data;
+use clickcast_operations::{artifacts, outputs, peak_memory_bytes};
 use clickcast_record::{Precision, hash};
 use clickcast_storage::Store;
 use serde_json::{Value, json};
@@ -22,8 +24,7 @@ use self::job::{Done, Job, Output, pairs_of};
 use self::pairs::read_pairs;
 use self::sides::{Sides, Table};
 use self::top::Choice;
-use super::data::Data;
-use super::{Context, artifacts, outputs, pace, peak_memory_bytes, storage_failure};
+use super::{Context, model_location, pace, storage_failure};
 use crate::arguments::{CrossArguments, PerArgument};
 use crate::console;
 use crate::failure::Failure;
@@ -41,14 +42,16 @@ pub(super) fn run(context: &Context, arguments: &CrossArguments) -> Result<(), F
 /// Scores the pairs of all files that are not done yet; what to report comes back.
 fn cross(context: &Context, arguments: &CrossArguments) -> Result<Value, Failure> {
     let start = Instant::now();
-    let model = artifacts::load(context, &arguments.model, arguments.registry.as_deref())?.model;
-    let (users, ads) = (Data::open(context, &arguments.users)?, Data::open(context, &arguments.ads)?);
-    let table = arguments.pairs_table.as_deref().map(|uri| Data::open(context, uri)).transpose()?;
+    let model =
+        artifacts::load(&context.resources, &model_location(&arguments.model, arguments.registry.as_deref()))?.model;
+    let (users, ads) =
+        (Data::open(&context.resources, &arguments.users)?, Data::open(&context.resources, &arguments.ads)?);
+    let table = arguments.pairs_table.as_deref().map(|uri| Data::open(&context.resources, uri)).transpose()?;
     let out = Store::open(&arguments.out).map_err(|error| storage_failure(&error))?;
     let sides = Sides::new(
         &model,
-        &Table { uri: users.uri(), columns: columns(context, &users)? },
-        &Table { uri: ads.uri(), columns: columns(context, &ads)? },
+        &Table { uri: users.uri(), columns: users.columns()? },
+        &Table { uri: ads.uri(), columns: ads.columns()? },
         &arguments.context,
         &arguments.id,
         arguments.pairs_table.as_deref(),
@@ -96,9 +99,9 @@ fn score(
     };
     let cross = Cross::new(model, sides.origins.clone(), sides.constants.as_ref(), arithmetic);
     let cross = cross.map_err(Failure::input)?;
-    let ads = read_ads(context, &cross, sides, ads)?;
+    let ads = read_ads(&cross, sides, ads)?;
     let table = table.zip(sides.pairs.as_ref());
-    let pairs = table.map(|(table, schema)| read_pairs(context, &cross, (sides, schema), table, &ads)).transpose()?;
+    let pairs = table.map(|(table, schema)| read_pairs(&cross, (sides, schema), table, &ads)).transpose()?;
     let top_k = arguments.top_k.map(|k| k as usize);
     let kept_all = top_k.is_none() && arguments.threshold.is_none();
     let choice = Choice { top_k, threshold: arguments.threshold.unwrap_or(f64::NEG_INFINITY) };
@@ -131,12 +134,6 @@ fn refuse_too_many(k: u32, ads: &AdTable) -> Result<(), Failure> {
         "`--top-k {k} --per ad` of {ads} ads would keep more than {kept_max} pairs in memory; give a smaller K or fewer \
          ads"
     )))
-}
-
-/// The columns of the first file, its folders' among them.
-fn columns(context: &Context, data: &Data) -> Result<Vec<String>, Failure> {
-    let sample = data.sample(context, 1)?;
-    Ok(sample.schema().fields().iter().map(|field| field.name().clone()).collect())
 }
 
 /// The files of `own` whose output is not there yet, made in this very way from these partners; how many are.
@@ -172,7 +169,7 @@ fn todo(
         ];
         let metadata: BTreeMap<String, String> = outputs::metadata(model, &own);
         let key = input.output_key();
-        let done = outputs::is_done(context, out, &key, &metadata)?;
+        let done = outputs::is_done(&context.resources, out, &key, &metadata)?;
         skipped += usize::from(done);
         outputs.push((done, Output { input: input.clone(), key, metadata }));
     }
@@ -181,7 +178,7 @@ fn todo(
         skipped = 0;
         outputs.iter_mut().for_each(|output| output.0 = false);
     }
-    outputs::note_skipped(context, skipped, outputs.len());
+    outputs::note_skipped(&context.observer(), skipped, outputs.len());
     Ok((outputs.into_iter().filter(|(done, _)| !done).map(|(_, output)| output).collect(), skipped))
 }
 

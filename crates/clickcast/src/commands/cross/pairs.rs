@@ -5,13 +5,12 @@ use std::ops::Range;
 
 use clickcast_dataset::Step;
 use clickcast_model::cross::{Cross, Listed, Origin, Scratch, Side};
+use clickcast_operations::data::Data;
 use clickcast_record::{Batch, Need, Schema};
 
 use super::entities::{AdTable, Distinct, Entities, keys};
 use super::sides::Sides;
 use super::top::Number;
-use crate::commands::Context;
-use crate::commands::data::Data;
 use crate::failure::Failure;
 
 /// Pairs that a table lists at most.
@@ -36,7 +35,6 @@ pub(super) type Known<T> = (u32, u32, T);
 
 /// Reads the pairs of a table; those of other ads are left out.
 pub(super) fn read_pairs(
-    context: &Context,
     cross: &Cross<'_>,
     (sides, schema): (&Sides, &Schema),
     data: &Data,
@@ -54,7 +52,7 @@ pub(super) fn read_pairs(
         let keys = (keys(users, batch.rows, batch.first_row)?, keys(ads, batch.rows, batch.first_row)?);
         Ok((keys, Entities::new(cross, Origin::Pair, batch)?))
     };
-    data.scan(context, schema, &need, encode, |step| {
+    data.scan(schema, &need, encode, |step| {
         match step {
             Step::Begin(index) => file = data.inputs[index].name(),
             Step::Rows(read) => {

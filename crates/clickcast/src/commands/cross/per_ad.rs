@@ -62,7 +62,7 @@ impl Job<'_> {
         let (rows, ads) = (users.side.rows(), tops.len());
         let block_users = (BLOCK_PAIRS / ads).clamp(*BLOCK_USERS.start(), *BLOCK_USERS.end());
         let ads_step = self.cross.ads_step();
-        let tile_ads = ads.div_ceil(self.context.threads * 4).min(TILE_ADS_MAX).next_multiple_of(ads_step);
+        let tile_ads = ads.div_ceil(self.context.resources.threads() * 4).min(TILE_ADS_MAX).next_multiple_of(ads_step);
         for first in (0..rows).step_by(block_users) {
             let range = first..(first + block_users).min(rows);
             let block = self.cross.users(&users.side, range.clone()).map_err(Failure::input)?;
@@ -86,7 +86,11 @@ impl Job<'_> {
                 Ok(())
             };
             let tiles = || tops.par_chunks_mut(tile_ads).enumerate().try_for_each_init(Default::default, tile);
-            self.context.pool.install(tiles).map_err(|error: clickcast_model::Error| Failure::input(error))?;
+            self.context
+                .resources
+                .pool()
+                .install(tiles)
+                .map_err(|error: clickcast_model::Error| Failure::input(error))?;
             self.progress.add((range.len() * ads) as u64);
         }
         Ok(())

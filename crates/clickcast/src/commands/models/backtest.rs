@@ -8,14 +8,15 @@ use clickcast_gate::Backtested;
 use clickcast_learn::{Family, Settings};
 use clickcast_model::artifact::Manifest;
 use clickcast_model::factors::WeightType;
+use clickcast_operations::data::Data;
+use clickcast_operations::{evaluate, train};
 use clickcast_record::Time;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::super::data::Data;
-use super::super::{Context, evaluate, train};
+use super::super::Context;
 use crate::console;
 use crate::failure::Failure;
 
@@ -40,7 +41,7 @@ pub(super) fn backtest(
         let sentence = "the candidate doesn't tell which days it learned, for its schema names no time";
         return Err(Failure::input(format!("{sentence}; leave --backtest out")));
     };
-    let data = Data::open(context, history)?;
+    let data = Data::open(&context.resources, history)?;
     let days = by_day(&data)?;
     let dates: Vec<Date> = days.keys().copied().filter(|&day| day <= date(last)).collect();
     let window = dates.iter().filter(|&&day| day >= date(first)).count();
@@ -50,16 +51,21 @@ pub(super) fn backtest(
             date(last)
         )));
     }
-    let settings =
-        Settings { family, seed: 1, threads: context.threads, sample_negatives: 1.0, weights: WeightType::F32 };
+    let settings = Settings {
+        family,
+        seed: 1,
+        threads: context.resources.threads(),
+        sample_negatives: 1.0,
+        weights: WeightType::F32,
+    };
     let mut tried = Vec::new();
     for index in (1..dates.len()).rev().take(days_max) {
         let before = &dates[index.saturating_sub(window)..index];
         let day = dates[index];
         console::note(&format!("backtest: learning {} days before {day}", before.len()), context.quiet);
         let inputs = before.iter().flat_map(|day| days[day].iter().cloned()).collect();
-        let model = train::learn(context, &data.only(inputs), None, candidate.schema.clone(), &settings)?;
-        let measured = evaluate::measure(context, &model, &data.only(days[&day].clone()), None, None)?;
+        let model = train::learn(&data.only(inputs), None, candidate.schema.clone(), &settings, &context.observer())?;
+        let measured = evaluate::measure(&model, &data.only(days[&day].clone()), None, None, &context.observer())?;
         let metrics = measured.all.metrics();
         tried.push(Backtested {
             day: day.to_string(),

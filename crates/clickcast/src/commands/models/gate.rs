@@ -8,14 +8,16 @@ use clickcast_gate::measure::{Measuring, Observed, Scorer};
 use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict, drifts, judge, reading_schema};
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
+use clickcast_operations::artifacts::open_registry;
+use clickcast_operations::data::{Data, write_object};
+use clickcast_operations::peak_memory_bytes;
 use clickcast_record::{Need, Schema};
 use clickcast_registry::{CHAMPION, Channel, Gated, Kind, Reference, Registry, Selector, VersionRecord, read_artifact};
 use clickcast_storage::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::data::{Data, write_object};
-use super::super::{Context, artifacts, storage_failure};
+use super::super::{Context, storage_failure};
 use super::page::Measured;
 use super::{backtest, page};
 use crate::arguments::GateArguments;
@@ -49,12 +51,12 @@ pub(super) fn run(context: &Context, arguments: &GateArguments) -> Result<(), Fa
 /// Judges a candidate, notes the judgement where it is registered, and writes the page; what to report comes back.
 pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) -> Result<Value, Failure> {
     let start = Instant::now();
-    let registry = artifacts::open_registry(&arguments.registry.registry)?;
+    let registry = open_registry(&arguments.registry.registry)?;
     let champion_version = champion_version(context, arguments, &registry)?;
     let (version, candidate) = open_candidate(context, arguments, &registry)?;
     let champion = champion_version.as_ref().map(|record| open_version(context, &registry, record)).transpose()?;
-    let (data, today) = (Data::open(context, &arguments.data)?, arguments.today.as_deref());
-    let today = today.map(|uri| Data::open(context, uri)).transpose()?;
+    let (data, today) = (Data::open(&context.resources, &arguments.data)?, arguments.today.as_deref());
+    let today = today.map(|uri| Data::open(&context.resources, uri)).transpose()?;
     let champion = match champion {
         Some(Ok(opened)) => Some(opened),
         // Whatever is delivered now can't be read again: that has to be seen to before anything else.
@@ -90,7 +92,7 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
         page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref(), backtested.as_deref());
     let kept = version.map(|version| registry.gate_page_uris(&arguments.name, version, gated.at));
     for uri in arguments.report.iter().chain(kept.iter().flatten()) {
-        write_object(context, uri, page.clone())?;
+        write_object(&context.resources, uri, page.clone())?;
     }
     let worst = judgement.checks.iter().find(|check| check.verdict == judgement.verdict);
     let why = worst.filter(|_| judgement.verdict != Verdict::Pass).map(|check| &check.reason);
@@ -107,7 +109,7 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
         "checks": judgement.checks,
         "report": arguments.report.clone().or_else(|| kept.map(|[last, _]| last)),
         "seconds": start.elapsed().as_secs_f64(),
-        "peak_memory_bytes": super::super::peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
     }))
 }
 
@@ -193,7 +195,7 @@ fn judged(
 ) -> Result<(Judgement, Option<Measured>), Failure> {
     let mut columns: Option<Vec<String>> = None;
     for data in [Some(data), today].into_iter().flatten() {
-        let found = columns_of(context, data)?;
+        let found = data.columns()?;
         let both = columns.map(|known| known.into_iter().filter(|column| found.contains(column)).collect());
         columns = Some(both.unwrap_or(found));
     }
@@ -239,11 +241,6 @@ fn rejected(check: &str, failure: Failure) -> Result<(Judgement, Option<Measured
     Ok((Judgement::of(vec![failed(check, format!("The rows can't be scored: {failure}."))]), None))
 }
 
-fn columns_of(context: &Context, data: &Data) -> Result<Vec<String>, Failure> {
-    let sample = data.sample(context, 1)?;
-    Ok(sample.schema().fields().iter().map(|field| field.name().clone()).collect())
-}
-
 fn measure(
     context: &Context,
     scorer: &Scorer<'_>,
@@ -252,19 +249,19 @@ fn measure(
     data: &Data,
     labelled: bool,
 ) -> Result<Observed, Failure> {
-    let columns = columns_of(context, data)?;
+    let columns = data.columns()?;
     let has = |name: Option<&str>| name.is_some_and(|name| columns.iter().any(|column| column == name));
     // Rows without labels are no error: the judgement says that they are missing.
     let need = Need { labels: labelled && has(schema.label()), times: has(schema.time()), carried: Vec::new() };
     let progress = Progress::new(if labelled { "labelled" } else { "today" }, data.rows_total(), context.quiet);
     let mut measuring = Measuring::new(schema, learned);
     let score = |batch| scorer.score(batch, &mut Scratch::default());
-    data.scan(context, schema, &need, score, |step| {
+    data.scan(schema, &need, score, |step| {
         let Step::Rows(scored) = step else { return Ok(()) };
         let scored = scored.map_err(Failure::input)?;
         measuring.add(&scored);
         progress.add(scored.rows() as u64);
-        Ok(())
+        Ok::<(), Failure>(())
     })?;
     Ok(measuring.finish())
 }

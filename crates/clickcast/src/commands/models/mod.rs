@@ -8,11 +8,12 @@ pub(super) use gate::gate;
 pub(super) use page::check_rows;
 
 use clickcast_model::Model;
+use clickcast_operations::artifacts;
 use clickcast_registry::{Change, Gated, Listed, Moved, Moves, Reference, Registry, Selector};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Context, artifacts, open_to_list, who};
+use super::{Context, open_to_list, who};
 use crate::arguments::{
     ListArguments, ModelsCommand, PromoteArguments, RegisterArguments, RollbackArguments, ShowArguments,
 };
@@ -32,7 +33,7 @@ pub(super) fn run(context: &Context, command: &ModelsCommand) -> Result<(), Fail
 
 /// Registers a model that loads; what to report comes back.
 pub(super) fn register(context: &Context, arguments: &RegisterArguments) -> Result<Value, Failure> {
-    let artifact = artifacts::load_artifact(context, &arguments.model)?;
+    let artifact = artifacts::load_artifact(&context.resources, &arguments.model)?;
     // What can't be loaded is not registered.
     let model = Model::from_artifact(artifact)
         .map_err(|error| Failure::input(format!("model `{}`: {error}", arguments.model)))?;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clickcast_dataset::{Error, Input, Looked, discover, footer, looked_metadata, row_groups};
 use clickcast_gate::audit::covers;
+use clickcast_operations::data::if_readable;
 use clickcast_registry::{InputRecord, Manifest, OutputRecord, Run};
 use clickcast_storage::{Object, Store};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::super::Context;
-use super::super::data::if_readable;
 use crate::failure::Failure;
 
 /// Files read at a time: nearly all of it is waiting for the store, tens of milliseconds a file.

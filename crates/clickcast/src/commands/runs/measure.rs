@@ -6,13 +6,13 @@ use arrow_array::{Array, ArrayRef, StringArray};
 use clickcast_dataset::{CTR, Input, Looked, Step, discover, row_groups, sample, text_of};
 use clickcast_gate::audit::{AuditedInput, AuditedOutput, JudgedModel, RunScores, RunStatistics};
 use clickcast_gate::{Scores, Verdict};
+use clickcast_operations::artifacts::open_registry;
+use clickcast_operations::data::{Data, if_readable, write_object};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
 use clickcast_registry::{Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord};
 use sha2::{Digest, Sha256};
 
-use super::super::artifacts::open_registry;
-use super::super::data::if_readable;
-use super::super::{Context, data, storage_failure};
+use super::super::{Context, storage_failure};
 use super::contents::sha256;
 use super::rescore::{Rescorer, Sampled};
 use super::slices::Slices;
@@ -285,7 +285,7 @@ fn each_batch(
     let schema = Schema::new(vec![feature]).map_err(Failure::input)?;
     let need = Need { carried: columns.to_vec(), ..Need::default() };
     let whole = |batch: Batch| batch;
-    data::scan(context, std::slice::from_ref(file), &schema, &need, whole, |step| match step {
+    Data::of(&context.resources, vec![file.clone()]).scan(&schema, &need, whole, |step| match step {
         Step::Rows(batch) => each(&batch),
         Step::Begin(_) | Step::End(_) => Ok(()),
     })
@@ -353,5 +353,5 @@ pub(super) fn judged(
 /// Keeps the scores for the next run's audit.
 pub(super) fn write_scores(context: &Context, run: &Run, scores: &RunScores) -> Result<(), Failure> {
     let bytes = serde_json::to_vec(scores).map_err(Failure::input)?;
-    data::write_object(context, &run.store().uri(&run.key(SCORES)), bytes)
+    Ok(write_object(&context.resources, &run.store().uri(&run.key(SCORES)), bytes)?)
 }

@@ -10,6 +10,7 @@ mod slices;
 use clickcast_gate::Verdict;
 use clickcast_gate::audit::{RunScores, audit, together};
 use clickcast_job::worker::unfinished;
+use clickcast_operations::data::write_object;
 use clickcast_registry::{Change, Fence, Manifest, Run, RunName, Runs};
 use clickcast_storage::Store;
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use rescore::Rescorer;
 
-use super::{Context, data, storage_failure, who};
+use super::{Context, storage_failure, who};
 use crate::arguments::{
     AuditArguments, OutArgument, PublishArguments, RollbackRunArguments, RunArguments, RunsCommand,
 };
@@ -112,7 +113,7 @@ pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result
     let scores = RunScores { artifact: statistics.artifact.clone(), by_input, by_value: statistics.by_value.clone() };
     measure::write_scores(context, &run, &scores)?;
     let page = page::page(&run, &judgement, &statistics, &all, rows_out);
-    data::write_object(context, &run.store().uri(&run.key("audit.html")), page)?;
+    write_object(&context.resources, &run.store().uri(&run.key("audit.html")), page)?;
     let audited = run.record_audit(Timestamp::now(), rows_in, rows_out, judgement);
     let audited = context.runtime.block_on(audited)?;
     Ok(json!({

@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use clickcast_dataset::{Input, Step};
 use clickcast_model::{Model, Scratch};
+use clickcast_operations::data::Data;
 use clickcast_record::hash::text;
 use clickcast_record::{Batch, Need};
 use clickcast_registry::{OutputRecord, Registry, VersionRecord};
 
-use super::super::{Context, data};
+use super::super::Context;
 use crate::failure::Failure;
 
 /// Rows of a run up to which all are scored again, in seconds. An input's predictions are kept, and those made anew: 16 bytes a row.
@@ -88,7 +89,7 @@ impl Rescorer {
         };
         let (schema, need) = (self.model.schema(), Need::default());
         let mut is_enough = false;
-        let scanned = data::scan(context, std::slice::from_ref(&input), schema, &need, score, |step| {
+        let scanned = Data::of(&context.resources, vec![input]).scan(schema, &need, score, |step| {
             if let Step::Rows(scores) = step {
                 expected.extend(scores.map_err(Failure::input)?);
                 is_enough = expected.len() >= predictions.len();

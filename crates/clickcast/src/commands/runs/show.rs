@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clickcast_dataset::{Input, discover, rows_of};
+use clickcast_operations::data::if_readable;
 use clickcast_registry::{Audited, Run, Runs, State};
 use serde_json::{Value, json};
 
-use super::super::data::if_readable;
 use super::super::models::minute;
 use super::super::{Context, open_to_list};
 use super::contents::{Footers, is_done, outputs};

@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clickcast_job::worker::{Counters, Drain, Listener, ModelCache, Note, Problem, Setup, Trace, Worker};
+use clickcast_operations::artifacts::open_registry;
+use clickcast_operations::peak_memory_bytes;
 use clickcast_registry::{Run, RunSettings};
 use clickcast_storage::Store;
 use clickcast_storage::queue::Queue;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Context, artifacts, pace, peak_memory_bytes, runs, storage_failure};
+use super::{Context, pace, runs, storage_failure};
 use crate::arguments::WorkerArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -47,7 +49,7 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
         })
     };
     let log = |note: &Note| say(note, context.quiet);
-    let threads_and_handle = (context.threads, context.runtime.handle().clone());
+    let threads_and_handle = (context.resources.threads(), context.runtime.handle().clone());
     let setup = setup(arguments)?;
     let traces = arguments.otlp.as_deref().map(traces::Traces::to).transpose()?;
     let trace = |trace: &Trace| traces.iter().for_each(|traces| traces.add(trace));
@@ -76,7 +78,7 @@ fn setup(arguments: &WorkerArguments) -> Result<Setup, Failure> {
     let folder = arguments.cache.clone().or_else(user_cache);
     Ok(Setup {
         out: Store::open(&arguments.out).map_err(|error| storage_failure(&error))?,
-        registry: artifacts::open_registry(&arguments.registry)?,
+        registry: open_registry(&arguments.registry)?,
         reference: arguments.model.clone(),
         settings: RunSettings { precision: arguments.precision, keep: arguments.keep.clone() },
         cache: folder.map(|folder| ModelCache::new(folder, arguments.cache_bytes)),
