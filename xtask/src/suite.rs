@@ -54,6 +54,7 @@ fn checks() -> Result<()> {
     step("clippy", || {
         must_succeed(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
     })?;
+    step("without cloud services", without_services)?;
     // They are a workspace of their own, and nobody builds them every day. Most of what they stand on was checked just now.
     let fuzz = ["check", "--locked", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"];
     if !is_there("c++", &["--version"]) {
@@ -61,6 +62,15 @@ fn checks() -> Result<()> {
         return Ok(());
     }
     step("fuzz targets", || must_succeed(&mut cargo(&fuzz)))
+}
+
+/// Checks the crates that load and score a local model, built without any cloud, queue or network.
+fn without_services() -> Result<()> {
+    let crates = ["storage", "model", "dataset", "registry"].map(|name| format!("--package=clickcast-{name}"));
+    let crates = crates.iter().map(String::as_str);
+    let arguments: Vec<_> =
+        std::iter::once("clippy").chain(crates).chain(["--no-default-features", "--quiet"]).collect();
+    must_succeed(cargo(&arguments).args(["--", "-D", "warnings"]))
 }
 
 fn deny(what: &[&str]) -> Result<()> {

@@ -76,6 +76,12 @@ impl Error {
         Self { kind: Kind::Invalid, operation, object: object.to_owned(), source: problem.into() }
     }
 
+    /// For a URI of a service that the build was made without.
+    #[allow(dead_code, reason = "unused in a build with all services")]
+    pub(crate) fn absent(uri: &str, service: &str, feature: &str) -> Self {
+        Self::invalid("open", uri, &format!("this build has no {service}; build it with the cargo feature `{feature}`"))
+    }
+
     pub(crate) fn unavailable(operation: &'static str, object: &str, problem: &str) -> Self {
         Self { kind: Kind::Unavailable, operation, object: object.to_owned(), source: problem.into() }
     }

@@ -3,18 +3,20 @@
 //! A [`Store`] is an object store and a prefix in it: a local folder, or a prefix of an S3, Google or
 //! Azure bucket. Whatever is written appears under its name whole or not at all. A [`queue::Queue`] hands out work.
 
-mod aws_profile;
+#[cfg(feature = "aws")]
+mod aws;
+mod bucket;
 mod error;
 mod faults;
 mod local;
-mod place;
+mod location;
 pub mod queue;
 mod writer;
 
 pub use error::{Error, Kind};
 pub use faults::{Fault, Operation};
-use place::Place;
-pub use place::{absolute, key_below};
+use location::Location;
+pub use location::{absolute, key_below};
 pub use writer::Writer;
 
 use std::fs::File;
@@ -33,7 +35,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, P
 #[derive(Debug, Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    place: Place,
+    location: Location,
     /// Those that the store's requests meet; none but in tests. Whole local writes make no request, and meet them too.
     faults: Option<faults::Faulty>,
 }
@@ -88,14 +90,14 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_with(uri: &str, variables: &[(&str, &str)]) -> Result<Self, Error> {
-        let place = Place::parse(uri)?;
-        Ok(Self { objects: place.connect(variables)?, place, faults: None })
+        let location = Location::parse(uri)?;
+        Ok(Self { objects: location.connect(variables)?, location, faults: None })
     }
 
     /// A new, empty store that lives as long as its clones; for tests.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { objects: Arc::new(InMemory::new()), place: Place::Memory, faults: None }
+        Self { objects: Arc::new(InMemory::new()), location: Location::Memory, faults: None }
     }
 
     /// The same store, whose requests meet the faults that `plan` gives: it is called with each request
@@ -103,7 +105,7 @@ impl Store {
     #[must_use]
     pub fn with_faults(self, plan: impl Fn(Operation, u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
         let faults = faults::Faulty::new(self.objects, plan);
-        Self { objects: Arc::new(faults.clone()), place: self.place, faults: Some(faults) }
+        Self { objects: Arc::new(faults.clone()), location: self.location, faults: Some(faults) }
     }
 
     /// Opens the folder or prefix that one object is in; the object's name comes beside it.
@@ -111,7 +113,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], and for a URI that ends in no name.
     pub fn open_parent(uri: &str) -> Result<(Self, String), Error> {
-        let path = place::decoded(uri)?;
+        let path = location::decoded(uri)?;
         let (folder, name) = match path.rsplit_once('/') {
             // What follows `://` is a bucket.
             Some((folder, _)) if folder.ends_with(":/") => (folder, ""),
@@ -127,19 +129,19 @@ impl Store {
     /// An object's name as a person would type it.
     #[must_use]
     pub fn uri(&self, key: &str) -> String {
-        self.place.uri(key)
+        self.location.uri(key)
     }
 
     /// Whether the folder is there. A bucket has no folders: a prefix without objects is there, and empty.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        self.place.is_there()
+        self.location.is_there()
     }
 
     /// Where the object is a local file, or will be; none where it can't be one.
     #[must_use]
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
-        self.place.file(key).ok().flatten()
+        self.location.file(key).ok().flatten()
     }
 
     /// All objects below the prefix, by rising key, without those that a name beginning with `_` or
@@ -148,7 +150,7 @@ impl Store {
     /// # Errors
     /// Where the store can't be read; a folder that isn't there is empty.
     pub async fn list(&self) -> Result<Vec<Object>, Error> {
-        self.list_in(self.place.root()?).await
+        self.list_in(self.location.root()?).await
     }
 
     /// As [`Store::list`], only what lies in a folder below the prefix; keys are from the prefix on.
@@ -156,11 +158,11 @@ impl Store {
     /// # Errors
     /// As [`Store::list`].
     pub async fn list_below(&self, folder: &str) -> Result<Vec<Object>, Error> {
-        self.list_in(self.place.path(folder)?).await
+        self.list_in(self.location.path(folder)?).await
     }
 
     async fn list_in(&self, folder: Path) -> Result<Vec<Object>, Error> {
-        let prefix = self.place.root()?;
+        let prefix = self.location.root()?;
         let found: Vec<_> = match self.objects.list(Some(&folder)).try_collect().await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => Vec::new(),
@@ -193,7 +195,7 @@ impl Store {
     /// # Errors
     /// As [`Store::get_range`], and [`Kind::NotFound`].
     pub async fn look_into(&self, key: &str, bytes_max: u64) -> Result<(Object, Option<Bytes>), Error> {
-        if matches!(self.place, Place::Bucket { .. }) {
+        if matches!(self.location, Location::Bucket { .. }) {
             let options = GetOptions { range: Some(GetRange::Bounded(0..bytes_max)), ..GetOptions::default() };
             match self.read_as_it_is(key, options).await {
                 Ok((object, bytes)) => {
@@ -227,7 +229,7 @@ impl Store {
     pub async fn get_range(&self, object: &Object, range: Range<u64>) -> Result<Bytes, Error> {
         let range = range.start..range.end.min(object.size);
         if range.is_empty() {
-            return self.place.path(&object.key).map(|_| Bytes::new());
+            return self.location.path(&object.key).map(|_| Bytes::new());
         }
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
@@ -257,11 +259,11 @@ impl Store {
 
     /// Where an object is. Whoever opens a pipe waits for its other end, perhaps forever: it is none.
     fn readable(&self, key: &str) -> Result<Path, Error> {
-        let there = self.place.file(key)?.and_then(|path| path.metadata().ok());
+        let there = self.location.file(key)?.and_then(|path| path.metadata().ok());
         match there.and_then(|there| local::problem_with(&there)).filter(|problem| *problem != local::FOLDER) {
             Some(problem) => Err(Error::invalid("read", &self.uri(key), problem)),
             // To look for a file in a folder's place finds none.
-            None => self.place.path(key),
+            None => self.location.path(key),
         }
     }
 
@@ -272,7 +274,7 @@ impl Store {
     /// [`Kind::Conflict`] where it is another by now, or where it can't be opened.
     pub async fn open_local(&self, object: &Object) -> Result<Option<LocalFile>, Error> {
         self.readable(&object.key)?;
-        let Some(path) = self.place.file(&object.key)? else { return Ok(None) };
+        let Some(path) = self.location.file(&object.key)? else { return Ok(None) };
         let file = File::open(path).map_err(|error| Error::io("read", &self.uri(&object.key), error))?;
         // Looked at after it was opened: if it is the same now, it was the same then.
         if self.head(&object.key).await?.etag != object.etag {
@@ -302,7 +304,7 @@ impl Store {
     /// # Errors
     /// [`Kind::Conflict`] where the object is another by now or gone, or where the store can't be written.
     pub async fn update(&self, key: &str, bytes: Bytes, etag: &str) -> Result<(), Error> {
-        let updated = match self.place.file(key)? {
+        let updated = match self.location.file(key)? {
             Some(path) => self.update_local(path, key, bytes, etag).await,
             None => {
                 let version = UpdateVersion { e_tag: Some(etag.to_owned()), version: None };
@@ -332,7 +334,7 @@ impl Store {
     /// # Errors
     /// Where the store can't be written.
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
-        match self.objects.delete(&self.place.path(key)?).await {
+        match self.objects.delete(&self.location.path(key)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(Error::new("delete", &self.uri(key), error)),
         }
@@ -351,12 +353,12 @@ impl Store {
     }
 
     async fn put_with(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), Error> {
-        if let Some(path) = self.place.file(key)? {
+        if let Some(path) = self.location.file(key)? {
             let put = local::blocking(move || local::put(path, &bytes, matches!(mode, PutMode::Create)));
             return self.written_locally(put).await.map_err(|error| Error::io("write", &self.uri(key), error));
         }
         let options = PutOptions { mode, ..PutOptions::default() };
-        let put = self.objects.put_opts(&self.place.path(key)?, bytes.into(), options).await;
+        let put = self.objects.put_opts(&self.location.path(key)?, bytes.into(), options).await;
         put.map(|_| ()).map_err(|error| Error::new("write", &self.uri(key), error))
     }
 

@@ -84,9 +84,9 @@ impl Writer {
     /// What was written so far, begun if need be; broken until it is put back.
     fn take(&mut self) -> Result<Form, Error> {
         match std::mem::replace(&mut self.state, State::Broken(Kind::Unavailable)) {
-            State::Untouched => match self.store.place.file(&self.key)? {
+            State::Untouched => match self.store.location.file(&self.key)? {
                 Some(path) => Staged::create(path).map(Form::Local).map_err(|error| self.failed(error)),
-                None => self.store.place.path(&self.key).map(|_| Form::Buffered(Vec::new())),
+                None => self.store.location.path(&self.key).map(|_| Form::Buffered(Vec::new())),
             },
             State::Open(form) => Ok(form),
             State::Broken(kind) => Err(Error::incomplete("write", &self.store.uri(&self.key), kind)),
@@ -139,7 +139,7 @@ struct Parts {
 impl Parts {
     async fn begin(store: &Store, key: &str, new: bool) -> Result<Self, Error> {
         let staged = new.then(|| staged_key(key));
-        let target = store.place.path(staged.as_deref().unwrap_or(key))?;
+        let target = store.location.path(staged.as_deref().unwrap_or(key))?;
         let upload = store.objects.put_multipart(&target).await;
         let upload = upload.map_err(|error| Error::new("write", &store.uri(key), error))?;
         Ok(Self { upload: Some(upload), staged, handle: Handle::current() })
@@ -162,7 +162,7 @@ impl Parts {
         }
         self.upload = None;
         let Some(staged) = self.staged.take() else { return Ok(()) };
-        let (from, to) = (store.place.path(&staged)?, store.place.path(key)?);
+        let (from, to) = (store.location.path(&staged)?, store.location.path(key)?);
         let copied = store.objects.copy_if_not_exists(&from, &to).await.map_err(failed);
         // What is left behind is hidden; failing to remove it is not the failure to report.
         let _ = store.delete(&staged).await;

@@ -5,7 +5,9 @@
 //! [`Queue::bury`], it goes to the dead letters with a reason.
 
 mod faults;
+#[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqs")]
 mod sqs;
 
 use std::sync::Arc;
@@ -120,11 +122,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::open`].
     pub async fn open_with(uri: &str, variables: &[(&str, &str)], clock: Clock) -> Result<Self, Error> {
-        let port: Arc<dyn Port> = match uri.split_once("://") {
-            Some(("sqlite", path)) => Arc::new(sqlite::Sqlite::open(uri, path, clock).await?),
-            Some(("sqs" | "http" | "https", _)) => Arc::new(sqs::Sqs::open(uri, variables).await?),
-            _ => return Err(Error::invalid("open", uri, "it is no queue; use sqlite:///path, sqs://name or its URL")),
-        };
+        let port = connect(uri, variables, clock).await?;
         Ok(Self { visibility: port.visibility(), port, uri: uri.to_owned() })
     }
 
@@ -248,5 +246,21 @@ impl Queue {
 impl std::fmt::Debug for Queue {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Queue({})", self.uri)
+    }
+}
+
+/// Opens the kind of queue that the URI's scheme names, if the build has it.
+#[cfg_attr(not(all(feature = "sqlite", feature = "sqs")), allow(unused_variables))]
+async fn connect(uri: &str, variables: &[(&str, &str)], clock: Clock) -> Result<Arc<dyn Port>, Error> {
+    match uri.split_once("://") {
+        #[cfg(feature = "sqlite")]
+        Some(("sqlite", path)) => Ok(Arc::new(sqlite::Sqlite::open(uri, path, clock).await?)),
+        #[cfg(feature = "sqs")]
+        Some(("sqs" | "http" | "https", _)) => Ok(Arc::new(sqs::Sqs::open(uri, variables).await?)),
+        #[cfg(not(feature = "sqlite"))]
+        Some(("sqlite", _)) => Err(Error::absent(uri, "SQLite queues", "sqlite")),
+        #[cfg(not(feature = "sqs"))]
+        Some(("sqs" | "http" | "https", _)) => Err(Error::absent(uri, "SQS", "sqs")),
+        _ => Err(Error::invalid("open", uri, "this is not a queue; use sqlite:///path, sqs://name or its URL")),
     }
 }

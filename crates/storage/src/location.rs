@@ -3,28 +3,17 @@
 use std::borrow::Cow;
 use std::path::{self, Component, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists};
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::Error;
-use crate::aws_profile::with_profile;
-
-/// No request is tried again later than this after its first try: an overloaded store or a changed leader takes
-/// seconds to recover, and whoever waits for longer can't tell it from a hang. With one last wait and one last try
-/// (30 s at most, the client's own limit) the answer is known within 65 s.
-const RETRIES_END: Duration = Duration::from_secs(30);
-/// The longest wait between two tries, so that there are several of them before the end.
-const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+use crate::bucket::{self, Cloud};
 
 /// A folder or prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// A local folder.
     Local {
         /// As it was typed.
@@ -45,29 +34,13 @@ pub(crate) enum Place {
     Memory,
 }
 
-/// Whose bucket it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cloud {
-    /// Amazon S3, or what speaks its protocol.
-    S3,
-    /// Google Cloud Storage.
-    Google,
-    /// Azure Blob Storage.
-    Azure,
-}
-
-impl Place {
+impl Location {
     pub(crate) fn parse(uri: &str) -> Result<Self, Error> {
         let uri = &*decoded(uri)?;
         let Some((scheme, rest)) = uri.split_once("://") else { return Self::local(uri) };
-        let cloud = match scheme {
-            "s3" | "s3a" => Cloud::S3,
-            "gs" => Cloud::Google,
-            "az" => Cloud::Azure,
-            other => {
-                let problem = format!("`{other}://` is unknown here; use a path, file://, s3://, gs:// or az://");
-                return Err(Error::invalid("open", uri, &problem));
-            }
+        let Some(cloud) = Cloud::of_scheme(scheme) else {
+            let problem = format!("`{scheme}://` is not supported; use a path, file://, s3://, gs:// or az://");
+            return Err(Error::invalid("open", uri, &problem));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
@@ -96,41 +69,12 @@ impl Place {
         Ok(Self::Local { typed, absolute })
     }
 
+    /// Opens the object store that the location is in; `variables` take the place of the environment's of the same name.
     pub(crate) fn connect(&self, variables: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, Error> {
-        let Self::Bucket { cloud, bucket, .. } = self else {
-            return Ok(Arc::new(LocalFileSystem::new().with_fsync(true)));
-        };
-        let failed = |error| Error::new("open", &self.uri(""), error);
-        let variables = variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), *value));
-        Ok(match cloud {
-            Cloud::S3 => {
-                let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-                // Variables that are given stand for the environment, and whoever is named there.
-                if variables.len() == 0 {
-                    builder = with_profile(builder);
-                }
-                for (name, value) in variables {
-                    builder = builder.with_config(name.parse().map_err(failed)?, value);
-                }
-                // What no one header can ask for, the end of an upload can.
-                let builder = with_plain_http(builder).with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
-                Arc::new(builder.with_retry(retries()).build().map_err(failed)?)
-            }
-            Cloud::Google => {
-                let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-                for (name, value) in variables {
-                    builder = builder.with_config(name.parse().map_err(failed)?, value);
-                }
-                Arc::new(builder.with_retry(retries()).build().map_err(failed)?)
-            }
-            Cloud::Azure => {
-                let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
-                for (name, value) in variables {
-                    builder = builder.with_config(name.parse().map_err(failed)?, value);
-                }
-                Arc::new(builder.with_retry(retries()).build().map_err(failed)?)
-            }
-        })
+        match self {
+            Self::Bucket { cloud, bucket, .. } => bucket::connect(*cloud, bucket, &self.uri(""), variables),
+            Self::Local { .. } | Self::Memory => Ok(Arc::new(LocalFileSystem::new().with_fsync(true))),
+        }
     }
 
     /// The folder or prefix itself.
@@ -188,13 +132,8 @@ impl Place {
             Self::Local { typed, .. } => typed.join(key).display().to_string(),
             Self::Memory => format!("memory/{key}"),
             Self::Bucket { cloud, bucket, prefix } => {
-                let scheme = match cloud {
-                    Cloud::S3 => "s3",
-                    Cloud::Google => "gs",
-                    Cloud::Azure => "az",
-                };
                 let path = format!("{prefix}/{key}");
-                format!("{scheme}://{bucket}/{}", path.trim_matches('/'))
+                format!("{}://{bucket}/{}", cloud.scheme(), path.trim_matches('/'))
             }
         }
     }
@@ -219,35 +158,28 @@ fn is_reserved(key: &str) -> bool {
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// An endpoint that says `http://` asks for it; no other variable need.
-fn with_plain_http(builder: AmazonS3Builder) -> AmazonS3Builder {
-    let keys = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
-    let endpoint = keys.iter().find_map(|key| builder.get_config_value(key)).unwrap_or_default();
-    if endpoint.to_ascii_lowercase().starts_with("http://") { builder.with_allow_http(true) } else { builder }
-}
-
-fn retries() -> RetryConfig {
-    let backoff = BackoffConfig { max_backoff: RETRY_WAIT_MAX, ..BackoffConfig::default() };
-    RetryConfig { backoff, retry_timeout: RETRIES_END, ..RetryConfig::default() }
-}
-
 /// The key of `place` below `folder`, both folders or prefixes however they are named; empty where they are the same,
 /// none where `place` isn't below `folder`.
 ///
 /// # Errors
 /// Where one of them names none.
 pub fn key_below(folder: &str, place: &str) -> Result<Option<String>, Error> {
-    let identity = |uri: &str| -> Result<Place, Error> {
-        Ok(match Place::parse(uri)? {
-            Place::Local { absolute, .. } => Place::Local { typed: PathBuf::new(), absolute: resolved(&absolute) },
+    let identity = |uri: &str| -> Result<Location, Error> {
+        Ok(match Location::parse(uri)? {
+            Location::Local { absolute, .. } => {
+                Location::Local { typed: PathBuf::new(), absolute: resolved(&absolute) }
+            }
             bucket => bucket,
         })
     };
     Ok(match (identity(folder)?, identity(place)?) {
-        (Place::Local { absolute: folder, .. }, Place::Local { absolute, .. }) => {
+        (Location::Local { absolute: folder, .. }, Location::Local { absolute, .. }) => {
             absolute.strip_prefix(folder).ok().map(|key| key.to_string_lossy().into_owned())
         }
-        (Place::Bucket { prefix: above, cloud, bucket }, Place::Bucket { prefix, cloud: other, bucket: name }) => {
+        (
+            Location::Bucket { prefix: above, cloud, bucket },
+            Location::Bucket { prefix, cloud: other, bucket: name },
+        ) => {
             let key = prefix.strip_prefix(&above).filter(|_| (cloud, bucket) == (other, name));
             let key = key.filter(|key| above.is_empty() || key.is_empty() || key.starts_with('/'));
             key.map(|key| key.trim_start_matches('/').to_owned())
@@ -261,8 +193,8 @@ pub fn key_below(folder: &str, place: &str) -> Result<Option<String>, Error> {
 /// # Errors
 /// Where it names none.
 pub fn absolute(uri: &str) -> Result<String, Error> {
-    Ok(match Place::parse(uri)? {
-        Place::Local { absolute, .. } => absolute.to_string_lossy().into_owned(),
+    Ok(match Location::parse(uri)? {
+        Location::Local { absolute, .. } => absolute.to_string_lossy().into_owned(),
         bucket => bucket.uri(""),
     })
 }
@@ -274,43 +206,4 @@ fn resolved(path: &path::Path) -> PathBuf {
         Some(real.join(path.strip_prefix(above).ok()?))
     });
     real.unwrap_or_else(|| path.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use object_store::ClientConfigKey;
-
-    use super::*;
-
-    #[test]
-    fn no_answer_is_waited_for_without_end() {
-        let builder = AmazonS3Builder::new();
-        for key in [ClientConfigKey::ConnectTimeout, ClientConfigKey::Timeout] {
-            assert!(builder.get_config_value(&AmazonS3ConfigKey::Client(key)).is_some(), "{key:?}");
-        }
-    }
-
-    #[test]
-    fn plain_http_is_for_endpoints_that_say_so_and_where_it_is_allowed() {
-        let (any, own, allow) = ("aws_endpoint_url", "aws_endpoint_url_s3", "aws_allow_http");
-        for (variables, allowed) in [
-            (&[][..], "false"),
-            (&[(any, "https://a")], "false"),
-            (&[(any, "http://a")], "true"),
-            (&[(any, "HTTP://a")], "true"),
-            (&[(own, "http://a"), (any, "https://b")], "true"),
-            (&[(own, "https://a"), (any, "http://b")], "false"),
-            (&[(allow, "true")], "true"),
-            (&[(any, "https://a"), (allow, "true")], "true"),
-        ] {
-            let with = |builder: AmazonS3Builder, &(name, value): &(&str, &str)| {
-                builder.with_config(name.parse().unwrap(), value)
-            };
-            let builder = with_plain_http(variables.iter().fold(AmazonS3Builder::new(), with));
-            let found = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-            assert_eq!(found.as_deref(), Some(allowed), "{variables:?}");
-        }
-    }
 }
