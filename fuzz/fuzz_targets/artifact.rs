@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use clickcast_model::Model;
-use clickcast_model::artifact::{Artifact, Manifest};
+use clickcast_model::artifact::{Artifact, ModelManifest};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let payload = payload.get(1..).unwrap_or_default();
     // A refusal is fine here.
     let _ = Artifact::parse_manifest(json);
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(json) else { return };
+    let Ok(manifest) = serde_json::from_slice::<ModelManifest>(json) else { return };
     let payloads = manifest.payloads.keys().map(|name| (name.clone(), payload.to_vec().into()));
     let payloads = payloads.collect::<BTreeMap<_, _>>();
     let Ok(model) = Model::from_artifact(Artifact::new(manifest, payloads)) else { return };

@@ -1,11 +1,11 @@
 //! How scores are distributed: a histogram that can be merged, stored and compared.
 
+use clickcast_model::calibration::logistic;
+use clickcast_model::metrics::{LogOddsBins, log_odds};
 use serde::{Deserialize, Serialize};
 
-/// Log-odds beyond this share the outermost bins; probabilities of 1e-7 or 1 - 1e-7.
-const LOG_ODDS_MAX: f64 = 16.0;
 /// Bins of 0.25 log-odds: a quarter more odds. Two models that agree within that agree.
-const BINS: usize = 128;
+const BINS: LogOddsBins = LogOddsBins::new(128);
 /// Neighbouring bins are compared together until they hold this share: an empty bin has no logarithm, and a nearly empty one
 /// says more about chance than about the scores. So at most 50 groups, whose PSI by chance alone is 50 (1/n + 1/m).
 const GROUP_SHARE_MIN: f64 = 0.02;
@@ -30,7 +30,7 @@ pub struct Scores {
 impl Default for Scores {
     fn default() -> Self {
         Self {
-            counts: vec![0; BINS],
+            counts: vec![0; BINS.count()],
             not_a_number: 0,
             out_of_range: 0,
             certain: 0,
@@ -117,7 +117,7 @@ impl Scores {
             let next = below + count as f64;
             if count > 0 && next >= wanted {
                 let within = ((wanted - below) / count as f64).clamp(0.0, 1.0);
-                let score = logistic(edge(index) + within * (edge(index + 1) - edge(index)));
+                let score = logistic(BINS.edge(index) + within * (BINS.edge(index + 1) - BINS.edge(index)));
                 return Some(score.clamp(self.lowest, self.highest));
             }
             below = next;
@@ -128,7 +128,7 @@ impl Scores {
     /// Each bin that holds scores: the probabilities it spans, and how many.
     pub fn bins(&self) -> impl Iterator<Item = (f64, f64, u64)> {
         let held = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        held.map(|(index, &count)| (logistic(edge(index)), logistic(edge(index + 1)), count))
+        held.map(|(index, &count)| (logistic(BINS.edge(index)), logistic(BINS.edge(index + 1)), count))
     }
 }
 
@@ -149,12 +149,12 @@ pub fn tails(first: &Scores, second: &Scores, share: f64) -> Option<[Shares; 2]>
         }
         // Half a score more: an empty tail has no logarithm.
         Shares {
-            from: logistic(edge(last)),
+            from: logistic(BINS.edge(last)),
             first: (in_first + 0.5) / (rows_first + 0.5),
             second: (in_second + 0.5) / (rows_second + 0.5),
         }
     };
-    (rows_first > 0.0 && rows_second > 0.0).then(|| [tail(&mut (0..BINS)), tail(&mut (0..BINS).rev())])
+    (rows_first > 0.0 && rows_second > 0.0).then(|| [tail(&mut (0..BINS.count())), tail(&mut (0..BINS.count()).rev())])
 }
 
 /// A part of two distributions: how much of each lies there.
@@ -206,7 +206,7 @@ pub fn side_by_side(first: &Scores, second: &Scores) -> Option<Vec<Shares>> {
     let total = |rows: f64| rows + half * groups.len() as f64;
     let (first_total, second_total) = (total(first_rows), total(second_rows));
     let shares = groups.iter().map(|&(index, one, other)| Shares {
-        from: logistic(edge(index)),
+        from: logistic(BINS.edge(index)),
         first: (one + half) / first_total,
         second: (other + half) / second_total,
     });
@@ -238,19 +238,7 @@ pub fn jensen_shannon(first: &Scores, second: &Scores) -> Option<f64> {
 }
 
 fn bin(score: f64) -> usize {
-    let log_odds = (score / (1.0 - score)).ln();
-    // The logarithm of nothing is far below the lowest bin, as the cast has it.
-    let place = (log_odds + LOG_ODDS_MAX) / (2.0 * LOG_ODDS_MAX) * BINS as f64;
-    (place as usize).min(BINS - 1)
-}
-
-/// The log-odds at which a bin begins.
-fn edge(index: usize) -> f64 {
-    index as f64 / BINS as f64 * 2.0 * LOG_ODDS_MAX - LOG_ODDS_MAX
-}
-
-fn logistic(log_odds: f64) -> f64 {
-    1.0 / (1.0 + (-log_odds).exp())
+    BINS.bin(log_odds(score))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use clickcast_gate::measure::{Measuring, Observed, Scorer};
 use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict, judge, reading_schema};
-use clickcast_learn::{Error, Family, Settings, Source, Trained};
+use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained};
 use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
@@ -80,7 +80,7 @@ impl Market {
 
     fn learn(self, days: std::ops::Range<u64>) -> Learned {
         let settings =
-            Settings { family: Family::Lr, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
+            Settings { family: FactorFamily::Lr, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
         let trained = clickcast_learn::train(&mut Passes(self.batch(days, true)), None, &self.schema(), &settings);
         let Trained { encoder, factors, calibration, training, profile, golden } = trained.unwrap();
         let model = Model::from_factors(self.schema(), encoder, factors, calibration, training).unwrap();

@@ -17,7 +17,7 @@ mod profile;
 mod random;
 mod train;
 
-pub use clickcast_model::factors::Family;
+pub use clickcast_model::factors::FactorFamily;
 pub use train::{Phase, Settings, Source, Trained, train};
 
 /// Why nothing was learned.

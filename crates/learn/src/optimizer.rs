@@ -11,7 +11,7 @@ use std::time::Instant;
 use clickcast_kernel::descent::{Ftrl, FtrlConstants, adagrad, adagrad_step, ftrl_gather, ftrl_scatter};
 use clickcast_kernel::factors::prefetch;
 use clickcast_model::encode::{Encoded, Encoder, Slots, value_of};
-use clickcast_model::factors::{Factors, Family, Shape, sum_slots};
+use clickcast_model::factors::{FactorFamily, Factors, Shape, sum_slots};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -126,8 +126,8 @@ impl Optimizer {
             region_of[range.clone()].fill(index);
             let (first, end) = (encoder.first_slot(range.start), encoder.first_slot(range.end));
             let state = match shape.family {
-                Family::Lr => State::Ftrl(vec![Ftrl::default(); (end - first) as usize]),
-                Family::Fm | Family::Ffm => {
+                FactorFamily::Lr => State::Ftrl(vec![Ftrl::default(); (end - first) as usize]),
+                FactorFamily::Fm | FactorFamily::Ffm => {
                     let mut numbers = Vec::with_capacity((end - first) as usize * 2 * shape.stride());
                     for field in range.clone() {
                         for slot in encoder.first_slot(field)..encoder.first_slot(field + 1) {
@@ -168,9 +168,9 @@ impl Optimizer {
         let work = |thread: usize| {
             let member = barrier.join();
             let rows_together = match self.shape.family {
-                Family::Lr => ROWS_LR,
-                Family::Fm => ROWS_FM,
-                Family::Ffm => ROWS_FFM,
+                FactorFamily::Lr => ROWS_LR,
+                FactorFamily::Fm => ROWS_FM,
+                FactorFamily::Ffm => ROWS_FFM,
             };
             let mut scratch = Vec::new();
             for first in rows.clone().step_by(rows_together) {
@@ -188,7 +188,7 @@ impl Optimizer {
                 for region in self.regions.iter().skip(thread).step_by(threads) {
                     let mut region = write(region);
                     match self.shape.family {
-                        Family::Lr => self.update_linear(&mut region, block, &chunks),
+                        FactorFamily::Lr => self.update_linear(&mut region, block, &chunks),
                         _ => self.update_factors(&mut region, block, &chunks, &mut scratch),
                     }
                 }
@@ -213,7 +213,7 @@ impl Optimizer {
             let first = index * ROWS_SCORED;
             let rows = first..first + log_odds.len();
             match self.shape.family {
-                Family::Lr => self.add_linear(&regions, block, rows, log_odds),
+                FactorFamily::Lr => self.add_linear(&regions, block, rows, log_odds),
                 _ => self.add_factors(&regions, block, rows, log_odds, None),
             }
         });
@@ -227,7 +227,7 @@ impl Optimizer {
         gradients.clear();
         gradients.resize(rows.len(), read(&self.intercept).weight + self.offset);
         match self.shape.family {
-            Family::Lr => self.add_linear(&regions, block, rows.clone(), gradients),
+            FactorFamily::Lr => self.add_linear(&regions, block, rows.clone(), gradients),
             _ => self.add_factors(&regions, block, rows.clone(), gradients, Some(directions)),
         }
         for (row, value) in rows.clone().zip(gradients) {
@@ -473,8 +473,8 @@ fn start_slot(numbers: &mut Vec<f32>, shape: Shape, field: usize, rates: Rates, 
     let stride = shape.stride();
     let linear = shape.linear(field);
     let own = match shape.family {
-        Family::Ffm => linear..linear + shape.k,
-        Family::Lr | Family::Fm => linear..linear + 1,
+        FactorFamily::Ffm => linear..linear + shape.k,
+        FactorFamily::Lr | FactorFamily::Fm => linear..linear + 1,
     };
     let width = rates.init / (shape.k.max(1) as f32).sqrt();
     for index in 0..stride {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
 use clickcast_model::encode::{Encoded, Encoder};
-use clickcast_model::factors::{Factors, Family, WeightType};
+use clickcast_model::factors::{FactorFamily, Factors, WeightType};
 use clickcast_model::golden;
 use clickcast_model::metrics::Accumulator;
 use clickcast_model::profile::{self, Collector};
@@ -69,7 +69,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// The family to learn.
-    pub family: Family,
+    pub family: FactorFamily,
     /// The same data, seed and settings give the same bytes.
     pub seed: u64,
     /// Threads to learn with; the result doesn't depend on them.
@@ -187,8 +187,8 @@ pub fn train<E: From<Error> + Send>(
     }
 }
 
-fn rows_few_max(family: Family) -> u64 {
-    if family == Family::Ffm { ROWS_FEW_MAX_FFM } else { ROWS_FEW_MAX }
+fn rows_few_max(family: FactorFamily) -> u64 {
+    if family == FactorFamily::Ffm { ROWS_FEW_MAX_FFM } else { ROWS_FEW_MAX }
 }
 
 fn check(profile: &Profile) -> Result<(), Error> {
@@ -504,9 +504,9 @@ impl Trainer<'_> {
     fn encoder(&self, candidate: &Candidate) -> Result<Encoder, Error> {
         let fields = self.schema.features().len();
         let numbers = match candidate.family {
-            Family::Lr => 3,
-            Family::Fm => 2 * (candidate.k + 1),
-            Family::Ffm => 2 * candidate.k * fields,
+            FactorFamily::Lr => 3,
+            FactorFamily::Fm => 2 * (candidate.k + 1),
+            FactorFamily::Ffm => 2 * candidate.k * fields,
         };
         self.profile.encoder(candidate.bins, candidate.count_min, WEIGHTS_BYTES_MAX / (4 * numbers))
     }
@@ -569,7 +569,7 @@ fn describe(candidate: &Candidate) -> String {
     let Candidate { family, k, bins, count_min, rates } = candidate;
     let common = format!("{bins} bins, values seen {count_min} times");
     match family {
-        Family::Lr => format!("alpha {}, l1 {}, l2 {}, {common}", rates.rate, rates.l1, rates.l2),
+        FactorFamily::Lr => format!("alpha {}, l1 {}, l2 {}, {common}", rates.rate, rates.l1, rates.l2),
         _ => format!("k {k}, rate {}, l2 {:e}, linear l2 {:e}, {common}", rates.rate, rates.l2, rates.l2_linear),
     }
 }

@@ -1,13 +1,13 @@
 //! What learning promises, on data whose truth is known.
 #![allow(clippy::unwrap_used)]
 
-use clickcast_learn::{Error, Family, Settings, Source, Trained, train};
+use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained, train};
 use clickcast_model::encode::Encoded;
 use clickcast_model::factors::WeightType;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema, Time};
 
-const FAMILIES: [Family; 3] = [Family::Lr, Family::Fm, Family::Ffm];
+const FAMILIES: [FactorFamily; 3] = [FactorFamily::Lr, FactorFamily::Fm, FactorFamily::Ffm];
 
 /// SplitMix64 of a row and a column, as a number in 0..1.
 fn uniform(row: u64, column: u64) -> f64 {
@@ -132,7 +132,7 @@ fn schema() -> Schema {
     Schema::from_toml(&format!("label = \"click\"\n{text}")).unwrap()
 }
 
-fn settings(family: Family) -> Settings {
+fn settings(family: FactorFamily) -> Settings {
     Settings { family, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 }
 }
 
@@ -166,7 +166,9 @@ fn every_family_comes_close_to_an_additive_truth() {
 #[test]
 fn factorization_finds_interactions_that_linear_weights_cannot() {
     let test = World::new(50_000..70_000, interacting);
-    for (family, least, most) in [(Family::Lr, 0.0, 0.53), (Family::Fm, 0.73, 1.0), (Family::Ffm, 0.73, 1.0)] {
+    for (family, least, most) in
+        [(FactorFamily::Lr, 0.0, 0.53), (FactorFamily::Fm, 0.73, 1.0), (FactorFamily::Ffm, 0.73, 1.0)]
+    {
         let trained = learn(&mut World::new(0..20_000, interacting), &settings(family)).unwrap();
         let auc = test.evaluate(&trained).auc.unwrap();
         assert!((least..most).contains(&auc), "{family:?}: {auc}; the truth has {:?}", test.best().auc);
@@ -176,7 +178,9 @@ fn factorization_finds_interactions_that_linear_weights_cannot() {
 #[test]
 fn the_same_data_and_seed_give_the_same_bytes_on_any_number_of_threads() {
     // Both sides of the number of rows below which settings are searched for.
-    for (family, rows) in [(Family::Lr, 2_000), (Family::Fm, 2_000), (Family::Ffm, 2_000), (Family::Lr, 201_000)] {
+    for (family, rows) in
+        [(FactorFamily::Lr, 2_000), (FactorFamily::Fm, 2_000), (FactorFamily::Ffm, 2_000), (FactorFamily::Lr, 201_000)]
+    {
         let bytes = |threads: usize, seed: u64| {
             let settings = Settings { threads, seed, ..settings(family) };
             let trained = learn(&mut World::new(0..rows, additive), &settings).unwrap();
@@ -195,7 +199,7 @@ fn sampled_negatives_leave_the_click_rate_as_it_is() {
         additive(row, user, ad, hour) - 2.5
     }
     let test = World::new(400_000..460_000, rare);
-    for (family, rows) in [(Family::Lr, 40_000), (Family::Lr, 220_000), (Family::Fm, 220_000)] {
+    for (family, rows) in [(FactorFamily::Lr, 40_000), (FactorFamily::Lr, 220_000), (FactorFamily::Fm, 220_000)] {
         let settings = Settings { sample_negatives: 0.2, ..settings(family) };
         let trained = learn(&mut World::new(0..rows, rare), &settings).unwrap();
         let (found, best) = (test.evaluate(&trained), test.best());
@@ -213,7 +217,7 @@ fn rows_without_weight_do_not_count() {
     }
     let mut world = World::new(0..20_000, half_lies);
     world.weight = Some(|row| if row % 2 == 1 { 0.0 } else { 2.5 });
-    let trained = learn(&mut world, &settings(Family::Lr)).unwrap();
+    let trained = learn(&mut world, &settings(FactorFamily::Lr)).unwrap();
     let test = World::new(50_000..70_000, additive);
     assert!(test.evaluate(&trained).logloss < test.best().logloss + 0.01);
 }
@@ -221,7 +225,7 @@ fn rows_without_weight_do_not_count() {
 #[test]
 fn rows_sorted_by_their_label_are_learned_as_well_as_others() {
     let test = World::new(500_000..520_000, additive);
-    for (rows, family) in [(20_000, Family::Fm), (210_000, Family::Lr)] {
+    for (rows, family) in [(20_000, FactorFamily::Fm), (210_000, FactorFamily::Lr)] {
         let mut world = World::new(0..rows, additive);
         world.sorted_by_label = true;
         let trained = learn(&mut world, &settings(family)).unwrap();
@@ -239,7 +243,7 @@ fn learning_stops_by_the_newest_rows_where_there_are_times() {
     for has_times in [false, true] {
         let mut world = World::new(0..20_000, noise);
         world.time = has_times.then_some(|row| row as i64);
-        let trained = learn(&mut world, &settings(Family::Fm)).unwrap();
+        let trained = learn(&mut world, &settings(FactorFamily::Fm)).unwrap();
         let test = World::new(50_000..70_000, noise);
         let logloss = test.evaluate(&trained).logloss;
         assert!(logloss < std::f64::consts::LN_2 + 0.004, "times {has_times}: {logloss}");
@@ -259,7 +263,7 @@ fn a_last_day_with_a_level_of_its_own_does_not_become_the_level_of_the_next() {
         let last = (rows.end - rows.start) / 10;
         let mut world = World::new(rows, clicked_twice_as_often_at_last);
         world.time = Some(|row| row as i64);
-        let trained = learn(&mut world, &settings(Family::Lr)).unwrap();
+        let trained = learn(&mut world, &settings(FactorFamily::Lr)).unwrap();
         let found = World::new(500_000..520_000, clicked_twice_as_often_at_last).evaluate(&trained);
         let ratio = found.calibration.unwrap();
         // Half of what the last day has of its own is learned, and twice the clicks are a log-odds of 0.8.
@@ -280,7 +284,7 @@ fn the_newest_of_few_distinct_times_are_held_out_in_part() {
     ];
     for (what, time, expected) in table {
         let mut world = World { time: Some(time), ..World::new(0..DAY, additive) };
-        let held_out = learn(&mut world, &settings(Family::Lr)).unwrap().training.held_out.unwrap().rows;
+        let held_out = learn(&mut world, &settings(FactorFamily::Lr)).unwrap().training.held_out.unwrap().rows;
         assert!(expected.contains(&held_out), "{what}: {held_out} rows held out");
     }
 }
@@ -292,7 +296,7 @@ fn rows_given_to_validate_by_are_the_ones_measured() {
         &mut World::new(0..10_000, additive),
         Some(&mut valid as &mut dyn Source<Error>),
         &schema(),
-        &settings(Family::Lr),
+        &settings(FactorFamily::Lr),
     );
     assert_eq!(trained.unwrap().training.held_out.unwrap().rows, 3_000);
     for (rows, weight, said) in [
@@ -301,7 +305,8 @@ fn rows_given_to_validate_by_are_the_ones_measured() {
     ] {
         let mut valid = World { weight, ..World::new(rows, additive) };
         let valid = Some(&mut valid as &mut dyn Source<Error>);
-        let error = train(&mut World::new(0..10_000, additive), valid, &schema(), &settings(Family::Lr)).unwrap_err();
+        let error =
+            train(&mut World::new(0..10_000, additive), valid, &schema(), &settings(FactorFamily::Lr)).unwrap_err();
         assert_eq!(error.to_string(), said);
     }
 }
@@ -317,7 +322,7 @@ fn what_cannot_be_learned_from_is_said() {
         (0..99, additive, Some((|_| 0.0) as fn(u64) -> f32), "the sample weights leave no weight"),
     ] {
         let mut world = World { weight, ..World::new(rows, truth) };
-        let error = learn(&mut world, &settings(Family::Lr)).unwrap_err().to_string();
+        let error = learn(&mut world, &settings(FactorFamily::Lr)).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
     struct Unlabelled;
@@ -326,7 +331,7 @@ fn what_cannot_be_learned_from_is_said() {
             each(Batch { labels: None, ..World::new(0..9, additive).batch(&[0, 1, 2]) })
         }
     }
-    let error = train(&mut Unlabelled, None, &schema(), &settings(Family::Lr)).unwrap_err();
+    let error = train(&mut Unlabelled, None, &schema(), &settings(FactorFamily::Lr)).unwrap_err();
     assert!(matches!(error, Error::NoLabels), "{error}");
 }
 

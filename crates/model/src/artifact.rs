@@ -7,9 +7,9 @@ use clickcast_record::{Schema, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::calibration::Calibration;
 use crate::metrics::Metrics;
+use crate::{Error, Family};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "model.json";
@@ -24,11 +24,11 @@ const SHA256_LENGTH_IN_NAMES: usize = 16;
 
 /// `model.json`: everything about a model but its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct ModelManifest {
     /// Version of this format.
     pub format: u32,
-    /// `lr`, `fm`, `ffm` or `lightgbm`.
-    pub family: String,
+    /// The family.
+    pub family: Family,
     /// The features the model takes, in order, and the columns it was trained with.
     pub schema: Schema,
     /// [`Schema::hash`] of `schema`.
@@ -74,14 +74,14 @@ pub struct Payload {
 /// A manifest and its payloads' bytes, which agree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
-    manifest: Manifest,
+    manifest: ModelManifest,
     payloads: BTreeMap<String, Bytes>,
 }
 
 impl Artifact {
     /// Puts an artifact together; the manifest's `format`, `schema_hash` and `payloads` are filled in.
     #[must_use]
-    pub fn new(mut manifest: Manifest, payloads: BTreeMap<String, Bytes>) -> Self {
+    pub fn new(mut manifest: ModelManifest, payloads: BTreeMap<String, Bytes>) -> Self {
         manifest.format = FORMAT;
         manifest.schema_hash = manifest.schema.hash();
         manifest.payloads = payloads.iter().map(|(name, bytes)| (name.clone(), Payload::of(bytes))).collect();
@@ -100,7 +100,7 @@ impl Artifact {
 
     /// The manifest.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest {
+    pub fn manifest(&self) -> &ModelManifest {
         &self.manifest
     }
 
@@ -132,7 +132,7 @@ impl Artifact {
     ///
     /// # Errors
     /// [`Error::Damaged`], or [`Error::Newer`] for a format of the future.
-    pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Error> {
+    pub fn parse_manifest(bytes: &[u8]) -> Result<ModelManifest, Error> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
@@ -142,7 +142,7 @@ impl Artifact {
         if format > FORMAT {
             return Err(Error::Newer { found: format, known: FORMAT });
         }
-        let manifest: Manifest = serde_json::from_slice(bytes).map_err(unreadable)?;
+        let manifest: ModelManifest = serde_json::from_slice(bytes).map_err(unreadable)?;
         if manifest.schema_hash != manifest.schema.hash() {
             return Err(Error::Damaged(format!("the schema in {MANIFEST} is not the one it was written with")));
         }
@@ -169,7 +169,7 @@ impl Artifact {
     ///
     /// # Errors
     /// [`Error::Damaged`] where a payload is missing or not the one that was written.
-    pub fn verify(manifest: Manifest, payloads: BTreeMap<String, Bytes>) -> Result<Self, Error> {
+    pub fn verify(manifest: ModelManifest, payloads: BTreeMap<String, Bytes>) -> Result<Self, Error> {
         for (name, expected) in &manifest.payloads {
             let Some(bytes) = payloads.get(name) else {
                 return Err(Error::Damaged(format!("payload `{name}` is missing")));
@@ -199,7 +199,7 @@ impl Payload {
     }
 }
 
-impl Manifest {
+impl ModelManifest {
     fn to_bytes(&self) -> Vec<u8> {
         // A manifest is strings, numbers and maps with string keys: nothing in it can fail to print.
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
@@ -225,9 +225,9 @@ mod tests {
 
     fn artifact() -> Artifact {
         let schema = Schema::new(vec![Feature::new("age", Kind::Numeric, Side::User)]).unwrap();
-        let manifest = Manifest {
+        let manifest = ModelManifest {
             format: 0,
-            family: "lr".to_owned(),
+            family: Family::Lr,
             schema,
             schema_hash: String::new(),
             training: None,

@@ -5,18 +5,18 @@ use std::ops::Range;
 use clickcast_kernel::factors::{dot, ffm_directions, ffm_log_odds, fm_directions, fm_log_odds};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::encode::{Encoded, Encoder, Slots, value_of};
 use crate::tensor::Tensor;
 pub use crate::weights::WeightType;
 use crate::weights::Weights;
+use crate::{Error, Family};
 
 const WEIGHTS: &str = "factors.weights";
 
-/// What interacts with what.
+/// The families of factor models, by which features interact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Family {
+pub enum FactorFamily {
     /// Logistic regression: a weight a slot.
     Lr,
     /// Factorization machine: a weight and a vector a slot; each pair of fields adds an inner product.
@@ -25,11 +25,35 @@ pub enum Family {
     Ffm,
 }
 
+impl From<FactorFamily> for Family {
+    fn from(family: FactorFamily) -> Self {
+        match family {
+            FactorFamily::Lr => Self::Lr,
+            FactorFamily::Fm => Self::Fm,
+            FactorFamily::Ffm => Self::Ffm,
+        }
+    }
+}
+
+/// Fails for families that are not factor models, and returns them.
+impl TryFrom<Family> for FactorFamily {
+    type Error = Family;
+
+    fn try_from(family: Family) -> Result<Self, Family> {
+        match family {
+            Family::Lr => Ok(Self::Lr),
+            Family::Fm => Ok(Self::Fm),
+            Family::Ffm => Ok(Self::Ffm),
+            other @ Family::Lightgbm => Err(other),
+        }
+    }
+}
+
 /// The shape of a factor model's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// The family.
-    pub family: Family,
+    pub family: FactorFamily,
     /// Length of a vector; 0 for logistic regression.
     pub k: usize,
     /// Number of fields.
@@ -54,9 +78,9 @@ impl Shape {
     #[must_use]
     pub fn stride(&self) -> usize {
         match self.family {
-            Family::Lr => 1,
-            Family::Fm => 1 + self.k,
-            Family::Ffm => self.fields * self.k,
+            FactorFamily::Lr => 1,
+            FactorFamily::Fm => 1 + self.k,
+            FactorFamily::Ffm => self.fields * self.k,
         }
     }
 
@@ -65,8 +89,8 @@ impl Shape {
     #[must_use]
     pub fn linear(&self, field: usize) -> usize {
         match self.family {
-            Family::Lr | Family::Fm => 0,
-            Family::Ffm => field * self.k,
+            FactorFamily::Lr | FactorFamily::Fm => 0,
+            FactorFamily::Ffm => field * self.k,
         }
     }
 
@@ -78,9 +102,9 @@ impl Shape {
     #[must_use]
     pub fn log_odds(&self, vectors: &[&[f32]], sum: &mut [f32]) -> f32 {
         match self.family {
-            Family::Lr => vectors.iter().map(|vector| vector[0]).sum(),
-            Family::Fm => fm_log_odds(vectors, sum),
-            Family::Ffm => ffm_log_odds(vectors, self.k),
+            FactorFamily::Lr => vectors.iter().map(|vector| vector[0]).sum(),
+            FactorFamily::Fm => fm_log_odds(vectors, sum),
+            FactorFamily::Ffm => ffm_log_odds(vectors, self.k),
         }
     }
 
@@ -90,16 +114,16 @@ impl Shape {
     /// As [`Shape::log_odds`]; `directions`: `[fields, stride]`.
     pub fn directions(&self, vectors: &[&[f32]], sum: &mut [f32], directions: &mut [f32]) {
         match self.family {
-            Family::Lr => directions.fill(1.0),
-            Family::Fm => fm_directions(vectors, sum, directions),
-            Family::Ffm => ffm_directions(vectors, self.k, directions),
+            FactorFamily::Lr => directions.fill(1.0),
+            FactorFamily::Fm => fm_directions(vectors, sum, directions),
+            FactorFamily::Ffm => ffm_directions(vectors, self.k, directions),
         }
     }
 
     fn check(&self) -> Result<(), String> {
         let sound = match self.family {
-            Family::Lr => self.k == 0,
-            Family::Fm | Family::Ffm => (1..=256).contains(&self.k),
+            FactorFamily::Lr => self.k == 0,
+            FactorFamily::Fm | FactorFamily::Ffm => (1..=256).contains(&self.k),
         };
         sound.then_some(()).ok_or_else(|| format!("vectors of length {} do not fit {:?}", self.k, self.family))
     }
@@ -180,7 +204,7 @@ impl Factors {
     /// Where `encoded` is of another encoder.
     pub fn logits(&self, encoded: &Encoded, out: &mut Vec<f64>) {
         out.clear();
-        if self.shape.family == Family::Lr {
+        if self.shape.family == FactorFamily::Lr {
             let mut sums = vec![self.intercept; encoded.rows];
             for column in &encoded.columns {
                 self.add_linear(column, &mut sums);
@@ -284,7 +308,7 @@ impl Factors {
 /// What `to_parts` puts in the model's description.
 #[derive(Debug, Serialize, Deserialize)]
 struct Part {
-    family: Family,
+    family: FactorFamily,
     k: usize,
     intercept: f32,
 }

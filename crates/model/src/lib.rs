@@ -5,8 +5,10 @@ pub mod calibration;
 pub mod cross;
 pub mod encode;
 pub mod factors;
+mod family;
 mod forest;
 pub mod golden;
+mod log_odds;
 pub mod metrics;
 mod model;
 pub mod profile;
@@ -14,6 +16,7 @@ pub mod tensor;
 pub mod trees;
 mod weights;
 
+pub use family::{Family, UnknownFamily};
 pub use model::{Model, Scratch};
 
 /// Why a model can't be read or used. Repeating the request won't help.

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Log-odds beyond this are one bin of the folded histogram; probabilities of 1e-7 or 1 - 1e-7.
-const LOG_ODDS_MAX: f64 = 16.0;
+pub use crate::log_odds::{LogOddsBins, ScoreHistogram, log_odds};
+
 /// 2^16 bins of 0.0005 log-odds; a bin's ties count half, which errs by less than 1e-6 in AUC.
-const BINS: usize = 1 << 16;
+const BINS: LogOddsBins = LogOddsBins::new(1 << 16);
 /// Probabilities are clipped here before a logarithm, as everybody does.
 const PROBABILITY_MIN: f64 = 1e-15;
 
@@ -210,7 +210,7 @@ impl Accumulator {
 
     fn fold(&mut self) {
         if self.folded.is_empty() {
-            self.folded = vec![Cell::default(); BINS];
+            self.folded = vec![Cell::default(); BINS.count()];
             for (probability, weight, label) in std::mem::take(&mut self.exact) {
                 self.folded[bin(probability)].add(probability, label, weight);
             }
@@ -245,9 +245,7 @@ impl Cell {
 
 fn bin(probability: f64) -> usize {
     let clipped = probability.clamp(PROBABILITY_MIN, 1.0 - PROBABILITY_MIN);
-    let log_odds = (clipped / (1.0 - clipped)).ln();
-    let place = (log_odds + LOG_ODDS_MAX) / (2.0 * LOG_ODDS_MAX) * BINS as f64;
-    (place.max(0.0) as usize).min(BINS - 1)
+    BINS.bin(log_odds(clipped))
 }
 
 /// The negative log-likelihood of one row, in nats.

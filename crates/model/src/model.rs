@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use clickcast_record::{Batch, Feature, Kind, Schema, Side};
 use serde_json::json;
 
-use crate::Error;
-use crate::artifact::{Artifact, Manifest, Training};
+use crate::artifact::{Artifact, ModelManifest, Training};
 use crate::calibration::Calibration;
 use crate::encode::{Encoded, Encoder};
-use crate::factors::{Factors, Family};
+use crate::factors::Factors;
 use crate::forest::{Forest, ForestScratch};
 use crate::golden::{self, GOLDEN, Golden};
 use crate::profile::{PROFILE, Profile};
 use crate::tensor;
 use crate::trees::{Ensemble, FeatureKind};
+use crate::{Error, Family};
 
 /// Payload of factor models.
 const WEIGHTS: &str = "weights.safetensors";
@@ -56,11 +56,7 @@ impl Model {
     ) -> Result<Self, Error> {
         let ((encoding, mut tensors), (weights, weight_tensors)) = (encoder.to_parts(), factors.to_parts());
         tensors.extend(weight_tensors);
-        let family = match factors.shape().family {
-            Family::Lr => "lr",
-            Family::Fm => "fm",
-            Family::Ffm => "ffm",
-        };
+        let family = factors.shape().family.into();
         let parameters = json!({"encoder": encoding, "factors": weights});
         let manifest = manifest(family, schema, Some(training), calibration, parameters);
         let payloads = BTreeMap::from([(WEIGHTS.to_owned(), tensor::to_bytes(&tensors)?.into())]);
@@ -79,7 +75,7 @@ impl Model {
         let own = lightgbm_schema(&ensemble)?;
         let schema = schema.map_or(Ok(own.clone()), |given| adopt(&own, given, &ensemble))?;
         let parameters = json!({"trees": ensemble.trees().len()});
-        let manifest = manifest("lightgbm", schema, None, Calibration::Identity, parameters);
+        let manifest = manifest(Family::Lightgbm, schema, None, Calibration::Identity, parameters);
         let predictor = Predictor::Trees(Box::new(Forest::new(ensemble)));
         let payloads = BTreeMap::from([(LIGHTGBM.to_owned(), text.into())]);
         Ok(Self { artifact: Artifact::new(manifest, payloads), predictor })
@@ -149,8 +145,8 @@ impl Model {
     /// [`Error::Damaged`].
     pub fn from_artifact(artifact: Artifact) -> Result<Self, Error> {
         let manifest = artifact.manifest();
-        let predictor = match manifest.family.as_str() {
-            "lr" | "fm" | "ffm" => {
+        let predictor = match manifest.family {
+            Family::Lr | Family::Fm | Family::Ffm => {
                 let tensors = tensor::from_bytes(artifact.payload(WEIGHTS)?)?;
                 let encoder = Encoder::from_parts(&manifest.parameters["encoder"], &tensors)?;
                 let factors = Factors::from_parts(&manifest.parameters["factors"], tensors, &encoder)?;
@@ -160,7 +156,7 @@ impl Model {
                 }
                 Predictor::Factors { encoder: Box::new(encoder), factors }
             }
-            "lightgbm" => {
+            Family::Lightgbm => {
                 let ensemble = Ensemble::parse(artifact.payload(LIGHTGBM)?);
                 let ensemble = ensemble.map_err(|error| Error::Damaged(error.to_string()))?;
                 let names = manifest.schema.features().iter().map(|feature| lightgbm_name(&feature.name));
@@ -169,7 +165,6 @@ impl Model {
                 }
                 Predictor::Trees(Box::new(Forest::new(ensemble)))
             }
-            other => return Err(Error::Damaged(format!("the family `{other}` is unknown to this program"))),
         };
         Ok(Self { artifact, predictor })
     }
@@ -226,15 +221,15 @@ impl Model {
 }
 
 fn manifest(
-    family: &str,
+    family: Family,
     schema: Schema,
     training: Option<Training>,
     calibration: Calibration,
     parameters: serde_json::Value,
-) -> Manifest {
-    Manifest {
+) -> ModelManifest {
+    ModelManifest {
         format: 0,
-        family: family.to_owned(),
+        family,
         schema_hash: String::new(),
         schema,
         training,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clickcast_model::artifact::{Artifact, Training};
 use clickcast_model::calibration::Calibration;
 use clickcast_model::encode::{Coding, Encoder};
-use clickcast_model::factors::{Factors, Family, Shape};
+use clickcast_model::factors::{FactorFamily, Factors, Shape};
 use clickcast_model::{Model, golden};
 use clickcast_record::hash::{integer, text};
 use clickcast_record::{Batch, Categorical, Categories, Column, Feature, Kind, Multi, Numeric, Schema, Side};
@@ -32,7 +32,7 @@ fn model(weight: f32) -> Model {
     let fields = codings.len();
     let encoder =
         Encoder::new(codings.into_iter().map(|(name, _, coding)| (name.to_owned(), coding)).collect()).unwrap();
-    let shape = Shape { family: Family::Fm, k: 4, fields };
+    let shape = Shape { family: FactorFamily::Fm, k: 4, fields };
     let weights =
         (0..encoder.slots() as usize * shape.stride()).map(|slot| weight * (slot % 13) as f32 - 0.4).collect();
     let factors = Factors::new(shape, -1.5, weights, &encoder).unwrap();

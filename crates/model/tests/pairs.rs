@@ -10,7 +10,7 @@ use clickcast_model::artifact::Training;
 use clickcast_model::calibration::Calibration;
 use clickcast_model::cross::{Arithmetic, Cross, Listed, Origin};
 use clickcast_model::encode::{Coding, Encoder};
-use clickcast_model::factors::{Factors, Family, Shape};
+use clickcast_model::factors::{FactorFamily, Factors, Shape};
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Multi, Numeric, Schema, Side};
 use proptest::prelude::*;
 use random::Random;
@@ -20,7 +20,7 @@ fn kind(field: usize) -> Kind {
 }
 
 /// A factor model of as many fields, of every kind in turn, whose weights look random.
-fn factors(family: Family, k: usize, fields: usize, calibration: Calibration, seed: u64) -> Model {
+fn factors(family: FactorFamily, k: usize, fields: usize, calibration: Calibration, seed: u64) -> Model {
     let mut random = Random(seed);
     let hashes = || {
         let mut hashes: Vec<u64> = (0..9).map(clickcast_record::hash::integer).collect();
@@ -211,7 +211,7 @@ proptest! {
         seed in any::<u64>(), family in 0..3_usize, k in 1..20_usize, fields in 2..12_usize,
         calibration in 0..4_usize, users in 1..30_usize, ads in 1..260_usize,
     ) {
-        let (family, k) = [(Family::Lr, 0), (Family::Fm, k), (Family::Ffm, k.min(9))][family];
+        let (family, k) = [(FactorFamily::Lr, 0), (FactorFamily::Fm, k), (FactorFamily::Ffm, k.min(9))][family];
         let staircase = |steep: f64| Calibration::Isotonic {
             log_odds: vec![-4.0, -1.0, 1.0 - steep, 1.0, 3.0],
             probabilities: vec![0.01, 0.2, 0.3, 0.5, 0.9],
@@ -246,7 +246,7 @@ fn pairs_of_trees_score_as_rows() {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let model = factors(Family::Fm, 4, 4, Calibration::Identity, 1);
+    let model = factors(FactorFamily::Fm, 4, 4, Calibration::Identity, 1);
     let origins = vec![Origin::User, Origin::User, Origin::Ad, Origin::Constant];
     let error = |result: Result<Cross<'_>, clickcast_model::Error>| result.unwrap_err().to_string();
     let short = Cross::new(&model, origins[..3].to_vec(), None, Arithmetic::Fast);

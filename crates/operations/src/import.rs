@@ -43,7 +43,7 @@ pub struct ImportReport {
     /// The model's SHA-256.
     pub id: String,
     /// The model's family.
-    pub family: String,
+    pub family: clickcast_model::Family,
     /// How many features it takes.
     pub features: usize,
     /// How many trees it has.
@@ -70,7 +70,7 @@ pub fn import(resources: &Resources, request: &ImportRequest, observer: &dyn Obs
     Ok(ImportReport {
         model: request.out.clone(),
         id: model.artifact().id().to_owned(),
-        family: manifest.family.clone(),
+        family: manifest.family,
         features: manifest.schema.features().len(),
         trees: manifest.parameters["trees"].as_u64(),
     })

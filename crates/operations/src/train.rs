@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clickcast_dataset::Step;
-use clickcast_learn::{Family, Phase, Settings, Source, Trained};
+use clickcast_learn::{FactorFamily, Phase, Settings, Source, Trained};
 use clickcast_model::Model;
 use clickcast_model::factors::WeightType;
 use clickcast_record::{Batch, Need, Schema};
@@ -25,7 +25,7 @@ pub struct TrainRequest {
     /// The `features.toml`.
     pub schema: PathBuf,
     /// The family to learn.
-    pub family: Family,
+    pub family: FactorFamily,
     /// The folder or prefix that the model is written to.
     pub out: String,
     /// Labelled impressions to stop early and calibrate by; by default the newest rows of `data`, or a sample of them.
@@ -41,7 +41,12 @@ pub struct TrainRequest {
 impl TrainRequest {
     /// A request with the defaults of the command line.
     #[must_use]
-    pub fn new(data: impl Into<String>, schema: impl Into<PathBuf>, family: Family, out: impl Into<String>) -> Self {
+    pub fn new(
+        data: impl Into<String>,
+        schema: impl Into<PathBuf>,
+        family: FactorFamily,
+        out: impl Into<String>,
+    ) -> Self {
         Self {
             data: data.into(),
             schema: schema.into(),
@@ -69,7 +74,7 @@ pub struct TrainReport {
     /// The model's SHA-256.
     pub id: String,
     /// The model's family.
-    pub family: String,
+    pub family: clickcast_model::Family,
     /// On the rows of `valid`, else on the rows held out; `None` if there were none.
     pub valid: Option<Evaluation>,
     /// The settings that were chosen, and why, one sentence each.
@@ -111,7 +116,7 @@ pub fn train(resources: &Resources, request: &TrainRequest, observer: &dyn Obser
         rows_per_second,
         model: request.out.clone(),
         id: model.artifact().id().to_owned(),
-        family: manifest.family.clone(),
+        family: manifest.family,
         valid: measured.map(Evaluation::whole),
         notes: training.map(|training| training.notes.clone()).unwrap_or_default(),
         peak_memory_bytes: peak_memory_bytes(),

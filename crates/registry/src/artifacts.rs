@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use clickcast_model::artifact::{Artifact, MANIFEST, Manifest};
+use clickcast_model::artifact::{Artifact, MANIFEST, ModelManifest};
 use clickcast_storage::Store;
 
 use crate::{Error, Kind};
@@ -53,7 +53,7 @@ pub async fn write_artifact(store: &Store, folder: &str, artifact: &Artifact) ->
     Ok(())
 }
 
-async fn read_manifest(store: &Store, folder: &str) -> Result<Manifest, Error> {
+async fn read_manifest(store: &Store, folder: &str) -> Result<ModelManifest, Error> {
     let bytes = store.get(&format!("{folder}{MANIFEST}")).await.map_err(|error| match error.is_not_found() {
         true => Error::new(Kind::NotFound, format!("`{}` holds no model: {MANIFEST} is missing", store.uri(folder))),
         false => error.into(),
@@ -62,7 +62,11 @@ async fn read_manifest(store: &Store, folder: &str) -> Result<Manifest, Error> {
 }
 
 /// The payloads that are there, by name.
-async fn read_payloads(store: &Store, folder: &str, manifest: &Manifest) -> Result<BTreeMap<String, Bytes>, Error> {
+async fn read_payloads(
+    store: &Store,
+    folder: &str,
+    manifest: &ModelManifest,
+) -> Result<BTreeMap<String, Bytes>, Error> {
     let mut payloads = BTreeMap::new();
     for (name, payload) in &manifest.payloads {
         match store.get(&format!("{folder}{}", payload.file_name(name))).await {
@@ -77,7 +81,7 @@ async fn read_payloads(store: &Store, folder: &str, manifest: &Manifest) -> Resu
 fn verified(
     store: &Store,
     folder: &str,
-    manifest: Manifest,
+    manifest: ModelManifest,
     payloads: BTreeMap<String, Bytes>,
 ) -> Result<Artifact, Error> {
     Artifact::verify(manifest, payloads).map_err(|error| damaged(store, folder, &error))

@@ -123,7 +123,7 @@ impl Registry {
             created: at,
             by: by.to_owned(),
             artifact: artifact.id().to_owned(),
-            family: artifact.manifest().family.clone(),
+            family: artifact.manifest().family.to_string(),
             nonce: nonce(),
         };
         for _ in 0..RACES_MAX {

@@ -1,7 +1,7 @@
 //! Writes a page with everything on it, to be looked at whenever style or plots change:
 //! `cargo run -p clickcast-report --example sample -- sample.html`
 
-use clickcast_report::plot::{self, CalibrationBin, ScoreHistogram, Series};
+use clickcast_report::plot::{self, CalibrationBin, ScoreSeries, Series};
 use clickcast_report::{Page, Verdict};
 
 fn main() -> std::io::Result<()> {
@@ -70,15 +70,18 @@ fn quality(page: &mut Page) {
         Series { name: "true rates (AUC 0.797)", points: &best },
     ];
     let bell = |centre: f64, spread: f64| {
-        let mut histogram = ScoreHistogram::default();
+        let mut counts = vec![0; 320];
         for i in 1..20_000 {
             let uniform = f64::from(i) / 20_000.0;
             let log_odds = centre + spread * (uniform / (1.0 - uniform)).ln();
-            histogram.add(1.0 / (1.0 + (-log_odds).exp()));
+            counts[((log_odds + 16.0) * 10.0).clamp(0.0, 319.0) as usize] += 1;
         }
-        histogram
+        counts
     };
+    let rates: Vec<f64> = (-160..=160).map(|edge| 1.0 / (1.0 + (-f64::from(edge) / 10.0).exp())).collect();
     let (clicks, others) = (bell(-2.6, 0.55), bell(-4.2, 0.6));
+    let clicked = ScoreSeries { name: "impressions with a click", counts: &clicks, left_out: 0 };
+    let unclicked = ScoreSeries { name: "without", counts: &others, left_out: 0 };
     let epochs = |start: f64, drop: f64, rise: f64| -> Vec<(f64, f64)> {
         (1..=12).map(f64::from).map(|x| (x, start - drop * (1.0 - (-x / 2.0).exp()) + rise * x * x)).collect()
     };
@@ -98,7 +101,7 @@ fn quality(page: &mut Page) {
         .figure(plot::calibration(&bins), "Calibration. Each dot is a twentieth of the impressions; on the diagonal, as many clicks came as were predicted.")
         .figure(plot::roc(&pair), "Receiver operating characteristic, beside that of the true rates.")
         .figure(plot::gain(&pair), "Showing only the best fifth of the impressions keeps two thirds of the clicks.")
-        .figure(plot::score_distribution(&[("impressions with a click", &clicks), ("without", &others)]), "Predictions for clicked impressions lie higher.")
+        .figure(plot::score_distribution(&rates, &[clicked, unclicked]), "Predictions for clicked impressions lie higher.")
         .figure(plot::lines("epoch", "logloss", &losses), "Training stopped where the held-out logloss was least.")
         .figure(plot::bars("logloss lost when the feature is shuffled", &gains), "The most telling features.")
         .section("Other shapes", "")

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
-use clickcast_learn::Family;
+use clickcast_learn::FactorFamily;
 use clickcast_operations::train::{TrainRequest, train};
 use clickcast_registry::{Channel, Name, RunName};
 use serde::Serialize;
@@ -138,7 +138,7 @@ impl Day<'_> {
         }
         writer.finish()?;
         let schema = self.dir.join("features.toml");
-        let request = TrainRequest::new(data, schema, Family::Lr, self.path("model-misjoined"));
+        let request = TrainRequest::new(data, schema, FactorFamily::Lr, self.path("model-misjoined"));
         train(&self.context.resources, &request, &self.context.observer())?;
         Ok(())
     }

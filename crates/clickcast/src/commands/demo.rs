@@ -6,14 +6,14 @@ use std::time::Instant;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use clickcast_dataset::Step;
-use clickcast_learn::Family;
-use clickcast_model::metrics::{Accumulator, Metrics};
+use clickcast_learn::FactorFamily;
+use clickcast_model::metrics::{Accumulator, Metrics, ScoreHistogram};
 use clickcast_model::{Model, Scratch};
 use clickcast_operations::data::{Data, write_object};
 use clickcast_operations::train::{TrainRequest, train};
 use clickcast_operations::{ModelLocation, artifacts};
 use clickcast_record::{Batch, Need};
-use clickcast_report::plot::{self, CalibrationBin, ScoreHistogram, Series};
+use clickcast_report::plot::{self, CalibrationBin, ScoreSeries, Series};
 use clickcast_report::{Page, Verdict};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -33,8 +33,8 @@ use crate::synth::{Generator, Settings};
 const ROWS: u64 = 900_000;
 /// Days to learn from; the next is measured on, the one after is booked.
 const DAYS_LEARNED: i64 = 5;
-const FAMILIES: [(Family, &str, &str); 2] =
-    [(Family::Lr, "lr", "Logistic regression"), (Family::Ffm, "ffm", "Field-aware FM")];
+const FAMILIES: [(FactorFamily, &str, &str); 2] =
+    [(FactorFamily::Lr, "lr", "Logistic regression"), (FactorFamily::Ffm, "ffm", "Field-aware FM")];
 /// Groups of equal size in the calibration plot.
 const CALIBRATION_BINS: usize = 20;
 const ROC_POINTS: usize = 200;
@@ -208,8 +208,16 @@ fn page(
         .collect();
     let series: Vec<Series<'_>> = curves.iter().map(|(name, points)| Series { name, points }).collect();
     page.figure(plot::roc(&series), "ROC: how many clicks are found among how many others.");
-    let scores: Vec<(&str, &ScoreHistogram)> = measured.iter().map(|one| (one.name, &one.scores)).collect();
-    page.figure(plot::score_distribution(&scores), "Predicted CTRs: how often each was predicted.");
+    let scores = measured.iter().map(|one| ScoreSeries {
+        name: one.name,
+        counts: one.scores.counts(),
+        left_out: one.scores.not_probabilities(),
+    });
+    let scores: Vec<_> = scores.collect();
+    page.figure(
+        plot::score_distribution(&ScoreHistogram::edges(), &scores),
+        "Predicted CTRs: how often each was predicted.",
+    );
     let bars: Vec<(&str, f64)> =
         importance.iter().take(FEATURES_SHOWN).map(|(name, moved)| (name.as_str(), *moved)).collect();
     page.figure(plot::bars("Log-odds moved", &bars), "The most telling features of the field-aware model.");

@@ -19,9 +19,9 @@ pub(super) fn run(context: &Context, arguments: &TrainArguments) -> Result<(), F
 
 pub(super) fn request(arguments: &TrainArguments) -> TrainRequest {
     let family = match arguments.family {
-        FamilyArgument::Lr => clickcast_learn::Family::Lr,
-        FamilyArgument::Fm => clickcast_learn::Family::Fm,
-        FamilyArgument::Ffm => clickcast_learn::Family::Ffm,
+        FamilyArgument::Lr => clickcast_learn::FactorFamily::Lr,
+        FamilyArgument::Fm => clickcast_learn::FactorFamily::Fm,
+        FamilyArgument::Ffm => clickcast_learn::FactorFamily::Ffm,
     };
     let weights = match arguments.weights {
         WeightsArgument::F32 => clickcast_model::factors::WeightType::F32,

@@ -7,7 +7,7 @@ use super::chance::Chance;
 use super::scene::{entropy, expected_loss, gate, learn};
 use super::table::{Table, Values};
 use super::world::{Day, World};
-use clickcast_learn::Family;
+use clickcast_learn::FactorFamily;
 
 /// How an honest retrain differs from the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,8 @@ fn retrain(world: &World, seed: u64, window: usize, (offset, variation): (usize,
         Variation::OldChampion => champion = Day::new(offset, window.min(8), 7).champion,
         _ => {}
     }
-    let family = if seed.is_multiple_of(10) && variation == Variation::Daily { Family::Ffm } else { Family::Lr };
+    let family =
+        if seed.is_multiple_of(10) && variation == Variation::Daily { FactorFamily::Ffm } else { FactorFamily::Lr };
     let champion = (variation != Variation::WithoutChampion)
         .then(|| learn(&world.days(champion), family, seed).expect("honest rows"));
     let mut training = world.days(candidate);

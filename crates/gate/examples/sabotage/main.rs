@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clickcast_gate::{Judgement, Verdict};
-use clickcast_learn::Family;
+use clickcast_learn::FactorFamily;
 use serde_json::json;
 
 use chance::Chance;
@@ -67,7 +67,7 @@ fn main() {
 }
 
 fn sabotage(world: &World, seed: u64, day: Day, every: usize) {
-    let family = if seed.is_multiple_of(10) { Family::Ffm } else { Family::Lr };
+    let family = if seed.is_multiple_of(10) { FactorFamily::Ffm } else { FactorFamily::Lr };
     let Day { champion, candidate, labelled, today } = day;
     let champion = learn(&world.days(champion), family, seed).expect("honest rows");
     let [training, labelled, today] = [candidate, labelled, today].map(|days| world.days(days));
@@ -106,7 +106,7 @@ fn side_by_side(count: usize, work: impl Fn(usize) + Sync) {
 }
 
 impl Stage {
-    fn judge(&self, kind: &Sabotage, strength: f64, family: Family, seed: u64, chance: &mut Chance) {
+    fn judge(&self, kind: &Sabotage, strength: f64, family: FactorFamily, seed: u64, chance: &mut Chance) {
         let spoil = |table: &Table, chance: &mut Chance| (kind.spoil)(table, strength, chance);
         let both = &mut chance.clone();
         let (mut labelled, mut today, mut candidate) = (None, None, None);

@@ -2,7 +2,7 @@
 
 use clickcast_gate::measure::{Measuring, Observed, Scorer};
 use clickcast_gate::{Described, Evidence, Judgement, judge, reading_schema};
-use clickcast_learn::{Error, Family, Settings, Source, Trained};
+use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained};
 use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
@@ -25,7 +25,7 @@ impl Source<Error> for Passes<'_> {
 }
 
 /// Learns a model; none where the rows allow none, which nobody could deliver either.
-pub(crate) fn learn(table: &Table, family: Family, seed: u64) -> Option<Learned> {
+pub(crate) fn learn(table: &Table, family: FactorFamily, seed: u64) -> Option<Learned> {
     let settings = Settings { family, seed, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
     let mut source = Passes(table);
     let trained = clickcast_learn::train(&mut source, None, &table.schema, &settings).ok()?;

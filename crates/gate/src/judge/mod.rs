@@ -9,7 +9,7 @@ mod scores;
 mod today;
 mod training;
 
-use clickcast_model::artifact::Manifest;
+use clickcast_model::artifact::ModelManifest;
 use clickcast_model::profile::Profile;
 
 use crate::measure::Observed;
@@ -22,7 +22,7 @@ pub use today::{Drift, drifts};
 #[derive(Debug, Clone, Copy)]
 pub struct Described<'a> {
     /// Its manifest.
-    pub manifest: &'a Manifest,
+    pub manifest: &'a ModelManifest,
     /// The profile of what it learned from, where the artifact has one.
     pub profile: Option<&'a Profile>,
     /// [`clickcast_model::Model::golden_difference`].

@@ -1,6 +1,6 @@
 //! What labels tell of two models: losses by block, ranking, calibration.
 
-use clickcast_model::metrics::{Accumulator, Metrics, logloss};
+use clickcast_model::metrics::{Accumulator, LogOddsBins, Metrics, logloss};
 use clickcast_model::profile::bins;
 use clickcast_record::Batch;
 use clickcast_record::hash::integer as mix;
@@ -15,8 +15,7 @@ const BLOCKS_MIN: usize = 64;
 /// Clicked rows whose ranks are compared one by one, at most.
 const POSITIVES_MAX: usize = 1 << 16;
 /// Bins of log-odds that unclicked rows are ranked by.
-const RANK_BINS: usize = 1 << 14;
-const LOG_ODDS_MAX: f64 = 16.0;
+const RANK_BINS: LogOddsBins = LogOddsBins::new(1 << 14);
 
 /// What was measured by labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,13 +136,12 @@ impl Labelling {
 
 impl Ranked {
     fn new() -> Self {
-        Self { metrics: Accumulator::new(0), negatives: vec![0; RANK_BINS], positives: Vec::new() }
+        Self { metrics: Accumulator::new(0), negatives: vec![0; RANK_BINS.count()], positives: Vec::new() }
     }
 
     fn add(&mut self, score: f64, label: bool, weight: f32, ranked: bool) {
         self.metrics.add(score, label, weight);
-        let place = (super::log_odds(score) + LOG_ODDS_MAX) / (2.0 * LOG_ODDS_MAX) * RANK_BINS as f64;
-        let bin = (place.max(0.0) as usize).min(RANK_BINS - 1);
+        let bin = RANK_BINS.bin(super::log_odds(score));
         if !label {
             self.negatives[bin] += 1;
         } else if ranked {

@@ -102,9 +102,9 @@ macro_rules! dispatch {
             }
             match $form.or_portable() {
                 super::Form::Portable => $name::<WORDS, super::leaves::Plain>($($argument),*),
-                // SAFETY: `or_portable` has just asked the machine for the instructions of this form.
+                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
                 super::Form::Avx2 => unsafe { avx2::<WORDS>($($argument),*) },
-                // SAFETY: `or_portable` has just asked the machine for the instructions of this form.
+                // SAFETY: as above.
                 super::Form::Avx512 => unsafe { avx512::<WORDS>($($argument),*) },
             }
         }

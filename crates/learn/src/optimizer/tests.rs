@@ -28,7 +28,7 @@ const RATES: Rates = Rates { rate: 0.05, rate_linear: 0.05, l1: 0.0, l2: 0.0, l2
 #[test]
 fn a_step_goes_down_the_gradient_that_finite_differences_give() {
     let encoder = encoder();
-    for (family, k) in [(Family::Fm, 3), (Family::Ffm, 4), (Family::Ffm, 2)] {
+    for (family, k) in [(FactorFamily::Fm, 3), (FactorFamily::Ffm, 4), (FactorFamily::Ffm, 2)] {
         let shape = Shape { family, k, fields: 3 };
         for row in 0..6 {
             let one = block().select(&[row]);
@@ -64,7 +64,7 @@ fn threads_share_the_work_to_the_same_bits() {
     let encoder = encoder();
     let rows: Vec<usize> = (0..500).map(|row| row * row % 6).collect();
     let block = block().select(&rows);
-    for (family, k) in [(Family::Lr, 0), (Family::Fm, 3), (Family::Ffm, 4)] {
+    for (family, k) in [(FactorFamily::Lr, 0), (FactorFamily::Fm, 3), (FactorFamily::Ffm, 4)] {
         let shape = Shape { family, k, fields: 3 };
         let learned = |threads| {
             let optimizer = Optimizer::new(&encoder, shape, RATES, 0.3, 0.0, 5, threads);
@@ -89,7 +89,7 @@ fn threads_share_the_work_to_the_same_bits() {
 #[test]
 fn a_snapshot_is_gone_back_to_exactly_and_untouched_slots_add_nothing() {
     let encoder = encoder();
-    let shape = Shape { family: Family::Fm, k: 3, fields: 3 };
+    let shape = Shape { family: FactorFamily::Fm, k: 3, fields: 3 };
     let mut optimizer = Optimizer::new(&encoder, shape, RATES, 0.3, 0.0, 5, 2);
     optimizer.learn(&block());
     let (snapshot, factors) = (optimizer.snapshot(None), optimizer.factors(&encoder).unwrap());

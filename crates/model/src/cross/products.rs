@@ -7,7 +7,7 @@ use clickcast_kernel::cross::{GROUP, LANES, logistic, pair_logits};
 use super::Origin;
 use crate::calibration::{Calibration, Staircase};
 use crate::encode::Slots;
-use crate::factors::{Factors, Family};
+use crate::factors::{FactorFamily, Factors};
 
 /// Users of a tile, whose rows of results stay in the first-level cache until they are probabilities.
 const TILE_USERS: usize = 8;
@@ -71,9 +71,9 @@ impl<'a> Products<'a> {
     pub(super) fn width(&self) -> usize {
         let shape = self.factors.shape();
         match shape.family {
-            Family::Lr => 0,
-            Family::Fm => shape.k,
-            Family::Ffm => self.users.len() * self.ads.len() * shape.k,
+            FactorFamily::Lr => 0,
+            FactorFamily::Fm => shape.k,
+            FactorFamily::Ffm => self.users.len() * self.ads.len() * shape.k,
         }
     }
 
@@ -153,8 +153,8 @@ impl<'a> Products<'a> {
         let shape = self.factors.shape();
         let linear: f64 = fields.iter().map(|(field, vector)| f64::from(vector[shape.linear(*field)])).sum();
         let interplay: f64 = match shape.family {
-            Family::Lr => 0.0,
-            Family::Fm => {
+            FactorFamily::Lr => 0.0,
+            FactorFamily::Fm => {
                 let (mut sums, mut squares) = (vec![0.0; shape.k], vec![0.0; shape.k]);
                 for (_, vector) in fields {
                     for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(&vector[1..]) {
@@ -164,7 +164,7 @@ impl<'a> Products<'a> {
                 }
                 sums.iter().zip(&squares).map(|(sum, square)| (sum * sum - square) / 2.0).sum()
             }
-            Family::Ffm => {
+            FactorFamily::Ffm => {
                 fields.iter().enumerate().map(|(index, one)| self.between(&[*one], &fields[index + 1..])).sum()
             }
         };
@@ -187,9 +187,9 @@ impl<'a> Products<'a> {
     fn facing<'b>(&self, vector: &'b [f32], field: usize) -> &'b [f32] {
         let shape = self.factors.shape();
         match shape.family {
-            Family::Lr => &[],
-            Family::Fm => &vector[1..],
-            Family::Ffm => &vector[field * shape.k..][..shape.k],
+            FactorFamily::Lr => &[],
+            FactorFamily::Fm => &vector[1..],
+            FactorFamily::Ffm => &vector[field * shape.k..][..shape.k],
         }
     }
 
@@ -199,13 +199,13 @@ impl<'a> Products<'a> {
         let shape = self.factors.shape();
         let mut vector = vec![0.0; self.width()];
         match shape.family {
-            Family::Lr => {}
-            Family::Fm => {
+            FactorFamily::Lr => {}
+            FactorFamily::Fm => {
                 for (_, own) in fields {
                     vector.iter_mut().zip(&own[1..]).for_each(|(sum, &value)| *sum += f64::from(value));
                 }
             }
-            Family::Ffm => {
+            FactorFamily::Ffm => {
                 for (index, (_, own)) in fields.iter().enumerate() {
                     for (place, &other) in others.iter().enumerate() {
                         let (row, column, columns) =

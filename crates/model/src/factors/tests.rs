@@ -8,7 +8,8 @@ use super::*;
 use crate::encode::Coding;
 use crate::tensor::Values;
 
-const FAMILIES: [(Family, usize); 4] = [(Family::Lr, 0), (Family::Fm, 5), (Family::Ffm, 4), (Family::Ffm, 3)];
+const FAMILIES: [(FactorFamily, usize); 4] =
+    [(FactorFamily::Lr, 0), (FactorFamily::Fm, 5), (FactorFamily::Ffm, 4), (FactorFamily::Ffm, 3)];
 
 fn encoder() -> Encoder {
     Encoder::new(vec![
@@ -29,7 +30,7 @@ fn rows() -> Encoded {
     Encoded { rows: 2, columns }
 }
 
-fn model(family: Family, k: usize) -> Factors {
+fn model(family: FactorFamily, k: usize) -> Factors {
     let encoder = encoder();
     let shape = Shape { family, k, fields: 3 };
     let count = encoder.slots() as usize * shape.stride();
@@ -48,9 +49,9 @@ fn by_the_formula(model: &Factors, encoded: &Encoded, row: usize) -> f64 {
         })
         .collect();
     let vector = |slot: u32, field: usize| match shape.family {
-        Family::Lr => Vec::new(),
-        Family::Fm => model.slot(slot)[1..].to_vec(),
-        Family::Ffm => model.slot(slot)[field * shape.k..][..shape.k].to_vec(),
+        FactorFamily::Lr => Vec::new(),
+        FactorFamily::Fm => model.slot(slot)[1..].to_vec(),
+        FactorFamily::Ffm => model.slot(slot)[field * shape.k..][..shape.k].to_vec(),
     };
     let mut sum = -0.25;
     for (index, &(field, slot, value)) in slots.iter().enumerate() {
@@ -106,7 +107,7 @@ fn weights_of_half_the_size_are_near_and_survive_writing() {
 #[test]
 fn a_shift_is_added_to_every_row() {
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    let mut model = model(Family::Fm, 5);
+    let mut model = model(FactorFamily::Fm, 5);
     model.logits(&rows(), &mut before);
     model.shift(-1.5);
     model.logits(&rows(), &mut after);
@@ -116,7 +117,7 @@ fn a_shift_is_added_to_every_row() {
 #[test]
 fn a_field_that_never_changes_tells_nothing() {
     let encoder = encoder();
-    let shape = Shape { family: Family::Lr, k: 0, fields: 3 };
+    let shape = Shape { family: FactorFamily::Lr, k: 0, fields: 3 };
     let mut weights = vec![0.0; encoder.slots() as usize];
     (weights[1], weights[2], weights[4]) = (2.0, -2.0, 7.0);
     let model = Factors::new(shape, 0.0, weights, &encoder).unwrap();
@@ -139,13 +140,13 @@ fn weights_of_another_shape_or_not_finite_are_refused() {
     let slots = encoder.slots() as usize;
     let shape = |family, k, fields| Shape { family, k, fields };
     for (name, shape, intercept, weights) in [
-        ("too few", shape(Family::Lr, 0, 3), 0.0, vec![0.0; slots - 1]),
-        ("other fields", shape(Family::Lr, 0, 2), 0.0, vec![0.0; slots]),
-        ("lr with vectors", shape(Family::Lr, 2, 3), 0.0, vec![0.0; slots]),
-        ("ffm without", shape(Family::Ffm, 0, 3), 0.0, vec![]),
-        ("absurd k", shape(Family::Fm, usize::MAX, 3), 0.0, vec![]),
-        ("NaN", shape(Family::Lr, 0, 3), 0.0, vec![f32::NAN; slots]),
-        ("infinite intercept", shape(Family::Lr, 0, 3), f32::INFINITY, vec![0.0; slots]),
+        ("too few", shape(FactorFamily::Lr, 0, 3), 0.0, vec![0.0; slots - 1]),
+        ("other fields", shape(FactorFamily::Lr, 0, 2), 0.0, vec![0.0; slots]),
+        ("lr with vectors", shape(FactorFamily::Lr, 2, 3), 0.0, vec![0.0; slots]),
+        ("ffm without", shape(FactorFamily::Ffm, 0, 3), 0.0, vec![]),
+        ("absurd k", shape(FactorFamily::Fm, usize::MAX, 3), 0.0, vec![]),
+        ("NaN", shape(FactorFamily::Lr, 0, 3), 0.0, vec![f32::NAN; slots]),
+        ("infinite intercept", shape(FactorFamily::Lr, 0, 3), f32::INFINITY, vec![0.0; slots]),
     ] {
         assert!(Factors::new(shape, intercept, weights, &encoder).is_err(), "{name}");
     }
@@ -161,7 +162,7 @@ proptest! {
         weights in proptest::collection::vec(any::<f32>(), 0..200),
         keep in any::<bool>(),
     ) {
-        let (mut description, mut tensors) = model(Family::Fm, 5).to_parts();
+        let (mut description, mut tensors) = model(FactorFamily::Fm, 5).to_parts();
         description["family"] = family.into();
         description["k"] = if is_small { small_k } else { k }.into();
         if !keep {

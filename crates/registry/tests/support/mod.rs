@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clickcast_gate::{Check, Judgement, Verdict};
-use clickcast_model::artifact::{Artifact, FORMAT, Manifest as ModelManifest};
+use clickcast_model::artifact::{Artifact, FORMAT, ModelManifest};
 use clickcast_model::calibration::Calibration;
 use clickcast_record::{Precision, Schema};
 use clickcast_registry::{
@@ -60,7 +60,7 @@ pub fn change() -> Change {
 pub fn artifact(weights: &[u8]) -> Artifact {
     let manifest = ModelManifest {
         format: FORMAT,
-        family: "lr".to_owned(),
+        family: clickcast_model::Family::Lr,
         schema: Schema::from_toml("[[feature]]\nname = \"age\"\nkind = \"numeric\"\n").unwrap(),
         schema_hash: String::new(),
         training: None,

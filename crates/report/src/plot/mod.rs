@@ -15,7 +15,7 @@ mod tests;
 pub use bars::bars;
 pub use calibration::{CalibrationBin, calibration};
 pub use curves::{Series, gain, lines, roc};
-pub use scores::{ScoreHistogram, score_distribution};
+pub use scores::{ScoreSeries, score_distribution};
 #[cfg(test)]
 pub(crate) use tests::well_formed;
 

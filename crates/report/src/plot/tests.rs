@@ -30,10 +30,12 @@ fn bin(predicted: f64, observed: f64) -> CalibrationBin {
     CalibrationBin { predicted, observed, low: observed * 0.8, high: observed * 1.2, rows: 100 }
 }
 
-fn histogram(values: &[f64]) -> ScoreHistogram {
-    let mut histogram = ScoreHistogram::default();
-    values.iter().for_each(|value| histogram.add(*value));
-    histogram
+/// Rates a tenth of a unit of log-odds apart, and how many of the values lie between each two.
+fn histogram(values: &[f64]) -> (Vec<f64>, Vec<u64>) {
+    let edges: Vec<f64> = (-160..=160).map(|edge| 1.0 / (1.0 + (-f64::from(edge) / 10.0).exp())).collect();
+    let within = |low: f64, high: f64| values.iter().filter(|value| (low..high).contains(value)).count() as u64;
+    let counts = edges.windows(2).map(|pair| within(pair[0], pair[1])).collect();
+    (edges, counts)
 }
 
 /// Every plot of the same numbers, taken as points, bins, bars and scores.
@@ -42,14 +44,15 @@ fn all(name: &str, values: &[f64]) -> Vec<Svg> {
     let series = [Series { name, points: &points }, Series { name: "other", points: &points }];
     let bins: Vec<CalibrationBin> = points.iter().map(|(x, y)| bin(*x, *y)).collect();
     let labelled: Vec<(&str, f64)> = values.iter().map(|value| (name, *value)).collect();
-    let scores = histogram(values);
+    let (edges, counts) = histogram(values);
+    let scores = ScoreSeries { name, counts: &counts, left_out: 3 };
     vec![
         calibration(&bins),
         roc(&series),
         gain(&series),
         lines(name, name, &series),
         bars(name, &labelled),
-        score_distribution(&[(name, &scores)]),
+        score_distribution(&edges, &[scores]),
     ]
 }
 

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clickcast_dataset::Input;
 use clickcast_gate::Backtested;
-use clickcast_learn::{Family, Settings};
-use clickcast_model::artifact::Manifest;
+use clickcast_learn::{FactorFamily, Settings};
+use clickcast_model::artifact::ModelManifest;
 use clickcast_model::factors::WeightType;
 use clickcast_operations::data::Data;
 use clickcast_operations::{evaluate, train};
@@ -24,19 +24,13 @@ use crate::failure::Failure;
 /// model on the day that follows.
 pub(super) fn backtest(
     context: &Context,
-    candidate: &Manifest,
+    candidate: &ModelManifest,
     history: &str,
     days_max: usize,
 ) -> Result<Vec<Backtested>, Failure> {
-    let family = match candidate.family.as_str() {
-        "lr" => Family::Lr,
-        "fm" => Family::Fm,
-        "ffm" => Family::Ffm,
-        other => {
-            let sentence = format!("a backtest learns anew, and a model of family `{other}` was learned elsewhere");
-            return Err(Failure::input(format!("{sentence}; leave --backtest out")));
-        }
-    };
+    let family = FactorFamily::try_from(candidate.family).map_err(|other| {
+        Failure::input(format!("a model of the family `{other}` was learned elsewhere; leave --backtest out"))
+    })?;
     let Some((first, last)) = candidate.training.as_ref().and_then(|training| training.times) else {
         let sentence = "the candidate doesn't tell which days it learned, for its schema names no time";
         return Err(Failure::input(format!("{sentence}; leave --backtest out")));
