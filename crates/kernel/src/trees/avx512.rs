@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 
 use super::leaves::{Ops, Plain};
 
-/// Only instantiated inside functions compiled for, and run on, machines with these instructions (`super::dispatch`).
+/// Its functions are only inlined into functions compiled for these instructions, which `super::dispatch` calls after
+/// asking the machine for them; every `SAFETY` comment about instructions relies on this.
 pub(super) struct Avx512;
 
 impl Ops for Avx512 {
@@ -12,7 +13,7 @@ impl Ops for Avx512 {
 
     #[inline(always)]
     fn at_most<const WORDS: usize>(bins: &[[u8; 64]; WORDS], planes: &mut [[u64; WORDS]]) {
-        // SAFETY: the instructions are there (see `Avx512`); loads and stores are of whole arrays.
+        // SAFETY: the machine has the instructions (see `Avx512`). Each load is of the 64 bytes of one `bins[word]`.
         unsafe {
             // Bins less the number of planes made.
             let mut left = [_mm512_setzero_si512(); WORDS];
@@ -42,7 +43,8 @@ impl Ops for Avx512 {
         }
         let mut table = [0; 256];
         table[..bin_of_code.len()].copy_from_slice(bin_of_code);
-        // SAFETY: the instructions are there (see `Avx512`); loads are of the table and of 64 codes a word, stores of the bins.
+        // SAFETY: the machine has the instructions (see `Avx512`). The table has 256 numbers, four times 64; `codes` has
+        // `64 * WORDS` numbers, as checked above, so 64 from `64 * word` on; the store fills the 64 bytes of `bins[word]`.
         unsafe {
             let at = table.as_ptr();
             let table = [bytes_of(at), bytes_of(at.add(64)), bytes_of(at.add(128)), bytes_of(at.add(192))];
@@ -70,7 +72,8 @@ impl Ops for Avx512 {
 
     #[inline(always)]
     fn add(index: [u64; 6], _: &[f64; 64], byte_planes: &[[u8; 64]; 8], sums: &mut [f64; 64]) {
-        // SAFETY: the instructions are there (see `Avx512`); loads and stores stay inside the 64-byte arrays and the 64 sums.
+        // SAFETY: the machine has the instructions (see `Avx512`). Loads of bytes are of 64-byte arrays. `half` and `quarter`
+        // are 0 or 1, so `at` is at most 48 sums from the start, and the 16 sums from there on are within the 64.
         unsafe {
             let mut leaf = _mm512_setzero_si512();
             for (bit, &plane) in index.iter().enumerate() {
@@ -109,7 +112,8 @@ impl Ops for Avx512 {
     /// Bytes are gathered to 8 x 8 blocks by `vpermb`, and GFNI transposes each block.
     #[inline(always)]
     fn transpose(bits: &mut [u64; 64]) {
-        // SAFETY: the instructions are there (see `Avx512`); all accesses are to the 64 words.
+        // SAFETY: the machine has the instructions (see `Avx512`). `row` is below 8, so the eight words from `8 * row` on
+        // are within the 64.
         unsafe {
             let at = bits.as_mut_ptr();
             let mut blocks = [_mm512_setzero_si512(); 8];
@@ -128,27 +132,38 @@ impl Ops for Avx512 {
     }
 }
 
-/// The order that turns the bytes of each qword round.
+/// Returns the order that reverses the bytes of each qword.
+///
+/// # Safety
+/// The machine has AVX-512F.
 #[inline(always)]
 unsafe fn qwords_reversed() -> __m512i {
-    // SAFETY: as the caller's.
+    // SAFETY: the caller promises the instruction.
     unsafe { _mm512_set4_epi32(0x0809_0a0b, 0x0c0d_0e0f, 0x0001_0203, 0x0405_0607) }
 }
 
-/// 64 numbers below 256 as bytes.
+/// Packs 64 numbers below 256 into bytes.
+///
+/// # Safety
+/// The machine has AVX-512F and AVX-512BW, and 64 numbers can be read from `numbers` on.
 #[inline(always)]
 unsafe fn bytes_of(numbers: *const u16) -> __m512i {
-    // SAFETY: as the caller's, whose 64 numbers are loaded.
+    // SAFETY: the caller promises the instructions and the 64 numbers; the loads are of the first and the last 32.
     unsafe {
         let low = _mm512_castsi256_si512(_mm512_cvtepi16_epi8(_mm512_loadu_si512(numbers.cast())));
         _mm512_inserti64x4::<1>(low, _mm512_cvtepi16_epi8(_mm512_loadu_si512(numbers.add(32).cast())))
     }
 }
 
-/// Planes of `left <= 0` to `left <= 7`, and 8 less of `left`: rows become bytes of such bits, which are transposed.
+/// Makes the planes of `left <= 0` to `left <= 7` and subtracts 8 from `left`: rows become bytes of such bits, which are
+/// transposed.
+///
+/// # Safety
+/// The machine has AVX-512F, AVX-512BW, AVX-512VBMI and GFNI.
 #[inline(always)]
 unsafe fn eight_planes<const WORDS: usize>(left: &mut [__m512i; WORDS], planes: &mut [[u64; WORDS]; 8]) {
-    // SAFETY: as the caller's; `planes` are 8 * WORDS words.
+    // SAFETY: the caller promises the instructions. If `WORDS` is 4, `planes` are 32 words in a row, the four vectors that
+    // are stored; otherwise each store fills the eight words of `own`.
     unsafe {
         // Byte `i` is 255 << i, and 0 from 8 on.
         let bits_of_left = _mm512_set4_epi32(0, 0, 0x80c0_e0f0_u32 as i32, 0xf8fc_feff_u32 as i32);
@@ -217,23 +232,33 @@ static PAIRED: [u8; 64] = {
     order
 };
 
+/// Moves bytes: byte `i` of the answer is byte `order[i]` of `rows`.
+///
+/// # Safety
+/// The machine has AVX-512F and AVX-512VBMI.
 #[inline(always)]
 unsafe fn permute_bytes(rows: __m512i, order: &[u8; 64]) -> __m512i {
-    // SAFETY: as the caller's; `order` has 64 bytes.
+    // SAFETY: the caller promises the instructions; the load is of the 64 bytes of `order`.
     unsafe { _mm512_permutexvar_epi8(_mm512_loadu_si512(order.as_ptr().cast()), rows) }
 }
 
-/// Each qword taken as 8 x 8 bits, rows descending, transposed.
+/// Transposes each qword, taken as 8 x 8 bits with the rows in descending order.
+///
+/// # Safety
+/// The machine has AVX-512F and GFNI.
 #[inline(always)]
 unsafe fn transpose_8x8(blocks: __m512i) -> __m512i {
-    // SAFETY: as the caller's.
+    // SAFETY: the caller promises the instructions; nothing is read from memory.
     unsafe { _mm512_gf2p8affine_epi64_epi8::<0>(_mm512_set1_epi64(0x8040_2010_0804_0201_u64 as i64), blocks) }
 }
 
-/// 8 x 8 qwords, transposed.
+/// Transposes 8 x 8 qwords.
+///
+/// # Safety
+/// The machine has AVX-512F.
 #[inline(always)]
 unsafe fn transpose_qwords(rows: [__m512i; 8]) -> [__m512i; 8] {
-    // SAFETY: as the caller's.
+    // SAFETY: the caller promises the instructions; nothing is read from memory.
     unsafe {
         let pair = |a, b| (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
         let (a0, a1) = pair(rows[0], rows[1]);

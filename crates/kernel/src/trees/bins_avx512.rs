@@ -34,7 +34,7 @@ fn codes_by<const LEVELS: u32>(
     codes: &mut [u32],
 ) {
     let (first, second, third) = &*bins.levels;
-    // SAFETY: the instructions are those of this function.
+    // SAFETY: this function is compiled for the instructions that `pairs` wants, and so runs on machines that have them.
     let tables = unsafe {
         let levels = (pairs(first), pairs(second), pairs(third));
         Tables::<LEVELS> { pivots: pairs(&bins.pivots), levels }
@@ -42,23 +42,28 @@ fn codes_by<const LEVELS: u32>(
     let (value_chunks, value_rest) = values.as_chunks::<16>();
     let (code_chunks, code_rest) = codes.as_chunks_mut::<16>();
     for (values, codes) in value_chunks.iter().zip(&mut *code_chunks) {
-        // SAFETY: the instructions are those of this function.
+        // SAFETY: this function is compiled for the instructions that `codes_of_16` wants.
         unsafe { codes_of_16(bins, &tables, nan_code, zero_code, values, codes) };
     }
     let length = code_rest.len().min(value_rest.len());
     if length > 0 && value_chunks.len() == code_chunks.len() {
         let (mut values, mut codes) = ([0.0; 16], [0; 16]);
         values[..length].copy_from_slice(&value_rest[..length]);
-        // SAFETY: the instructions are those of this function.
+        // SAFETY: this function is compiled for the instructions that `codes_of_16` wants.
         unsafe { codes_of_16(bins, &tables, nan_code, zero_code, &values, &mut codes) };
         code_rest[..length].copy_from_slice(&codes[..length]);
     }
 }
 
+/// Loads a table into registers.
+///
+/// # Safety
+/// The machine has AVX-512F.
 #[inline(always)]
 unsafe fn pairs<const NUMBERS: usize, const PAIRS: usize>(table: &[f32; NUMBERS]) -> Table<PAIRS> {
     const { assert!(NUMBERS == 32 * PAIRS) };
-    // SAFETY: as the caller's; the loads are of the 32 numbers from `32 * pair` on.
+    // SAFETY: the caller promises the instructions. `pair` is below `PAIRS` and the table has `32 * PAIRS` numbers, so the
+    // 32 numbers from `32 * pair` on are within it.
     unsafe {
         let mut pairs = [[_mm512_setzero_ps(); 2]; PAIRS];
         let mut pair = 0;
@@ -71,10 +76,14 @@ unsafe fn pairs<const NUMBERS: usize, const PAIRS: usize>(table: &[f32; NUMBERS]
     }
 }
 
-/// The numbers of a table at these places, which are below `32 * PAIRS`.
+/// Looks up the numbers of a table at these places, which are below `32 * PAIRS`.
+///
+/// # Safety
+/// The machine has AVX-512F.
 #[inline(always)]
 unsafe fn look_up<const PAIRS: usize>(table: &Table<PAIRS>, at: __m512i) -> __m512 {
-    // SAFETY: as the caller's.
+    // SAFETY: the caller promises the instructions. The table is in registers: a place beyond it gives another of its
+    // numbers, and reads no memory.
     unsafe {
         let mut found = _mm512_permutex2var_ps(table[0][0], at, table[0][1]);
         // A loop: iterators are not compiled for these instructions.
@@ -89,6 +98,10 @@ unsafe fn look_up<const PAIRS: usize>(table: &Table<PAIRS>, at: __m512i) -> __m5
     }
 }
 
+/// Finds the codes of 16 values.
+///
+/// # Safety
+/// The machine has AVX-512F, AVX-512BW, AVX-512VL and AVX-512DQ.
 #[inline(always)]
 unsafe fn codes_of_16<const LEVELS: u32>(
     bins: &SingleBins,
@@ -99,7 +112,8 @@ unsafe fn codes_of_16<const LEVELS: u32>(
     codes: &mut [u32; 16],
 ) {
     assert_eq!(bins.padded.len(), 32 << bins.steps);
-    // SAFETY: the instructions as the caller's; loads and stores are of whole arrays; gathers are at `at + step - 1` below `padded.len()`, see there.
+    // SAFETY: the caller promises the instructions. The load and the store are of arrays of 16 numbers. Gathers read
+    // `padded` at `at + step - 1`, which is below its length: the assertion above, and the comment at the gather, say why.
     unsafe {
         let values = _mm512_loadu_ps(values.as_ptr());
         let tiny = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(_mm512_abs_ps(values), _mm512_set1_ps(ZERO_THRESHOLD_SINGLE));
@@ -140,10 +154,13 @@ unsafe fn codes_of_16<const LEVELS: u32>(
     }
 }
 
-/// The half of each range that the value is in: the second one where the last number of the first is below it.
+/// Finds the half of each range that the value is in: the second one if the last number of the first is below it.
+///
+/// # Safety
+/// The machine has AVX-512F.
 #[inline(always)]
 unsafe fn halved(at: __m512i, middle: __m512, values: __m512) -> __m512i {
-    // SAFETY: as the caller's.
+    // SAFETY: the caller promises the instructions; nothing is read from memory.
     unsafe {
         let at = _mm512_add_epi32(at, at);
         let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(middle, values);

@@ -74,9 +74,9 @@ impl Tile<'_> {
             use super::cross_sums::{InMemory, InRegisters};
             match form.or_portable() {
                 Form::Portable => {}
-                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
+                // SAFETY: `or_portable` has just asked the machine for the instructions of this form.
                 Form::Avx2 => return unsafe { self.score_avx2::<InMemory>(sums) },
-                // SAFETY: as above.
+                // SAFETY: `or_portable` has just asked the machine for the instructions of this form.
                 Form::Avx512 => return unsafe { self.score_avx512::<InRegisters>(sums) },
             }
         }
@@ -135,8 +135,9 @@ fn add_trees<S: Sums>(
     for (tree, head) in trees.iter().zip(heads) {
         let (own, after) = sets.split_at(tree.sets);
         sets = after;
-        // SAFETY: `CrossForest::score` has checked that this forest made both sides. So the choices at a head, made by
-        // `push_choices`, have as many leaves as it says, and name sets of this tree, of which the right side has all.
+        // SAFETY: `CrossForest::score` has checked that this forest made both sides. So the choices at a head, which
+        // `push_choices` made, have as many leaves as the head says, and they name sets of this tree, all of which the
+        // right side has.
         unsafe { sums.add(memory, head.count as usize, choices.get_unchecked(head.first as usize..), own) };
     }
     sums.store(memory);

@@ -15,11 +15,11 @@ pub(super) trait Sums {
     #[inline(always)]
     fn prefetch(_: &[Set]) {}
 
-    /// Adds a tree: to each sum the value of that leaf in whose set the right entity is; one and no more.
+    /// Adds a tree: to each sum the value of the one leaf whose set has the right entity.
     ///
     /// # Safety
-    /// `count` is 1, 4, 8, 16 or a higher multiple of 8, so many leaves are in the first of `choices`, and the sets
-    /// that these name are in `sets`.
+    /// `count` is 1, 4, 8, 16 or a higher multiple of 8; the first `count / 8` of `choices`, and at least one, exist; and
+    /// the sets that their first `count` leaves name are in `sets`.
     unsafe fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]);
 }
 
@@ -38,6 +38,8 @@ impl Sums for Plain {
     #[inline(always)]
     fn store(self, _: &mut UnitSums) {}
 
+    /// # Safety
+    /// None is needed: everything is checked.
     #[inline(always)]
     unsafe fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
         if count == 1 {
@@ -99,10 +101,12 @@ mod vectors {
     use super::super::cross_score::UnitSums;
     use super::{EACH, Sums, add_one};
 
-    /// With 256-bit vectors. Only instantiated inside functions compiled for, and run on, machines with AVX2.
+    /// With 256-bit vectors. Its functions are only inlined into functions compiled for AVX2, which
+    /// `Tile::score` calls after asking the machine for it.
     pub(in super::super) struct InMemory;
 
-    /// With AVX-512. Only instantiated inside functions compiled for, and run on, machines with `f`, `dq` and `ifma`.
+    /// With AVX-512. Its functions are only inlined into functions compiled for `f`, `dq` and `ifma`, which
+    /// `Tile::score` calls after asking the machine for them.
     pub(in super::super) struct InRegisters([__m512d; 16]);
 
     impl Sums for InMemory {
@@ -119,9 +123,12 @@ mod vectors {
             prefetch(sets);
         }
 
+        /// # Safety
+        /// As of [`Sums::add`].
         #[inline(always)]
         unsafe fn add(&mut self, memory: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
-            // SAFETY: as the caller's.
+            // SAFETY: the machine has the instructions (see `InMemory`). The caller promises one choice for each eight leaves,
+            // and no index is beyond these; and that the sets they name are in `sets`, as `add_choices` wants.
             unsafe {
                 let choice = |index: usize| choices.get_unchecked(index);
                 match count {
@@ -144,13 +151,17 @@ mod vectors {
     /// Adds values of the first `COUNT` leaves of `N` choices; if masked, only to entities in the set of one of them.
     ///
     /// Numbers are of a leaf within its choice, and doubled: a value's halves are looked up by number and number + 1.
+    ///
+    /// # Safety
+    /// The machine has AVX2, and the sets that the first `COUNT` leaves of each choice name are in `sets`.
     #[inline(always)]
     unsafe fn add_choices<const COUNT: usize, const N: usize, const MASKED: bool>(
         memory: &mut UnitSums,
         choices: [&Choice; N],
         sets: &[Set],
     ) {
-        // SAFETY: the instructions are there (see `InMemory`); accesses are inside arrays, or as the caller's.
+        // SAFETY: the caller promises the instructions and the sets. A set is eight words aligned to 64 bytes, so its halves,
+        // four words from 0 or 4 on, are aligned vectors. `first` is 0, 4, 32 or 36, as `add_part` wants.
         unsafe {
             for half in 0..2 {
                 let mut numbers = _mm256_setzero_si256();
@@ -170,6 +181,9 @@ mod vectors {
     }
 
     /// Adds to eight times four sums from `first` on, whose nibbles are in those 32-bit lanes that `LANES` doubles.
+    ///
+    /// # Safety
+    /// The machine has AVX2, and `first` is a multiple of 4 of at most 36.
     #[inline(always)]
     unsafe fn add_part<const LANES: i32, const COUNT: usize, const N: usize, const MASKED: bool>(
         memory: &mut UnitSums,
@@ -178,7 +192,9 @@ mod vectors {
         members: [__m256i; N],
         first: usize,
     ) {
-        // SAFETY: as the caller's; `first` is 36 at most.
+        // SAFETY: the caller promises the instructions. `nibble` is at most 7, so `at` is at most 36 + 24 + 64 = 124 sums
+        // from the start of 128 that are aligned to 64 bytes; as a multiple of 4 it is an aligned vector of four. A choice's
+        // eight values are two vectors of eight halves.
         unsafe {
             let odd = _mm256_set1_epi64x((EACH << 32) as i64);
             let numbers = _mm256_or_si256(_mm256_shuffle_epi32::<LANES>(numbers), odd);
@@ -211,17 +227,20 @@ mod vectors {
         }
     }
 
-    /// Where a set's eight words begin.
+    /// Returns where a set's eight words begin; it is aligned to 64 bytes.
+    ///
+    /// # Safety
+    /// `first` is the first word of one of `sets`: a multiple of 8 below `8 * sets.len()`.
     #[inline(always)]
     unsafe fn words(sets: &[Set], first: u16) -> *const u64 {
-        // SAFETY: `Sums::add` demands that the set is in `sets`.
+        // SAFETY: a `Set` is eight words, and the caller promises that the word is one of theirs.
         unsafe { sets.as_ptr().cast::<u64>().add(usize::from(first)) }
     }
 
     #[inline(always)]
     fn prefetch(sets: &[Set]) {
         for set in sets {
-            // SAFETY: the address is valid, and every x86-64 processor has the instruction.
+            // SAFETY: the address is that of a reference, prefetching never faults, and every x86-64 processor can do it.
             unsafe { _mm_prefetch::<_MM_HINT_T1>((&raw const *set).cast()) };
         }
     }
@@ -229,7 +248,8 @@ mod vectors {
     impl Sums for InRegisters {
         #[inline(always)]
         fn load(memory: &UnitSums) -> Self {
-            // SAFETY: the instructions are there (see `InRegisters`); all loads are inside `memory`.
+            // SAFETY: the machine has the instructions (see `InRegisters`). `nibble` is at most 15, so the eight sums end at most
+            // 56 + 64 + 8 = 128 from the start; each eight are aligned, as `UnitSums` is.
             unsafe {
                 let mut sums = [_mm512_setzero_pd(); 16];
                 for (nibble, sum) in sums.iter_mut().enumerate() {
@@ -241,7 +261,7 @@ mod vectors {
 
         #[inline(always)]
         fn store(self, memory: &mut UnitSums) {
-            // SAFETY: the instructions are there (see `InRegisters`); all stores are inside `memory`.
+            // SAFETY: as in `load`, whose places these are.
             unsafe {
                 for (nibble, &sum) in self.0.iter().enumerate() {
                     _mm512_store_pd(memory.0.as_mut_ptr().add(nibble / 2 * 8 + nibble % 2 * 64), sum);
@@ -254,9 +274,12 @@ mod vectors {
             prefetch(sets);
         }
 
+        /// # Safety
+        /// As of [`Sums::add`].
         #[inline(always)]
         unsafe fn add(&mut self, _: &mut UnitSums, count: usize, choices: &[Choice], sets: &[Set]) {
-            // SAFETY: as the caller's.
+            // SAFETY: the caller promises one choice for each eight leaves, and no index is beyond these; and that the sets they
+            // name are in `sets`, as the functions called want.
             unsafe {
                 let choice = |index: usize| choices.get_unchecked(index);
                 // Comparisons, not a jump by table, which is harder to foresee.
@@ -282,7 +305,7 @@ mod vectors {
     impl InRegisters {
         #[inline(always)]
         fn add_one(&mut self, choice: &Choice) {
-            // SAFETY: the instructions are there (see `InRegisters`).
+            // SAFETY: the machine has the instructions (see `InRegisters`); nothing is read by address.
             unsafe {
                 let value = _mm512_set1_pd(choice.values[0]);
                 for sum in &mut self.0 {
@@ -291,9 +314,14 @@ mod vectors {
             }
         }
 
+        /// Adds one choice of `COUNT` leaves.
+        ///
+        /// # Safety
+        /// The sets that the choice's first `COUNT` leaves name are in `sets`.
         #[inline(always)]
         unsafe fn add_eight<const COUNT: usize>(&mut self, choice: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); loads are of whole arrays, or as the caller's.
+            // SAFETY: the machine has the instructions (see `InRegisters`); `values` are eight numbers, one vector. The caller
+            // promises that the choices' sets are in `sets`.
             unsafe {
                 let values = _mm512_loadu_pd(choice.values.as_ptr());
                 let numbers = number(choice, 0, COUNT, sets, _mm512_setzero_si512());
@@ -305,9 +333,14 @@ mod vectors {
             }
         }
 
+        /// Adds two choices of eight leaves each.
+        ///
+        /// # Safety
+        /// The sets that the choices name are in `sets`.
         #[inline(always)]
         unsafe fn add_sixteen(&mut self, first: &Choice, second: &Choice, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); loads are of whole arrays, or as the caller's.
+            // SAFETY: the machine has the instructions (see `InRegisters`); `values` are eight numbers, one vector. The caller
+            // promises that the choices' sets are in `sets`.
             unsafe {
                 let low = _mm512_loadu_pd(first.values.as_ptr());
                 let high = _mm512_loadu_pd(second.values.as_ptr());
@@ -321,10 +354,14 @@ mod vectors {
             }
         }
 
-        /// Changes only sums of entities in a set of the choices.
+        /// Adds one or two choices, to the sums of entities in their sets alone.
+        ///
+        /// # Safety
+        /// The sets that the choices name are in `sets`.
         #[inline(always)]
         unsafe fn add_masked(&mut self, first: &Choice, second: Option<&Choice>, sets: &[Set]) {
-            // SAFETY: the instructions are there (see `InRegisters`); loads are of whole arrays, or as the caller's.
+            // SAFETY: the machine has the instructions (see `InRegisters`); `values` are eight numbers, one vector. The caller
+            // promises that the choices' sets are in `sets`.
             unsafe {
                 let low = _mm512_loadu_pd(first.values.as_ptr());
                 let mut numbers = number(first, 0, CHOICES, sets, _mm512_setzero_si512());
@@ -346,13 +383,16 @@ mod vectors {
         }
     }
 
-    /// Each word shifted to four of its nibbles; what is above a nibble no look-up heeds.
+    /// Shifts each word to four of its nibbles; look-ups ignore the bits above a nibble.
     ///
     /// Where shifts and look-ups share their ports (Zen 4) they would be the bottleneck: three of four shifts are the
     /// high half of a product instead. It takes the low 52 bits, and these nibbles are among the low 16.
+    ///
+    /// # Safety
+    /// The machine has AVX-512F and AVX-512IFMA.
     #[inline(always)]
     unsafe fn nibbles(numbers: __m512i, quarter: usize) -> [__m512i; 4] {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller promises the instructions; nothing is read from memory.
         unsafe {
             let zero = _mm512_setzero_si512();
             let first = _mm512_srlv_epi64(numbers, _mm512_set1_epi64(16 * quarter as i64));
@@ -364,10 +404,13 @@ mod vectors {
     }
 
     /// Joins to `numbers` those of the entities in the first `count` sets of a choice, from `first` on.
+    ///
+    /// # Safety
+    /// The machine has AVX-512F, and the first `count` sets of the choice are in `sets`.
     #[inline(always)]
     unsafe fn number(choice: &Choice, first: usize, count: usize, sets: &[Set], mut numbers: __m512i) -> __m512i {
         for (place, &set) in (first..).zip(choice.sets.iter().take(count)) {
-            // SAFETY: as the caller's; the load is of a whole set.
+            // SAFETY: the caller promises the instructions and that the set is in `sets`; the load is of a whole set, aligned.
             unsafe {
                 let bits = _mm512_set1_epi64((EACH * place as u64) as i64);
                 numbers = _mm512_ternarylogic_epi64::<0xf8>(numbers, _mm512_load_si512(words(sets, set).cast()), bits);
@@ -377,10 +420,13 @@ mod vectors {
     }
 
     /// Joins to `members` the entities in the sets of a choice.
+    ///
+    /// # Safety
+    /// The machine has AVX-512F, and the sets of the choice are in `sets`.
     #[inline(always)]
     unsafe fn members(choice: &Choice, sets: &[Set], mut members: __m512i) -> __m512i {
         for &set in &choice.sets {
-            // SAFETY: as the caller's; the load is of a whole set.
+            // SAFETY: the caller promises the instructions and that the set is in `sets`; the load is of a whole set, aligned.
             unsafe { members = _mm512_or_si512(members, _mm512_load_si512(words(sets, set).cast())) };
         }
         members

@@ -81,7 +81,7 @@ impl Jump {
         #[cfg(target_arch = "x86_64")]
         {
             let (trees, values) = (&self.trees, &self.values);
-            // SAFETY: `new` has asked the machine for the instructions.
+            // SAFETY: a `Jump` exists only if `new` has found that the machine has the instructions.
             unsafe {
                 match self.bytes {
                     0..=64 => jump_avx512::score::<1>(trees, values, self.doublings, row),
@@ -117,7 +117,7 @@ impl Jump {
         #[cfg(target_arch = "x86_64")]
         {
             let (trees, doublings) = (&self.trees, self.doublings);
-            // SAFETY: `new` has asked the machine for the instructions.
+            // SAFETY: a `Jump` exists only if `new` has found that the machine has the instructions.
             unsafe {
                 match self.bytes {
                     0..=64 => jump_avx512::score_block::<1, WORDS>(trees, doublings, forest, low, high, planes, out),

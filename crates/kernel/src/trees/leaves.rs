@@ -81,18 +81,23 @@ impl Ops for Avx2 {
         for (plane, limit) in planes.iter_mut().zip(0..=u8::MAX) {
             // A loop: intrinsics are not inlined through closures.
             for (plane, bins) in plane.iter_mut().zip(bins) {
-                // SAFETY: only inlined into functions compiled for, and run on, machines with AVX2 (`super::dispatch`).
+                // SAFETY: this is only inlined into functions compiled for AVX2, which `super::dispatch` calls after asking
+                // the machine for it.
                 *plane = unsafe { at_most_avx2(bins, limit) };
             }
         }
     }
 }
 
+/// Compares 64 bins with a limit: bit `i` says whether `bins[i] <= limit`.
+///
+/// # Safety
+/// The machine has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn at_most_avx2(bins: &[u8; 64], limit: u8) -> u64 {
     use std::arch::x86_64::*;
-    // SAFETY: as the caller's; both loads are inside `bins`.
+    // SAFETY: the caller promises the instructions; the loads are of the first and the last 32 of the 64 bytes.
     unsafe {
         let limit = _mm256_set1_epi8(limit as i8);
         let low = _mm256_loadu_si256(bins.as_ptr().cast());

@@ -102,9 +102,9 @@ macro_rules! dispatch {
             }
             match $form.or_portable() {
                 super::Form::Portable => $name::<WORDS, super::leaves::Plain>($($argument),*),
-                // SAFETY: `or_portable` has just asked the machine for exactly these instructions.
+                // SAFETY: `or_portable` has just asked the machine for the instructions of this form.
                 super::Form::Avx2 => unsafe { avx2::<WORDS>($($argument),*) },
-                // SAFETY: as above.
+                // SAFETY: `or_portable` has just asked the machine for the instructions of this form.
                 super::Form::Avx512 => unsafe { avx512::<WORDS>($($argument),*) },
             }
         }

@@ -84,8 +84,8 @@ impl Walk {
         for _ in 0..depth.div_ceil(STRIDE) {
             for _ in 0..STRIDE {
                 for (place, first) in places.iter_mut().zip(first) {
-                    // SAFETY: 0 is a place of every tree, for it has a leaf; all others are from `step` for the same
-                    // tree; and `score` has seen that there are bits for all planes.
+                    // SAFETY: 0 is a place of every tree, since every tree has a leaf. All other places come from `step`
+                    // for the same tree, whose children `Forest::push` has checked. `score` has cut `bits` to `self.words`.
                     *place = unsafe { self.step(first, *place, bits) };
                 }
             }
@@ -97,14 +97,15 @@ impl Walk {
         places
     }
 
-    /// Where the row goes from a place of the tree whose entries begin at `first`.
+    /// Returns where the row goes from a place of the tree whose entries begin at `first`.
     ///
     /// # Safety
     /// The place is one of that tree's, and `bits` has `self.words` words.
     #[inline(always)]
     unsafe fn step(&self, first: usize, place: usize, bits: &[u64]) -> usize {
-        // SAFETY: as the caller's; `Forest::push` has checked every entry's plane against the planes, and its children
-        // against the tree's places. A leaf's plane 0 is in the one word that is always there.
+        // SAFETY: the caller promises that the place is one of the tree's, so the entry exists, and that `bits` has
+        // `self.words` words. `Forest::push` has checked every split's plane against the number of planes, which have that
+        // many words; a leaf's plane 0 is in the one word that is always there.
         let (entry, word) = unsafe {
             let entry = self.entries.get_unchecked(first + place);
             (entry, *bits.get_unchecked(entry.plane as usize / 64))
