@@ -67,3 +67,12 @@ fn the_tutorial_works_as_typed_and_predicts_as_lightgbm_does() {
     let printed = typed(&world, &script);
     assert!(printed.contains("12357 rows, largest difference 0.0e+00"), "{printed}");
 }
+
+#[test]
+fn the_concepts_example_works_as_typed() {
+    let world = World::new();
+    let printed = typed(&world, &shell("docs/concepts.md"));
+    assert!(printed.contains("published"), "{printed}");
+    assert_eq!(world.files("out/runs/dt=2026-01-07/ctr").len(), 1);
+    assert_eq!(world.files("out/runs/dt=2026-01-06/ctr").len(), 1);
+}
