@@ -16,14 +16,16 @@ pub(crate) use registry::*;
 pub(crate) use worker::WorkerArguments;
 pub(crate) use wrong::read;
 
-/// Predicts click-through rates in bulk: learns from impression logs, or takes a LightGBM model as
-/// it is, and scores feature files on disk or in an object store.
+/// Predict click-through rates in bulk: train on impression logs or import a LightGBM model, and score
+/// feature files on disk or in an object store.
 #[derive(Debug, Parser)]
 #[command(name = "clickcast", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Settings: flags, then environment (CLICKCAST_THREADS=2), then clickcast.toml in this folder \
-    (threads = 2; a table [train] for one command), then defaults.\n\
-    Exit codes: 0 done; 1 failed, may be retried; 2 the request or its input is wrong; 3 a gate or an audit said no, or hold.\n\
-    A data URI is a file, a folder or a prefix (s3://, gs://, az://) of .parquet, .csv, .tsv (.gz, .zst).")]
+#[command(
+    after_help = "Settings: a flag wins over the environment (CLICKCAST_THREADS=2), which wins over clickcast.toml in this folder \
+    (threads = 2; a table such as [train] sets one command), which wins over the default.\n\
+    Exit codes: 0 done; 1 failed, may be retried; 2 the request or its input is wrong; 3 a gate or an audit said fail or hold.\n\
+    A data URI is a file, a folder or a prefix (s3://, gs://, az://) of .parquet, .csv or .tsv files, each also .gz or .zst."
+)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -39,10 +41,10 @@ pub(crate) struct Common {
     /// Print one JSON object on stdout instead of a table
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Threads to compute with [default: all cores]
+    /// Number of threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
-    /// No progress on stderr
+    /// Print no progress to stderr
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
 }
@@ -50,31 +52,31 @@ pub(crate) struct Common {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// A whole day on this machine, in about a minute: learn, let the gate judge, deliver by two workers, audit, publish
+    /// Run a whole day on this machine, in about a minute: train, gate, score with two workers, audit, publish
     #[command(after_help = "Example:\n  clickcast demo")]
     Demo(DemoArguments),
-    /// Make impressions whose true CTR is known
+    /// Generate synthetic impressions whose true CTR is known
     #[command(after_help = "Example:\n  clickcast synth --rows 1000000 --out day/impressions.parquet")]
     Synth(SynthArguments),
-    /// Guess a schema from data, to be edited
+    /// Draft a feature schema from data, for you to edit
     #[command(
         after_help = "Example:\n  clickcast schema --data impressions.csv.gz --label click --id user_id,ad_id --out features.toml"
     )]
     Schema(SchemaArguments),
-    /// Learn a model from labelled impressions
+    /// Train a model on labelled impressions
     #[command(
         after_help = "Example:\n  clickcast train --data impressions/ --schema features.toml --family ffm --out model/"
     )]
     Train(TrainArguments),
-    /// Take a model that another system learned
+    /// Import a model that another system trained
     #[command(
         after_help = "Example:\n  clickcast import --from lightgbm model.txt --schema features.toml --out model/"
     )]
     Import(ImportArguments),
-    /// Measure a model on labelled impressions
+    /// Evaluate a model on labelled impressions
     #[command(after_help = "Example:\n  clickcast evaluate --model model/ --data tomorrow.parquet --by device")]
     Evaluate(EvaluateArguments),
-    /// Score every record of some files
+    /// Score every record of the input files
     #[command(after_help = "Example:\n  clickcast predict --model model/ --data bookings/ --out predictions/")]
     Predict(PredictArguments),
     /// Score every user with every ad
@@ -82,23 +84,23 @@ pub(crate) enum Command {
         after_help = "Example:\n  clickcast cross --model model/ --users users.parquet --ads ads.parquet --context hour=20 --top-k 10 --out best/"
     )]
     Cross(CrossArguments),
-    /// Register models, judge them, and say which one is used
+    /// Register and gate models, and choose the version in use
     Models(ModelsArguments),
-    /// Close, audit and publish a day's predictions
+    /// Close, audit and publish runs (a run is one day's predictions)
     Runs(RunsArguments),
-    /// Score what a queue asks for, until stopped
+    /// Score the files that a queue's messages name, until stopped
     #[command(
         after_help = "Example:\n  clickcast worker --queue sqlite:///tmp/day.db --registry registry/ --model ctr@champion --out predictions/"
     )]
     Worker(WorkerArguments),
-    /// Send messages to a queue, and see what became of them
+    /// Send messages to a queue, count them, and handle dead letters
     Queue(QueueArguments),
 }
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// Folder to work in
+    /// Folder to work in; created if it doesn't exist
     #[arg(long, value_name = "DIR", default_value = "clickcast-demo")]
     pub(crate) dir: PathBuf,
 }
@@ -106,31 +108,31 @@ pub(crate) struct DemoArguments {
 /// Arguments of `synth`.
 #[derive(Debug, Args)]
 pub(crate) struct SynthArguments {
-    /// Number of impressions
+    /// Number of impressions to generate
     #[arg(long, value_name = "N")]
     pub(crate) rows: u64,
-    /// Where to write: a .parquet, .csv or .csv.gz file, or a folder for one Parquet file a day
+    /// Output: a .parquet, .csv or .csv.gz file, or a folder that gets one Parquet file per day
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Number of users [default: follows from the rows]
+    /// Number of users [default: derived from --rows]
     #[arg(long, value_name = "U")]
     pub(crate) users: Option<u64>,
-    /// Number of ads [default: follows from the rows]
+    /// Number of ads [default: derived from --rows]
     #[arg(long, value_name = "A")]
     pub(crate) ads: Option<u64>,
-    /// Number of days
+    /// Number of days that the impressions cover
     #[arg(long, value_name = "D", default_value_t = 7)]
     pub(crate) days: u32,
-    /// Seed: the same seed gives the same bytes
+    /// Random seed; the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Also write every user, with the features of that side, here
+    /// Also write all users, with their features, to this file
     #[arg(long, value_name = "URI")]
     pub(crate) users_out: Option<String>,
-    /// Also write every ad, with the features of that side, here
+    /// Also write all ads, with their features, to this file
     #[arg(long, value_name = "URI")]
     pub(crate) ads_out: Option<String>,
-    /// Also write the matching features.toml here
+    /// Also write the matching schema (features.toml) to this file
     #[arg(long, value_name = "F")]
     pub(crate) schema: Option<String>,
 }
@@ -138,19 +140,19 @@ pub(crate) struct SynthArguments {
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
-    /// Data to look at
+    /// Data to read: a file, folder or prefix
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
-    /// The column that says whether an impression was clicked
+    /// Column that says whether an impression was clicked (0 or 1, or yes and no)
     #[arg(long, value_name = "COL")]
     pub(crate) label: String,
-    /// Columns to carry to the predictions
+    /// Columns to copy to the predictions, as ids
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) id: Vec<String>,
-    /// Columns to leave out
+    /// Columns to leave out of the schema
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) drop: Vec<String>,
-    /// Where to write the schema [default: stdout]
+    /// File to write the schema to [default: stdout]
     #[arg(long, value_name = "F")]
     pub(crate) out: Option<String>,
 }
@@ -171,35 +173,35 @@ pub(crate) enum FamilyArgument {
 pub(crate) enum WeightsArgument {
     /// 32-bit floats
     F32,
-    /// 16-bit floats with 8 bits of exponent: half the memory
+    /// 16-bit floats (bfloat16): half the memory
     Bf16,
 }
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
-    /// Labelled impressions
+    /// Labelled impressions to train on: a file, folder or prefix
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
-    /// The feature schema
+    /// Feature schema (features.toml)
     #[arg(long, value_name = "F")]
     pub(crate) schema: PathBuf,
-    /// What to learn
+    /// Family of the model
     #[arg(long, value_enum)]
     pub(crate) family: FamilyArgument,
-    /// Where to write the model: a folder or prefix
+    /// Folder or prefix to write the model to
     #[arg(long, value_name = "MODEL")]
     pub(crate) out: String,
-    /// Labelled impressions to stop early and calibrate by [default: the newest, or a sample, of --data]
+    /// Labelled impressions for early stopping and calibration [default: the newest rows of --data, or a sample of them]
     #[arg(long, value_name = "URI")]
     pub(crate) valid: Option<String>,
-    /// Keep this share of the unclicked rows; predictions are corrected exactly
+    /// Share of the unclicked rows to train on, above 0 and at most 1; predictions are corrected for it [default: 1]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) sample_negatives: Option<f64>,
-    /// How the model keeps its weights
+    /// Number format of the stored weights
     #[arg(long, value_enum, default_value = "f32")]
     pub(crate) weights: WeightsArgument,
-    /// Seed: the same data and seed give the same bytes
+    /// Random seed; the same data and seed give the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -214,19 +216,19 @@ pub(crate) enum ImportSource {
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// The model file's format
+    /// Format of the model file
     #[arg(long, value_enum)]
     pub(crate) from: ImportSource,
-    /// The model file
+    /// Model file to import
     #[arg(value_name = "FILE")]
     pub(crate) file: String,
-    /// Schema whose label, ids and sides to keep [default: features alone, from the model file]
+    /// Schema to take the label, ids and sides from [default: no label and no ids; features as the model file names them]
     #[arg(long, value_name = "F")]
     pub(crate) schema: Option<PathBuf>,
-    /// What it learned from, for `models gate` to compare other days with: a file, folder or prefix
+    /// Data that the model was trained on, so that `models gate` can compare other days with it: a file, folder or prefix
     #[arg(long, value_name = "URI")]
     pub(crate) data: Option<String>,
-    /// Where to write the model: a folder or prefix
+    /// Folder or prefix to write the model to
     #[arg(long, value_name = "MODEL")]
     pub(crate) out: String,
 }
@@ -234,19 +236,19 @@ pub(crate) struct ImportArguments {
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArguments {
-    /// Folder or prefix of the model, or NAME@VERSION or NAME@CHANNEL of --registry
+    /// Model: a folder or prefix, or NAME@VERSION or NAME@CHANNEL together with --registry
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// Folder or prefix of the registry that MODEL is a name of
+    /// Folder or prefix of the registry; needed if MODEL is NAME@VERSION or NAME@CHANNEL
     #[arg(long, value_name = "URI")]
     pub(crate) registry: Option<String>,
-    /// Labelled impressions
+    /// Labelled impressions to evaluate on: a file, folder or prefix
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
-    /// Also measure each value of this column
+    /// Also report the metrics for each value of this column
     #[arg(long, value_name = "COL")]
     pub(crate) by: Option<String>,
-    /// The label's column [default: the one of the model's schema]
+    /// Column of the label [default: the label of the model's schema]
     #[arg(long, value_name = "COL")]
     pub(crate) label: Option<String>,
 }
@@ -254,25 +256,25 @@ pub(crate) struct EvaluateArguments {
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
 pub(crate) struct PredictArguments {
-    /// Folder or prefix of the model, or NAME@VERSION or NAME@CHANNEL of --registry
+    /// Model: a folder or prefix, or NAME@VERSION or NAME@CHANNEL together with --registry
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// Folder or prefix of the registry that MODEL is a name of
+    /// Folder or prefix of the registry; needed if MODEL is NAME@VERSION or NAME@CHANNEL
     #[arg(long, value_name = "URI")]
     pub(crate) registry: Option<String>,
-    /// Records to score
+    /// Records to score: a file, folder or prefix
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
-    /// Folder or prefix for the predictions: one Parquet file for each input
+    /// Folder or prefix to write predictions to: one Parquet file per input file
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Write a staged run of this name below --out, to be closed, audited and published
+    /// Name of the run to stage below --out; then use `runs close`, `runs audit` and `runs publish`
     #[arg(long, value_name = "NAME", value_parser = <clickcast_registry::RunName as std::str::FromStr>::from_str)]
     pub(crate) run: Option<clickcast_registry::RunName>,
-    /// Precision of the `ctr` column
+    /// Floating-point precision of the `ctr` column
     #[arg(long, value_name = "PRECISION", value_parser = precision(), default_value_t)]
     pub(crate) precision: Precision,
-    /// Columns to carry beside the schema's ids
+    /// Columns to copy to the predictions, besides the schema's ids
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     pub(crate) keep: Vec<String>,
 }
@@ -289,41 +291,41 @@ pub(crate) enum PerArgument {
 /// Arguments of `cross`.
 #[derive(Debug, Args)]
 pub(crate) struct CrossArguments {
-    /// Folder or prefix of the model, or NAME@VERSION or NAME@CHANNEL of --registry
+    /// Model: a folder or prefix, or NAME@VERSION or NAME@CHANNEL together with --registry
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// Folder or prefix of the registry that MODEL is a name of
+    /// Folder or prefix of the registry; needed if MODEL is NAME@VERSION or NAME@CHANNEL
     #[arg(long, value_name = "URI")]
     pub(crate) registry: Option<String>,
-    /// Users, with the features of that side; they are streamed
+    /// Users and their features: a file, folder or prefix; streamed
     #[arg(long, value_name = "URI")]
     pub(crate) users: String,
-    /// Ads, with the features of that side; they are kept in memory
+    /// Ads and their features: a file, folder or prefix; kept in memory
     #[arg(long, value_name = "URI")]
     pub(crate) ads: String,
-    /// Features of side `context` that are the same for all pairs; others are columns of the users
+    /// Features of side `context` with one value for all pairs; the others are read from the users' columns
     #[arg(long, value_name = "K=V", value_delimiter = ',')]
     pub(crate) context: Vec<String>,
-    /// Features of side `pair`: a file with the ids of both sides and these features, of up to 4 million pairs; of all other
-    /// pairs they are missing
+    /// File with features of side `pair` and the ids of both sides, up to 4 million pairs; all other pairs have missing
+    /// values for them
     #[arg(long, value_name = "URI")]
     pub(crate) pairs_table: Option<String>,
-    /// Folder or prefix for the predictions: one Parquet file for each users file (each ads file with `--per ad`)
+    /// Folder or prefix to write predictions to: one Parquet file per users file (per ads file with `--per ad`)
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Keep only so many pairs of each user (or ad), the likeliest first
+    /// Keep only the K pairs with the highest CTR of each user (of each ad with `--per ad`)
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top_k: Option<u32>,
-    /// Whose pairs `--top-k` counts [default: user]
+    /// Keep the best K of each user or of each ad [default: user]
     #[arg(long, value_enum, requires = "top_k")]
     pub(crate) per: Option<PerArgument>,
-    /// Keep only pairs of at least this CTR
+    /// Keep only pairs with at least this CTR, from 0 to 1
     #[arg(long, value_name = "CTR", value_parser = parse_threshold)]
     pub(crate) threshold: Option<f64>,
-    /// Precision of the `ctr` column; f64 scores each pair exactly as `predict` would, f32 is fast
+    /// Floating-point precision of the `ctr` column; f32 is fast, f64 scores each pair exactly as `predict` would
     #[arg(long, value_name = "PRECISION", value_parser = precision(), default_value_t)]
     pub(crate) precision: Precision,
-    /// Columns to tell pairs by [default: those ids of the model's schema that one side has]
+    /// Columns that identify a pair, copied to the predictions [default: the schema's ids that the users or the ads have]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) id: Vec<String>,
 }

@@ -16,18 +16,18 @@ pub(crate) struct QueueArguments {
 /// The commands of `queue`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
-    /// Send a message for every file of a folder, as the cloud's events do
+    /// Send a message for each file of a folder, as a bucket's events would
     #[command(
         after_help = "Example:\n  clickcast queue send --queue sqlite:///tmp/day.db --data bookings/dt=2026-11-24"
     )]
     Send(SendArguments),
-    /// Count messages: to be received, in flight, delayed, dead
+    /// Count the queue's messages: visible, in flight, delayed and dead
     #[command(after_help = "Example:\n  clickcast queue stats --queue sqlite:///tmp/day.db")]
     Stats(QueueArgument),
-    /// List dead letters and why they are dead
+    /// List dead letters with their reasons
     #[command(after_help = "Example:\n  clickcast queue dead --queue sqlite:///tmp/day.db")]
     Dead(DeadArguments),
-    /// Send the dead letters again
+    /// Move the dead letters back to the queue
     #[command(after_help = "Example:\n  clickcast queue redrive --queue sqlite:///tmp/day.db")]
     Redrive(QueueArgument),
 }
@@ -35,7 +35,7 @@ pub(crate) enum QueueCommand {
 /// Which queue.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct QueueArgument {
-    /// The queue: sqlite:///path, sqs://name, or an SQS queue's URL
+    /// Queue: sqlite:///path, sqs://name, or the URL of an SQS queue
     #[arg(long, value_name = "URI")]
     pub(crate) queue: String,
 }
@@ -45,13 +45,13 @@ pub(crate) struct QueueArgument {
 pub(crate) struct SendArguments {
     #[command(flatten)]
     pub(crate) queue: QueueArgument,
-    /// Records to score
+    /// Records to score: a file, folder or prefix
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
-    /// The run [default: the folder's name]
+    /// Name of the run [default: the folder's name]
     #[arg(long, value_name = "NAME", value_parser = RunName::from_str)]
     pub(crate) run: Option<RunName>,
-    /// Close the run when all files are scored, as Spark's _SUCCESS does
+    /// Close the run when all files are scored, as Spark's _SUCCESS object does
     #[arg(long)]
     pub(crate) close: bool,
 }
@@ -61,7 +61,7 @@ pub(crate) struct SendArguments {
 pub(crate) struct DeadArguments {
     #[command(flatten)]
     pub(crate) queue: QueueArgument,
-    /// The most to list
+    /// Largest number of dead letters to list
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,
 }

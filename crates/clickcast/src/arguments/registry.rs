@@ -16,16 +16,16 @@ pub(crate) struct ModelsArguments {
 /// The commands of `models`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
-    /// Register a model as its name's next version
+    /// Register a model as the next version of its name
     #[command(after_help = "Example:\n  clickcast models register --name ctr --model model/ --registry registry/")]
     Register(RegisterArguments),
-    /// List models, their versions and channels
+    /// List models with their versions and channels
     #[command(after_help = "Example:\n  clickcast models list --registry registry/")]
     List(ListArguments),
-    /// Show a version: what it is, who points to it, what the gate said
+    /// Show a version: its family, its channels and its verdicts
     #[command(after_help = "Example:\n  clickcast models show ctr@champion --registry registry/")]
     Show(ShowArguments),
-    /// Judge a model before it is promoted, against the champion; exit code 3 where it does not pass
+    /// Judge a candidate against the champion before promotion; exit with 3 unless it passes
     #[command(
         after_help = "Example:\n  clickcast models gate --name ctr --candidate ctr@3 --data yesterday.parquet --today today/ --registry registry/ --report gate.html"
     )]
@@ -33,7 +33,7 @@ pub(crate) enum ModelsCommand {
     /// Point a channel to a version that has passed the gate
     #[command(after_help = "Example:\n  clickcast models promote ctr@3 --channel champion --registry registry/")]
     Promote(PromoteArguments),
-    /// Point a channel again to the version before
+    /// Point a channel back to its previous version
     #[command(
         after_help = "Example:\n  clickcast models rollback ctr --channel champion --reason \"clicks fell\" --registry registry/"
     )]
@@ -43,7 +43,7 @@ pub(crate) enum ModelsCommand {
 /// Where models are registered.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RegistryArgument {
-    /// Folder or prefix of the registry
+    /// Folder or prefix of the model registry
     #[arg(long, value_name = "URI")]
     pub(crate) registry: String,
 }
@@ -51,10 +51,10 @@ pub(crate) struct RegistryArgument {
 /// Arguments of `models register`.
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArguments {
-    /// The model's name
+    /// Name of the model
     #[arg(long, value_name = "NAME", value_parser = Name::from_str)]
     pub(crate) name: Name,
-    /// Folder or prefix of the model
+    /// Folder or prefix of the model to register
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(crate) struct RegisterArguments {
 /// Arguments of `models list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// Only the model of this name
+    /// List only the model of this name
     #[arg(long, value_name = "NAME", value_parser = Name::from_str)]
     pub(crate) name: Option<Name>,
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(crate) struct ListArguments {
 /// Arguments of `models show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArguments {
-    /// Which version
+    /// Version to show
     #[arg(value_name = "NAME@VERSION|NAME@CHANNEL", value_parser = Reference::from_str)]
     pub(crate) model: Reference,
     #[command(flatten)]
@@ -84,26 +84,26 @@ pub(crate) struct ShowArguments {
 /// Arguments of `models gate`.
 #[derive(Debug, Args)]
 pub(crate) struct GateArguments {
-    /// The model's name; its channel `champion` is what the candidate is compared with
+    /// Name of the model; the candidate is compared with its channel `champion`
     #[arg(long, value_name = "NAME", value_parser = Name::from_str)]
     pub(crate) name: Name,
-    /// Folder or prefix of the model to judge, or NAME@VERSION or NAME@CHANNEL
+    /// Model to judge: a folder or prefix, or NAME@VERSION or NAME@CHANNEL
     #[arg(long, value_name = "MODEL|NAME@VERSION")]
     pub(crate) candidate: String,
-    /// The newest labelled impressions; the candidate must not have learned from them
+    /// Newest labelled impressions; the candidate must not have been trained on them
     #[arg(long, value_name = "URI")]
     pub(crate) data: String,
-    /// A sample of the rows that will be scored, without labels
+    /// Sample of the records that will be scored today; needs no labels
     #[arg(long, value_name = "URI")]
     pub(crate) today: Option<String>,
-    /// Labelled impressions in a folder for each day (dt=2026-01-05/): learn anew by the candidate's recipe before each of its last
-    /// days, and try each model on the day that follows
+    /// Labelled impressions in one folder per day (dt=2026-01-05/): retrain with the candidate's recipe before each of the last
+    /// days, and test each of these models on the next day
     #[arg(long, value_name = "URI")]
     pub(crate) backtest: Option<String>,
-    /// Days to try
+    /// Number of days to test on
     #[arg(long, value_name = "N", default_value_t = 3, requires = "backtest", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) backtest_days: u8,
-    /// Also write a page for people here
+    /// Also write the HTML report to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<String>,
     #[command(flatten)]
@@ -120,19 +120,19 @@ pub(crate) struct Versioned {
 /// Arguments of `models promote`.
 #[derive(Debug, Args)]
 pub(crate) struct PromoteArguments {
-    /// Which version
+    /// Version to promote
     #[arg(value_name = "NAME@VERSION", value_parser = parse_versioned)]
     pub(crate) model: Versioned,
-    /// The channel to move, such as `champion`
+    /// Channel to move, such as `champion`
     #[arg(long, value_name = "CHANNEL", value_parser = Channel::from_str)]
     pub(crate) channel: Channel,
-    /// Only if the channel is at this version now
+    /// Promote only if the channel points to this version now
     #[arg(long, value_name = "VERSION")]
     pub(crate) expect: Option<u64>,
-    /// Even where the gate has not passed it, or has against another champion
+    /// Promote even if the version has not passed the gate, or has passed it against another champion
     #[arg(long, requires = "reason")]
     pub(crate) force: bool,
-    /// Why, for the history
+    /// Reason, kept in the history
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     #[command(flatten)]
@@ -142,13 +142,13 @@ pub(crate) struct PromoteArguments {
 /// Arguments of `models rollback`.
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArguments {
-    /// The model
+    /// Name of the model
     #[arg(value_name = "NAME", value_parser = Name::from_str)]
     pub(crate) name: Name,
-    /// The channel to move
+    /// Channel to move, such as `champion`
     #[arg(long, value_name = "CHANNEL", value_parser = Channel::from_str)]
     pub(crate) channel: Channel,
-    /// Why, for the history
+    /// Reason, kept in the history
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     #[command(flatten)]
@@ -166,22 +166,22 @@ pub(crate) struct RunsArguments {
 /// The commands of `runs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
-    /// List runs and how far each has come
+    /// List runs with their states
     #[command(after_help = "Example:\n  clickcast runs list --out predictions/")]
     List(OutArgument),
-    /// Show a run: its model, how much is done, what the audit said
+    /// Show a run: its model, its progress and its audit
     #[command(after_help = "Example:\n  clickcast runs show dt=2026-11-24 --watch --out predictions/")]
     Show(ShowRunArguments),
-    /// Fix what a run consists of
+    /// Close a run: fix its list of inputs and outputs
     #[command(after_help = "Example:\n  clickcast runs close dt=2026-11-24 --out predictions/")]
     Close(RunArguments),
-    /// Check that a closed run is whole and looks right; writes audit.json and audit.html into it
+    /// Audit a closed run: is it complete and correct, and are its scores as expected? Writes audit.json and audit.html
     #[command(after_help = "Example:\n  clickcast runs audit dt=2026-11-24 --registry registry/ --out predictions/")]
     Audit(AuditArguments),
-    /// Let readers see a run that has passed its audit
+    /// Publish a run that has passed its audit, so that readers see it
     #[command(after_help = "Example:\n  clickcast runs publish dt=2026-11-24 --out predictions/")]
     Publish(PublishArguments),
-    /// Let readers see the run before again
+    /// Publish the previous run again
     #[command(after_help = "Example:\n  clickcast runs rollback --reason \"wrong bookings\" --out predictions/")]
     Rollback(RollbackRunArguments),
 }
@@ -189,7 +189,7 @@ pub(crate) enum RunsCommand {
 /// Where runs are.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OutArgument {
-    /// Folder or prefix that the runs are in
+    /// Folder or prefix that holds the runs
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
 }
@@ -197,7 +197,7 @@ pub(crate) struct OutArgument {
 /// Arguments of commands on one run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunArguments {
-    /// The run
+    /// Name of the run
     #[arg(value_name = "RUN", value_parser = RunName::from_str)]
     pub(crate) run: RunName,
     #[command(flatten)]
@@ -209,7 +209,7 @@ pub(crate) struct RunArguments {
 pub(crate) struct AuditArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Registry of the run's model, to compare the run with what the gate saw
+    /// Registry of the run's model, to score records again and to compare with the gate's scores [default: the registry in run.json]
     #[arg(long, value_name = "URI")]
     pub(crate) registry: Option<String>,
 }
@@ -219,7 +219,7 @@ pub(crate) struct AuditArguments {
 pub(crate) struct ShowRunArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Show progress until all inputs are done or the run is closed
+    /// Keep showing progress until all inputs are done or the run is closed
     #[arg(long)]
     pub(crate) watch: bool,
 }
@@ -229,13 +229,13 @@ pub(crate) struct ShowRunArguments {
 pub(crate) struct PublishArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Publish it although its audit holds it; not where the audit failed
+    /// Publish the run although its audit said hold; a run whose audit failed is never published
     #[arg(long, requires = "reason")]
     pub(crate) force: bool,
-    /// Why, for the history
+    /// Reason, kept in the history
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// Fencing token of the leader who publishes; once one was used, none and older ones are refused
+    /// Fencing token of the publishing leader; after one was used, older tokens and moves without a token are refused
     #[arg(long, value_name = "N")]
     pub(crate) fence: Option<u64>,
 }
@@ -243,13 +243,13 @@ pub(crate) struct PublishArguments {
 /// Arguments of `runs rollback`.
 #[derive(Debug, Args)]
 pub(crate) struct RollbackRunArguments {
-    /// Only if this run is the published one
+    /// Roll back only if this run is published now
     #[arg(value_name = "RUN", value_parser = RunName::from_str)]
     pub(crate) run: Option<RunName>,
-    /// Why, for the history
+    /// Reason, kept in the history
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// Fencing token of the leader who publishes
+    /// Fencing token of the publishing leader; see `runs publish --help`
     #[arg(long, value_name = "N")]
     pub(crate) fence: Option<u64>,
     #[command(flatten)]
