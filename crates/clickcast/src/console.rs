@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use clickcast_report::number::grouped;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
@@ -80,31 +81,9 @@ pub(crate) fn readable(key: &str, value: &Value) -> String {
     }
 }
 
-/// A measured number as people read it: a count is whole, and what is tiny is not 0.
-pub(crate) fn measured(value: f64) -> String {
-    match value.abs() {
-        size if value.fract() == 0.0 && size < 1e15 => format!("{value:.0}"),
-        size if size < 0.0005 => format!("{value:.0e}"),
-        _ => format!("{value:.4}"),
-    }
-}
-
 /// A measure with four decimals, or a dash where there is none.
 pub(crate) fn decimal(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
-}
-
-/// A count with its thousands apart.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn bytes(count: f64) -> String {
@@ -115,21 +94,6 @@ fn bytes(count: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn measured_numbers_are_neither_too_long_nor_0() {
-        for (value, expected) in [
-            (0.0, "0"),
-            (3.0, "3"),
-            (0.123_456, "0.1235"),
-            (-0.25, "-0.2500"),
-            (1e-6, "1e-6"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "inf"),
-        ] {
-            assert_eq!(measured(value), expected);
-        }
-    }
 
     #[test]
     fn numbers_are_printed_for_people() {

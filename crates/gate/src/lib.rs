@@ -1,14 +1,10 @@
-//! Judges models, inputs and runs before delivery: statistics measured in one pass, verdicts as pure functions of them.
+//! Judges models and runs before delivery.
+//!
+//! Two halves share nothing but a way to compare scores: [`model`] judges a candidate before it is promoted, [`run`] audits a
+//! closed run before it is published. In both, statistics are measured in one pass over the rows, and a pure function turns
+//! them into a [`Judgement`](clickcast_verdict::Judgement).
 
-pub mod audit;
-pub mod compare;
-mod judge;
-pub mod measure;
-mod pairing;
+pub mod model;
+mod page;
+pub mod run;
 pub mod scores;
-mod verdict;
-
-pub use judge::{Backtested, Described, Drift, Evidence, drifts, judge};
-pub use pairing::reading_schema;
-pub use scores::Scores;
-pub use verdict::{Check, Judgement, Verdict};

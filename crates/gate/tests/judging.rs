@@ -1,14 +1,15 @@
 //! What the gate says of models and rows whose faults are known, and of input that can't be judged.
 #![allow(clippy::unwrap_used)]
 
-use clickcast_gate::measure::{Measuring, Observed, Scorer};
-use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict, judge, reading_schema};
+use clickcast_gate::model::measure::{Measuring, Observed, Scorer};
+use clickcast_gate::model::{Backtested, Described, Evidence, judge, reading_schema};
 use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained};
 use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::hash::integer as mix;
 use clickcast_record::{Batch, Categorical, Column, Numeric, Schema, Time};
+use clickcast_verdict::{Check, Judgement, Verdict};
 
 const MS_PER_DAY: i64 = 86_400_000;
 const FIRST_DAY: i64 = 20_000;

@@ -12,6 +12,7 @@ mod log_odds;
 pub mod metrics;
 mod model;
 pub mod profile;
+pub mod scores;
 pub mod tensor;
 pub mod trees;
 mod weights;

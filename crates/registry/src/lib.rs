@@ -11,12 +11,13 @@ mod pointer;
 mod records;
 mod runs;
 
+pub use clickcast_verdict::OutputRecord;
+
 pub use artifacts::{read_artifact, write_artifact};
 pub use error::{Error, Kind};
 pub use models::{CHAMPION, Gated, Listed, Registry, Shown, VersionRecord};
 pub use names::{Channel, Name, Reference, RunName, Selector};
 pub use pointer::{Action, Change, Fence, Moved, Moves, Pointer};
 pub use runs::{
-    Audited, InputRecord, Manifest, OutputRecord, PinnedModel, Published, Rejected, Run, RunRecord, RunSettings, Runs,
-    State,
+    Audited, InputRecord, Manifest, PinnedModel, Published, Rejected, Run, RunRecord, RunSettings, Runs, State,
 };

@@ -10,9 +10,10 @@
 
 use std::collections::BTreeMap;
 
-use clickcast_gate::{Judgement, Scores, Verdict};
 use clickcast_model::artifact::Artifact;
+use clickcast_model::scores::Scores;
 use clickcast_storage::Store;
+use clickcast_verdict::{Judgement, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

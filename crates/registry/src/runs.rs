@@ -9,10 +9,9 @@
 //! published.json                a pointer to a run, with its history
 //! ```
 
-use clickcast_gate::audit::covers;
-use clickcast_gate::{Judgement, Verdict};
 use clickcast_record::Precision;
 use clickcast_storage::{Object, Store, absolute, key_below};
+use clickcast_verdict::{Judgement, OutputRecord, Verdict, covers};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -95,27 +94,6 @@ pub struct InputRecord {
     pub rows: Option<u64>,
     /// Its row groups, where it has such.
     pub row_groups: Option<u64>,
-}
-
-/// An output of a closed run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputRecord {
-    /// Its key below the run's `ctr/`.
-    pub key: String,
-    /// The input it was made of.
-    pub input: String,
-    /// That input's ETag.
-    pub input_etag: String,
-    /// Row groups of the input, first and last, where it is of some only.
-    pub row_groups: Option<(u64, u64)>,
-    /// The artifact's hash.
-    pub artifact: String,
-    /// Its rows.
-    pub rows: u64,
-    /// Its length.
-    pub bytes: u64,
-    /// SHA-256 of its bytes, in hex.
-    pub sha256: String,
 }
 
 /// An input that can never be scored.

@@ -7,9 +7,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use clickcast_gate::Verdict;
 use clickcast_registry::{Error, Kind, Registry, Runs, State};
 use clickcast_storage::{Fault, Store};
+use clickcast_verdict::Verdict;
 use services::runtime;
 use support::{Places, artifact, at, champion, change, gated, manifest, name, run_record};
 

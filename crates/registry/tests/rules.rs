@@ -3,9 +3,9 @@
 
 mod support;
 
-use clickcast_gate::Verdict;
 use clickcast_registry::{Action, Change, Channel, Error, Fence, Gated, Kind, Registry, Runs, State};
 use clickcast_storage::Store;
+use clickcast_verdict::Verdict;
 use support::{artifact, at, champion, change, gated, judgement, manifest, name, publish, run_record};
 
 fn run<T>(work: impl Future<Output = T>) -> T {

@@ -17,6 +17,7 @@
 //! assert!(html.starts_with("<!DOCTYPE html>"));
 //! ```
 
+pub mod number;
 mod page;
 pub mod plot;
 

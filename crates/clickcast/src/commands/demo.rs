@@ -13,6 +13,7 @@ use clickcast_operations::data::{Data, write_object};
 use clickcast_operations::train::{TrainRequest, train};
 use clickcast_operations::{ModelLocation, artifacts};
 use clickcast_record::{Batch, Need};
+use clickcast_report::number::grouped;
 use clickcast_report::plot::{self, CalibrationBin, ScoreSeries, Series};
 use clickcast_report::{Page, Verdict};
 use jiff::civil::{Date, Time};
@@ -25,7 +26,7 @@ use super::fleet::VISIBILITY_S;
 use super::synth::{self, Destination};
 use super::{Context, pace};
 use crate::arguments::DemoArguments;
-use crate::console::{self, grouped};
+use crate::console;
 use crate::failure::Failure;
 use crate::synth::{Generator, Settings};
 

@@ -1,10 +1,12 @@
 //! `clickcast evaluate`: how good a model is on labelled impressions.
 
 use clickcast_operations::evaluate::{EvaluateRequest, Slice, evaluate};
+use clickcast_report::number::grouped;
 
 use super::{Context, model_location};
 use crate::arguments::EvaluateArguments;
-use crate::console::{self, decimal, grouped};
+
+use crate::console::{self, decimal};
 use crate::failure::Failure;
 
 pub(super) fn run(context: &Context, arguments: &EvaluateArguments) -> Result<(), Failure> {

@@ -17,8 +17,8 @@ mod world;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use clickcast_gate::{Judgement, Verdict};
 use clickcast_learn::FactorFamily;
+use clickcast_verdict::{Judgement, Verdict};
 use serde_json::json;
 
 use chance::Chance;

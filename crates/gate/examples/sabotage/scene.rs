@@ -1,12 +1,13 @@
 //! A day at the gate: two models, labelled rows, today's rows; and what a candidate would cost if it were delivered.
 
-use clickcast_gate::measure::{Measuring, Observed, Scorer};
-use clickcast_gate::{Described, Evidence, Judgement, judge, reading_schema};
+use clickcast_gate::model::measure::{Measuring, Observed, Scorer};
+use clickcast_gate::model::{Described, Evidence, judge, reading_schema};
 use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained};
 use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_record::Batch;
+use clickcast_verdict::Judgement;
 
 use super::table::Table;
 
@@ -91,5 +92,5 @@ pub(crate) fn expected_loss(learned: &Learned, rows: &Table, truth: &[f64]) -> f
 
 /// The entropy of the mean of probabilities.
 pub(crate) fn entropy(truth: &[f64]) -> f64 {
-    clickcast_gate::compare::entropy(truth.iter().sum::<f64>() / truth.len() as f64)
+    clickcast_gate::model::compare::entropy(truth.iter().sum::<f64>() / truth.len() as f64)
 }

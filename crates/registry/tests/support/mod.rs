@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clickcast_gate::{Check, Judgement, Verdict};
 use clickcast_model::artifact::{Artifact, FORMAT, ModelManifest};
 use clickcast_model::calibration::Calibration;
 use clickcast_record::{Precision, Schema};
@@ -13,6 +12,7 @@ use clickcast_registry::{
     Change, Channel, Error, Gated, Manifest, Name, OutputRecord, PinnedModel, RunRecord, RunSettings, Runs,
 };
 use clickcast_storage::Store;
+use clickcast_verdict::{Check, Judgement, Verdict};
 use jiff::Timestamp;
 
 /// Empty stores of one kind, as many as are asked for.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use clickcast_dataset::Input;
-use clickcast_gate::Backtested;
+use clickcast_gate::model::Backtested;
 use clickcast_learn::{FactorFamily, Settings};
 use clickcast_model::artifact::ModelManifest;
 use clickcast_model::factors::WeightType;

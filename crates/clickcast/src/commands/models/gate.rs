@@ -4,8 +4,10 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use clickcast_dataset::Step;
-use clickcast_gate::measure::{Measuring, Observed, Scorer};
-use clickcast_gate::{Backtested, Check, Described, Evidence, Judgement, Verdict, drifts, judge, reading_schema};
+use clickcast_gate::model::measure::{Measuring, Observed, Scorer};
+use clickcast_gate::model::{
+    Backtested, Described, Evidence, Measured, PageRequest, drifts, judge, page, reading_schema,
+};
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
 use clickcast_operations::artifacts::open_registry;
@@ -14,12 +16,12 @@ use clickcast_operations::peak_memory_bytes;
 use clickcast_record::{Need, Schema};
 use clickcast_registry::{CHAMPION, Channel, Gated, Kind, Reference, Registry, Selector, VersionRecord, read_artifact};
 use clickcast_storage::Store;
+use clickcast_verdict::{Check, Judgement, Verdict};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::{Context, storage_failure};
-use super::page::Measured;
-use super::{backtest, page};
+use super::backtest;
 use crate::arguments::GateArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -88,8 +90,13 @@ pub(in crate::commands) fn gate(context: &Context, arguments: &GateArguments) ->
     let named = |version: u64| format!("{}@{version}", arguments.name);
     let candidate_name = version.map_or_else(|| arguments.candidate.clone(), named);
     let champion_name = gated.champion.map(named);
-    let page =
-        page::page(&candidate_name, champion_name.as_deref(), judgement, measured.as_ref(), backtested.as_deref());
+    let page = page(&PageRequest {
+        candidate: &candidate_name,
+        champion: champion_name.as_deref(),
+        judgement,
+        measured: measured.as_ref(),
+        backtested: backtested.as_deref(),
+    });
     let kept = version.map(|version| registry.gate_page_uris(&arguments.name, version, gated.at));
     for uri in arguments.report.iter().chain(kept.iter().flatten()) {
         write_object(&context.resources, uri, page.clone())?;

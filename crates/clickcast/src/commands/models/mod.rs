@@ -2,10 +2,8 @@
 
 mod backtest;
 mod gate;
-mod page;
 
 pub(super) use gate::gate;
-pub(super) use page::check_rows;
 
 use clickcast_model::Model;
 use clickcast_operations::artifacts;
@@ -112,7 +110,8 @@ fn show(context: &Context, arguments: &ShowArguments) -> Result<(), Failure> {
                 "gate".to_owned(),
                 format!("{:?}, {}", gated.judgement.verdict, minute(gated.at)).to_lowercase(),
             ]);
-            let against = gated.judgement.checks.iter().filter(|check| check.verdict != clickcast_gate::Verdict::Pass);
+            let against =
+                gated.judgement.checks.iter().filter(|check| check.verdict != clickcast_verdict::Verdict::Pass);
             rows.extend(against.map(|check| vec![String::new(), check.reason.clone()]));
         }
     }

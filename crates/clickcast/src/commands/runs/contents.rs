@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clickcast_dataset::{Error, Input, Looked, discover, footer, looked_metadata, row_groups};
-use clickcast_gate::audit::covers;
 use clickcast_operations::data::if_readable;
 use clickcast_registry::{InputRecord, Manifest, OutputRecord, Run};
 use clickcast_storage::{Object, Store};
+use clickcast_verdict::covers;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, ArrayRef, StringArray};
 use clickcast_dataset::{CTR, Input, Looked, Step, discover, row_groups, sample, text_of};
-use clickcast_gate::audit::{AuditedInput, AuditedOutput, JudgedModel, RunScores, RunStatistics};
-use clickcast_gate::{Scores, Verdict};
+use clickcast_gate::run::{AuditedInput, AuditedOutput, JudgedModel, RunScores, RunStatistics};
 use clickcast_operations::artifacts::open_registry;
 use clickcast_operations::data::{Data, if_readable, write_object};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
 use clickcast_registry::{Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord};
+use clickcast_verdict::Verdict;
 use sha2::{Digest, Sha256};
 
 use super::super::{Context, storage_failure};
@@ -51,7 +51,7 @@ pub(super) fn statistics(
         inputs: Vec::new(),
         outputs: Vec::new(),
         errors: manifest.errors.iter().map(|error| (error.key.clone(), error.reason.clone())).collect(),
-        strangers: files.keys().filter(|key| !known.contains(*key)).map(|key| (*key).to_owned()).collect(),
+        unexpected_outputs: files.keys().filter(|key| !known.contains(*key)).map(|key| (*key).to_owned()).collect(),
         by_value: BTreeMap::new(),
         previous,
         judged,
@@ -106,15 +106,6 @@ pub(super) fn statistics(
     Ok(statistics)
 }
 
-/// Rows of the inputs, where all of them tell.
-pub(super) fn rows_in(statistics: &RunStatistics) -> Option<u64> {
-    let rows = |input: &AuditedInput| match &input.row_groups {
-        Some(groups) => Some(groups.iter().sum()),
-        None => input.rows,
-    };
-    statistics.inputs.iter().map(rows).sum()
-}
-
 /// What reading outputs goes along with.
 struct Reading {
     slices: Slices,
@@ -138,19 +129,7 @@ fn audited_output(
     sampled: Option<Sampled>,
     reading: &mut Reading,
 ) -> Result<ReadOutput, Failure> {
-    let mut output = AuditedOutput {
-        key: record.key.clone(),
-        input: record.input.clone(),
-        input_etag: record.input_etag.clone(),
-        row_groups: record.row_groups,
-        artifact: record.artifact.clone(),
-        rows: record.rows,
-        rows_read: 0,
-        is_unchanged: false,
-        ids_agree: None,
-        rescored: None,
-        scores: Scores::default(),
-    };
+    let mut output = AuditedOutput::unread(record.clone());
     let nothing = |output| ReadOutput { output, columns: Vec::new(), ids: None, sampled: None };
     let Some(file) = file else { return Ok(nothing(output)) };
     let mut sampled = sampled.map(|sampled| (sampled, Vec::new()));
@@ -229,7 +208,7 @@ fn compare_ids(
     let first_row = |group: u64| groups.unwrap_or_default().iter().take(group as usize).sum::<u64>();
     let mut ranges: Vec<(u64, u64, Sha256)> = outputs
         .iter()
-        .map(|read| match read.output.row_groups {
+        .map(|read| match read.output.record.row_groups {
             Some((first, last)) => (first_row(first), first_row(last + 1), Sha256::new()),
             None => (0, u64::MAX, Sha256::new()),
         })

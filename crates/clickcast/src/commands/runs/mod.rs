@@ -2,17 +2,16 @@
 
 mod contents;
 mod measure;
-mod page;
 mod rescore;
 mod show;
 mod slices;
 
-use clickcast_gate::Verdict;
-use clickcast_gate::audit::{RunScores, audit, together};
+use clickcast_gate::run::{PageRequest, audit, page};
 use clickcast_job::worker::unfinished;
 use clickcast_operations::data::write_object;
 use clickcast_registry::{Change, Fence, Manifest, Run, RunName, Runs};
 use clickcast_storage::Store;
+use clickcast_verdict::Verdict;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -106,13 +105,10 @@ pub(super) fn audit_run(context: &Context, arguments: &AuditArguments) -> Result
     }
     let statistics = measure::statistics(context, &run, &manifest, previous, judged, rescorer.as_ref())?;
     let judgement = audit(&statistics);
-    let rows_out = statistics.outputs.iter().map(|output| output.rows_read).sum();
-    let rows_in = measure::rows_in(&statistics);
-    let by_input = statistics.by_input();
-    let all = together(&by_input);
-    let scores = RunScores { artifact: statistics.artifact.clone(), by_input, by_value: statistics.by_value.clone() };
-    measure::write_scores(context, &run, &scores)?;
-    let page = page::page(&run, &judgement, &statistics, &all, rows_out);
+    let (rows_in, rows_out) = (statistics.rows_in(), statistics.rows_out());
+    measure::write_scores(context, &run, &statistics.scores())?;
+    let (name, input) = (arguments.run.as_str(), run.record().input.as_str());
+    let page = page(&PageRequest { run: name, input, judgement: &judgement, statistics: &statistics });
     write_object(&context.resources, &run.store().uri(&run.key("audit.html")), page)?;
     let audited = run.record_audit(Timestamp::now(), rows_in, rows_out, judgement);
     let audited = context.runtime.block_on(audited)?;

@@ -77,7 +77,7 @@ pub(super) fn show(context: &Context, arguments: &ShowRunArguments) -> Result<()
 }
 
 fn say_why(audited: &Audited) -> Result<(), Failure> {
-    let against = audited.judgement.checks.iter().filter(|check| check.verdict != clickcast_gate::Verdict::Pass);
+    let against = audited.judgement.checks.iter().filter(|check| check.verdict != clickcast_verdict::Verdict::Pass);
     let rows: Vec<Vec<String>> =
         against.map(|check| vec![format!("{:?}", check.verdict).to_lowercase(), check.reason.clone()]).collect();
     if rows.is_empty() { Ok(()) } else { console::say(&format!("\n{}", console::table(None, rows))) }

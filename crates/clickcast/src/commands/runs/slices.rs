@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow_array::{Array, StringArray};
-use clickcast_gate::Scores;
+use clickcast_model::scores::Scores;
 use clickcast_record::Numeric;
 
 /// A column of more distinct values tells rows apart, and is no slice.

@@ -11,11 +11,11 @@ mod training;
 
 use clickcast_model::artifact::ModelManifest;
 use clickcast_model::profile::Profile;
+use clickcast_report::number::percent;
+use clickcast_verdict::{Check, Judgement, Limits, Verdict};
 
-use crate::measure::Observed;
-use crate::verdict::{Check, Judgement, Verdict};
+use crate::model::measure::Observed;
 pub use backtest::Backtested;
-use limits::Limits;
 pub use today::{Drift, drifts};
 
 /// A model as its artifact describes it.
@@ -60,44 +60,6 @@ impl Evidence<'_> {
     fn champion_profile(&self) -> Option<&Profile> {
         self.champion?.profile
     }
-}
-
-impl Check {
-    /// A check that is graded by how large a number is.
-    fn above(name: &str, observed: f64, limits: Limits, reason: String) -> Self {
-        let verdict = match observed {
-            _ if observed.is_nan() => Verdict::Hold,
-            _ if observed >= limits.fail => Verdict::Fail,
-            _ if observed >= limits.hold => Verdict::Hold,
-            _ => Verdict::Pass,
-        };
-        let limit = if observed >= limits.hold { limits.fail } else { limits.hold };
-        let limit = if verdict == Verdict::Fail { limits.fail } else { limit };
-        Self { name: name.to_owned(), verdict, observed: Some(observed), limit: Some(limit), reason }
-    }
-
-    /// A check that is graded by how small a number is.
-    fn below(name: &str, observed: f64, limits: Limits, reason: String) -> Self {
-        let negated = Limits { hold: -limits.hold, fail: -limits.fail };
-        let Self { name, verdict, limit, .. } = Self::above(name, -observed, negated, String::new());
-        Self { name, verdict, observed: Some(observed), limit: limit.map(|limit| -limit), reason }
-    }
-
-    /// A check without a number.
-    fn plain(name: &str, verdict: Verdict, reason: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), verdict, observed: None, limit: None, reason: reason.into() }
-    }
-
-    /// A check that passes because it can't be made; the reason says why.
-    fn skipped(name: &str, reason: impl Into<String>) -> Self {
-        Self::plain(name, Verdict::Pass, reason)
-    }
-}
-
-/// A share as a person reads it.
-fn percent(share: f64) -> String {
-    let digits = if share.abs() < 0.1 { 2 } else { 1 };
-    format!("{:.digits$} %", share * 100.0)
 }
 
 /// The largest of some findings by their number.

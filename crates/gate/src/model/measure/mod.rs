@@ -13,8 +13,8 @@ use clickcast_model::{Error, Model, Scratch};
 use clickcast_record::{Batch, Categorical, Category, Column, Kind, Schema, Side};
 use serde::{Deserialize, Serialize};
 
-use crate::pairing::View;
-use crate::scores::Scores;
+use crate::model::pairing::View;
+use clickcast_model::scores::Scores;
 use labels::Labelling;
 pub use labels::{Block, Difference, Labels};
 use ranks::Ranks;
@@ -132,7 +132,7 @@ impl Unseen {
 }
 
 impl<'a> Scorer<'a> {
-    /// A scorer of batches read by `schema`, which has all features of both models; see [`crate::reading_schema`].
+    /// A scorer of batches read by `schema`, which has all features of both models; see [`crate::model::reading_schema`].
     ///
     /// # Errors
     /// [`Error::Unfit`] where it has not.

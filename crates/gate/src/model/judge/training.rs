@@ -6,12 +6,12 @@ use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 
 use super::days::{Known, counts, full_days};
 use super::limits::{
-    CLICK_RATE_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, Limits,
-    OTHER_DAY_DIVERGENCE, POSITIVES_MIN, RATES_BY_VALUE, RATES_BY_VALUE_LATER, REPEATED_SHARE, ROWS_OF_CHAMPION,
-    ROWS_OF_DAY, SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
+    CLICK_RATE_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, OTHER_DAY_DIVERGENCE,
+    POSITIVES_MIN, RATES_BY_VALUE, RATES_BY_VALUE_LATER, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
+    SAME_DAY_DIVERGENCE, SAME_DAY_SHARE, SEEN_SHARE,
 };
-use super::{Check, Evidence, Verdict, percent, worst};
-use crate::compare::{coin_divergence, distance, entropy};
+use super::{Check, Evidence, Limits, Verdict, percent, worst};
+use crate::model::compare::{coin_divergence, distance, entropy};
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let Some(profile) = evidence.candidate.profile else { return Vec::new() };

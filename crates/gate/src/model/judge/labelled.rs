@@ -5,9 +5,9 @@ use super::limits::{
     ENTROPY_DEVIATION_MAX, ENTROPY_GAIN, ENTROPY_LOSS, ENTROPY_LOSS_SURE,
 };
 use super::{Check, Evidence, Verdict, percent, worst};
-use crate::compare::{coin_divergence, entropy};
-use crate::measure::{Block, Labels, Observed, Slice};
-use crate::scores::Scores;
+use crate::model::compare::{coin_divergence, entropy};
+use crate::model::measure::{Block, Labels, Observed, Slice};
+use clickcast_model::scores::Scores;
 
 /// Clicked rows below which nothing can be said.
 const POSITIVES_MIN: u64 = 30;
@@ -140,7 +140,7 @@ fn bootstrap(blocks: &[Block], entropy: f64) -> Interval {
     Interval { low: means[DRAWS / 100], high: means[DRAWS - 1 - DRAWS / 100], deviation: variance.sqrt() }
 }
 
-fn auc(difference: crate::measure::Difference) -> Check {
+fn auc(difference: crate::model::measure::Difference) -> Check {
     let loss = -difference.value;
     let sure = loss - 2.0 * difference.deviation;
     let reason = format!(

@@ -3,7 +3,7 @@
 use clickcast_model::profile::{FeatureProfile, Profile};
 
 use super::limits::OTHER_DAY_TIMES;
-use crate::compare::{Counts, distance};
+use crate::model::compare::{Counts, distance};
 
 /// Days compared of each profile: two weeks hold every day of the week twice.
 const DAYS_MAX: usize = 14;

@@ -1,49 +1,64 @@
-//! The gate's page: the verdict, why in words, and pictures for what speaks against the model first.
+//! The gate's page: the verdict, the reasons, and pictures of what speaks against the model first.
 
-use clickcast_gate::measure::{Observed, Slice};
-use clickcast_gate::scores::{Shares, side_by_side};
-use clickcast_gate::{Backtested, Check, Drift, Judgement, Scores, Verdict};
+use clickcast_report::number::grouped;
 use clickcast_report::plot::{CalibrationBin, Series, bars, calibration, lines};
-use clickcast_report::{Page, Verdict as Colour};
+use clickcast_report::{Page, Svg};
+use clickcast_verdict::{Check, Judgement, Verdict};
 
-use crate::console::{grouped, measured};
+use super::measure::{Observed, Slice};
+use super::{Backtested, Drift};
+use crate::page::{add_checks, banner, curve};
+use crate::scores::{Shares, side_by_side};
 
-/// Values and features drawn at most.
+/// The values or features that one picture shows at most.
 const BARS_MAX: usize = 12;
 
-/// Everything that was measured, for the page.
-pub(super) struct Measured {
-    pub(super) labelled: Observed,
-    pub(super) today: Option<Observed>,
-    /// How far each feature of the newest rows has moved from those known.
-    pub(super) drifts: Vec<Drift>,
+/// What was measured of a candidate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// Measured of the newest labelled rows.
+    pub labelled: Observed,
+    /// Measured of today's rows.
+    pub today: Option<Observed>,
+    /// How far each feature of the newest rows has moved from the days known; see [`super::drifts`].
+    pub drifts: Vec<Drift>,
 }
 
-pub(super) fn page(
-    candidate: &str,
-    champion: Option<&str>,
-    judgement: &Judgement,
-    measured: Option<&Measured>,
-    backtested: Option<&[Backtested]>,
-) -> String {
-    let against_whom = champion.map_or_else(|| "The first of its name".to_owned(), |name| format!("Against {name}"));
-    let mut page = Page::new(&format!("Gate of {candidate}"), &against_whom);
-    let mut checks: Vec<&Check> = judgement.checks.iter().collect();
-    checks.sort_by_key(|check| std::cmp::Reverse(check.verdict));
-    let against: Vec<&Check> = checks.iter().copied().filter(|check| check.verdict > Verdict::Pass).collect();
-    let (colour, sentence) = match judgement.verdict {
-        Verdict::Pass => (Colour::Good, "Nothing speaks against this model: it may be used."),
-        Verdict::Hold => (Colour::Warn, "A person should look at this before the model is used."),
-        Verdict::Fail => (Colour::Bad, "This model must not be used."),
+/// What a page of the gate shows.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest<'a> {
+    /// The candidate's name.
+    pub candidate: &'a str,
+    /// The champion's name; `None` for the first model of a name.
+    pub champion: Option<&'a str>,
+    /// The judgement.
+    pub judgement: &'a Judgement,
+    /// What was measured; `None` if the rows or the candidate could not be read.
+    pub measured: Option<&'a Measured>,
+    /// The result of the backtest, if there was one.
+    pub backtested: Option<&'a [Backtested]>,
+}
+
+/// Renders the page of a judgement as HTML.
+#[must_use]
+pub fn page(request: &PageRequest<'_>) -> String {
+    let PageRequest { candidate, champion, judgement, measured, backtested } = *request;
+    let subtitle = champion.map_or_else(|| "The first of its name".to_owned(), |name| format!("Against {name}"));
+    let mut page = Page::new(&format!("Gate of {candidate}"), &subtitle);
+    let sentence = match judgement.verdict {
+        Verdict::Pass => "Nothing speaks against this model: it may be used.",
+        Verdict::Hold => "A person should look at this before the model is used.",
+        Verdict::Fail => "This model must not be used.",
     };
-    page.verdict(colour, sentence);
+    page.verdict(banner(judgement.verdict), sentence);
     if let Some(measured) = measured {
         page.facts(&facts(measured));
     }
+    let checks = judgement.worst_first();
+    let against: Vec<&Check> = checks.iter().copied().filter(|check| check.verdict > Verdict::Pass).collect();
     if !against.is_empty() {
-        let note = "Each of these is enough for the verdict; the worst come first.";
-        page.section("What speaks against it", note);
-        page.table(&["", "Check", "Observed", "Limit", "Why"], &check_rows(&against));
+        page.section("What speaks against it", "One check is enough for the verdict; the worst come first.");
+        add_checks(&mut page, &against);
     }
     for drawing in measured.map(|measured| drawings(measured, &against)).unwrap_or_default() {
         page.section(drawing.title, drawing.note);
@@ -52,18 +67,23 @@ pub(super) fn page(
         }
     }
     if let Some(backtested) = backtested {
-        page.section("How it did on earlier days", "Learned anew the same way, without the day that it was tried on.");
-        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-        let row = |tried: &Backtested| {
-            let (entropy, calibration) = (number(tried.normalized_entropy), number(tried.calibration));
-            vec![tried.day.clone(), tried.days_learned.to_string(), entropy, calibration]
-        };
-        let header = ["Tried on", "Days learned", "Normalized entropy", "Predicted over clicked"];
-        page.table(&header, &backtested.iter().map(row).collect::<Vec<_>>());
+        add_backtest(&mut page, backtested);
     }
-    page.section("All that was looked at", "");
-    page.table(&["", "Check", "Observed", "Limit", "Why"], &check_rows(&checks));
+    page.section("All checks", "");
+    add_checks(&mut page, &checks);
     page.render()
+}
+
+fn add_backtest(page: &mut Page, backtested: &[Backtested]) {
+    let note = "Each row is a model of the same recipe that did not learn the day it was tried on.";
+    page.section("How the recipe did on earlier days", note);
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+    let row = |tried: &Backtested| {
+        let (entropy, calibration) = (number(tried.normalized_entropy), number(tried.calibration));
+        vec![tried.day.clone(), tried.days_learned.to_string(), entropy, calibration]
+    };
+    let header = ["Tried on", "Days learned", "Normalized entropy", "Predicted over clicked"];
+    page.table(&header, &backtested.iter().map(row).collect::<Vec<_>>());
 }
 
 fn facts(measured: &Measured) -> Vec<(&'static str, String)> {
@@ -80,33 +100,23 @@ fn facts(measured: &Measured) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// A page's rows of checks: the verdict, the name, what was observed, its limit, and why.
-pub(in crate::commands) fn check_rows(checks: &[&Check]) -> Vec<Vec<String>> {
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), measured);
-    let row = |check: &&Check| {
-        let verdict = format!("{:?}", check.verdict).to_lowercase();
-        vec![verdict, check.name.replace('_', " "), number(check.observed), number(check.limit), check.reason.clone()]
-    };
-    checks.iter().map(row).collect()
-}
-
-/// Pictures that belong together.
+/// The pictures of one section.
 struct Drawing {
     title: &'static str,
     note: &'static str,
-    /// Beginnings of the names of checks that it explains.
+    /// It explains the checks whose names begin with one of these.
     explains: &'static [&'static str],
-    figures: Vec<(clickcast_report::Svg, String)>,
+    figures: Vec<(Svg, String)>,
 }
 
-/// All pictures, those that explain what speaks against the model first.
+/// Returns all sections; those that explain what speaks against the model come first.
 fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
     let Measured { labelled, today, drifts } = measured;
     let mut drawings = Vec::new();
     if labelled.labels.is_some() {
         drawings.push(Drawing {
             title: "Are the predictions right?",
-            note: "Each dot is the rows of some values of one feature: on the line, as many clicked as was predicted.",
+            note: "Each dot stands for the rows of some values of one feature. On the line, as many were clicked as predicted.",
             explains: &["calibration", "normalized", "better", "training_labels", "training_click"],
             figures: calibrations(labelled),
         });
@@ -114,7 +124,7 @@ fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
     let newest = today.as_ref().unwrap_or(labelled);
     drawings.push(Drawing {
         title: "How are the scores distributed?",
-        note: "Equal curves mean equal scores. The bars say where most of the difference lies.",
+        note: "If the curves coincide, the scores are alike. The bars show where they differ most.",
         explains: &["score", "rank"],
         figures: distributions(labelled, newest),
     });
@@ -122,7 +132,7 @@ fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
     figures.extend(effects(newest));
     drawings.push(Drawing {
         title: "Which features have moved?",
-        note: "By how their values are distributed, and by what they do to the score, candidate against champion.",
+        note: "Their values may be distributed differently, or the candidate may weigh them differently from the champion.",
         explains: &["today", "labelled", "training", "label_leak", "feature"],
         figures,
     });
@@ -135,8 +145,8 @@ fn drawings(measured: &Measured, against: &[&Check]) -> Vec<Drawing> {
     drawings
 }
 
-/// The features whose values' predictions are off most, each as a calibration curve.
-fn calibrations(labelled: &Observed) -> Vec<(clickcast_report::Svg, String)> {
+/// Draws the calibration of the two features whose predictions are off most.
+fn calibrations(labelled: &Observed) -> Vec<(Svg, String)> {
     let off = |slice: &Slice| (slice.positives - slice.candidate).powi(2) / slice.candidate.max(1.0);
     let mut features: Vec<(f64, usize)> = labelled
         .slices
@@ -159,12 +169,12 @@ fn calibrations(labelled: &Observed) -> Vec<(clickcast_report::Svg, String)> {
         };
         let shown: Vec<CalibrationBin> =
             labelled.slices[index].values().filter(|slice| slice.candidate >= 5.0).map(bin).collect();
-        (calibration(&shown), format!("By the values of {}.", labelled.profile.features[index].name))
+        (calibration(&shown), format!("By the values of `{}`.", labelled.profile.features[index].name))
     };
     features.iter().take(2).map(figure).collect()
 }
 
-fn distributions(labelled: &Observed, newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
+fn distributions(labelled: &Observed, newest: &Observed) -> Vec<(Svg, String)> {
     let (name, other) = match &newest.champion {
         Some(champion) => ("the champion, same rows", champion),
         None => ("the labelled rows", &labelled.candidate),
@@ -172,28 +182,23 @@ fn distributions(labelled: &Observed, newest: &Observed) -> Vec<(clickcast_repor
     let curves = [curve(&newest.candidate), curve(other)];
     let series = [Series { name: "the candidate", points: &curves[0] }, Series { name, points: &curves[1] }];
     let picture = lines("Predicted log-odds of a click", "Share of the rows", &series);
-    let mut figures = vec![(picture, "Scores of the newest rows.".to_owned())];
+    let mut figures = vec![(picture, "The scores of the newest rows.".to_owned())];
     if let Some(groups) = side_by_side(&newest.candidate, other) {
         let mut parts: Vec<(String, f64)> =
             groups.into_iter().map(|part: Shares| (format!("from {:.4}", part.from), part.psi())).collect();
         parts.sort_by(|one, other| other.1.total_cmp(&one.1));
         parts.truncate(BARS_MAX);
         let shown: Vec<(&str, f64)> = parts.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        figures
-            .push((bars("Population stability index, by score", &shown), "A sum above 0.25 is a change.".to_owned()));
+        figures.push((
+            bars("Population stability index, by score", &shown),
+            "A sum above 0.25 means that the scores have changed.".to_owned(),
+        ));
     }
     figures
 }
 
-fn curve(scores: &Scores) -> Vec<(f64, f64)> {
-    let rows = scores.rows().max(1) as f64;
-    let log_odds = |probability: f64| (probability / (1.0 - probability)).ln();
-    let point = |(from, to, count): (f64, f64, u64)| (f64::midpoint(log_odds(from), log_odds(to)), count as f64 / rows);
-    scores.bins().map(point).collect()
-}
-
-/// Features by how far their values are from those known.
-fn drift(newest: &Observed, drifts: &[Drift]) -> Vec<(clickcast_report::Svg, String)> {
+/// Draws the features whose distributions have moved most from the days known.
+fn drift(newest: &Observed, drifts: &[Drift]) -> Vec<(Svg, String)> {
     let mut moved: Vec<(&str, f64)> =
         drifts.iter().map(|drift| (newest.profile.features[drift.feature].name.as_str(), drift.divergence)).collect();
     moved.sort_by(|one, other| other.1.total_cmp(&one.1));
@@ -202,11 +207,11 @@ fn drift(newest: &Observed, drifts: &[Drift]) -> Vec<(clickcast_report::Svg, Str
         return Vec::new();
     }
     let picture = bars("Divergence from the days known, in bits", &moved);
-    vec![(picture, "0: as always; 1: no value in common.".to_owned())]
+    vec![(picture, "0 means no change; 1 means no value in common.".to_owned())]
 }
 
-/// Features by how differently the two models take them, and the values of the first.
-fn effects(newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
+/// Draws the features that the two models weigh most differently, and the values of the first one.
+fn effects(newest: &Observed) -> Vec<(Svg, String)> {
     if newest.champion.is_none() {
         return Vec::new();
     }
@@ -216,7 +221,7 @@ fn effects(newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
     let name = |index: usize| newest.profile.features[index].name.as_str();
     let shown: Vec<(&str, f64)> = features.iter().map(|&(index, spread)| (name(index), spread)).collect();
     let all = bars("Difference in effect, in log-odds", &shown);
-    let mut figures = vec![(all, "How differently the two models take each feature.".to_owned())];
+    let mut figures = vec![(all, "How differently the two models weigh each feature.".to_owned())];
     if let Some(&(index, _)) = features.first() {
         let mut values: Vec<(String, f64, f64)> = newest.slices[index]
             .iter()
@@ -226,7 +231,7 @@ fn effects(newest: &Observed) -> Vec<(clickcast_report::Svg, String)> {
         values.truncate(BARS_MAX);
         let shown: Vec<(&str, f64)> = values.iter().map(|(name, value, _)| (name.as_str(), *value)).collect();
         let picture = bars("Candidate less champion, in log-odds", &shown);
-        figures.push((picture, format!("The commonest values of {}.", name(index))));
+        figures.push((picture, format!("The most frequent values of `{}`.", name(index))));
     }
     figures
 }

@@ -5,9 +5,10 @@ use super::limits::{
     SCORE_TAIL_LOW, TAIL_SHARE,
 };
 use super::{Check, Evidence, percent, worst};
-use crate::compare::entropy;
-use crate::measure::Observed;
-use crate::scores::{Scores, Shares, psi, tails};
+use crate::model::compare::entropy;
+use crate::model::measure::Observed;
+use crate::scores::{Shares, psi, tails};
+use clickcast_model::scores::Scores;
 
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -133,7 +134,7 @@ fn agreement(observed: &Observed, mean: f64) -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Verdict;
+    use clickcast_verdict::Verdict;
 
     #[test]
     fn models_that_agree_or_differ_as_labels_vouch_do_not_differ() {

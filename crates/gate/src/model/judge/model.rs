@@ -2,7 +2,7 @@
 
 use super::limits::{CERTAIN_SHARE, CLOCK_AHEAD_HOURS, GOLDEN_DIFFERENCE_MAX, STALE_DAYS};
 use super::{Check, Evidence, Verdict, percent};
-use crate::measure::Observed;
+use crate::model::measure::Observed;
 
 const MS_PER_HOUR: f64 = 3_600_000.0;
 

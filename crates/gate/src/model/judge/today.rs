@@ -4,13 +4,13 @@ use clickcast_model::profile::{FeatureProfile, Profile, bins};
 
 use super::days::Known;
 use super::limits::{
-    DETERMINES_DROP, DETERMINES_DROP_LATER, INFLUENCE_MIN, Limits, MISSING_SHARE, OTHER_DAY_DIVERGENCE,
-    OTHER_DAY_SHARE, UNSEEN_SHARE, VALUES_LOST, VALUES_SHARED_MIN,
+    DETERMINES_DROP, DETERMINES_DROP_LATER, INFLUENCE_MIN, MISSING_SHARE, OTHER_DAY_DIVERGENCE, OTHER_DAY_SHARE,
+    UNSEEN_SHARE, VALUES_LOST, VALUES_SHARED_MIN,
 };
 use super::training::joint;
-use super::{Check, Evidence, percent, worst};
-use crate::compare::{Counts, distance, entropy};
-use crate::measure::Observed;
+use super::{Check, Evidence, Limits, percent, worst};
+use crate::model::compare::{Counts, distance, entropy};
+use crate::model::measure::Observed;
 
 /// How far one feature of some rows has moved.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +103,8 @@ fn influence(observed: &Observed, feature: usize) -> f64 {
     let slices = &observed.slices[feature];
     let rows: f64 = slices.values().map(|slice| slice.rows).sum();
     let mean = slices.values().map(|slice| slice.candidate_log_odds).sum::<f64>() / rows;
-    let spread = |slice: &crate::measure::Slice| slice.rows * (slice.candidate_log_odds / slice.rows - mean).powi(2);
+    let spread =
+        |slice: &crate::model::measure::Slice| slice.rows * (slice.candidate_log_odds / slice.rows - mean).powi(2);
     let variance = slices.values().map(spread).sum::<f64>() / rows;
     let rate = observed.candidate.mean().unwrap_or(0.0).clamp(1e-6, 0.5);
     0.5 * rate * (1.0 - rate) * variance / entropy(rate)

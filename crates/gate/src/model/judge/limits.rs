@@ -5,12 +5,7 @@
 //! check first takes off what samples of its size show of themselves. `docs/gates.md` tells each in words, and
 //! `bench/SABOTAGE.md` what they let through and what they stop for nothing.
 
-/// Two limits of one number: from the first on `hold`, from the second `fail`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Limits {
-    pub(crate) hold: f64,
-    pub(crate) fail: f64,
-}
+use clickcast_verdict::Limits;
 
 const fn limits(hold: f64, fail: f64) -> Limits {
     Limits { hold, fail }
