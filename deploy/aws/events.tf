@@ -1,4 +1,4 @@
-# A new object in the bucket -> the topic -> the queue -> after too many receptions, the dead letters.
+# A new object in the bucket -> the topic -> the queue -> the dead-letter queue (after too many receptions).
 
 data "aws_caller_identity" "this" {}
 
@@ -12,7 +12,7 @@ resource "aws_sns_topic" "objects" {
 
 data "aws_iam_policy_document" "topic" {
   statement {
-    sid       = "OnlyTheBucketTells"
+    sid       = "OnlyTheBucketPublishes"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.objects.arn]
 
@@ -27,7 +27,7 @@ data "aws_iam_policy_document" "topic" {
       values   = [data.aws_s3_bucket.input.arn]
     }
 
-    # A bucket's name may belong to somebody else once it is deleted.
+    # After a bucket is deleted, another account may create one of the same name.
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
@@ -41,7 +41,7 @@ resource "aws_sns_topic_policy" "objects" {
   policy = data.aws_iam_policy_document.topic.json
 }
 
-# A bucket has one notification configuration: this replaces whatever it had.
+# A bucket has a single notification configuration; this resource replaces an existing one.
 resource "aws_s3_bucket_notification" "objects" {
   bucket = data.aws_s3_bucket.input.id
 
@@ -51,7 +51,7 @@ resource "aws_s3_bucket_notification" "objects" {
     filter_prefix = var.input_prefix
   }
 
-  # S3 sends a test when it is set up, and refuses if that fails.
+  # S3 sends a test message when the notification is set up, and refuses the configuration if that fails.
   depends_on = [aws_sns_topic_policy.objects]
 }
 
@@ -112,6 +112,6 @@ resource "aws_sns_topic_subscription" "work" {
   protocol  = "sqs"
   endpoint  = aws_sqs_queue.work.arn
 
-  # Nothing told before the queue may be sent to is lost for good.
+  # SNS drops messages that it may not deliver, so the policy must exist before the subscription.
   depends_on = [aws_sqs_queue_policy.work]
 }

@@ -1,4 +1,4 @@
-# Roles that pods take by their service accounts' tokens: no key is kept anywhere.
+# Roles that pods assume with their service accounts' tokens, so no access key is stored anywhere.
 
 locals {
   issuer = element(split("oidc-provider/", var.oidc_provider_arn), 1)
@@ -46,7 +46,7 @@ resource "aws_iam_role" "this" {
 }
 
 data "aws_iam_policy_document" "worker" {
-  # It sends, too: the first to meet a large file shares it out.
+  # Workers also send messages: the first worker to meet a large file splits it into ranges.
   statement {
     sid = "Work"
     actions = [
@@ -61,14 +61,14 @@ data "aws_iam_policy_document" "worker" {
   }
 
   statement {
-    sid       = "BuryWhatCanNeverBeScored"
+    sid       = "SendDeadLetters"
     actions   = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"]
     resources = [aws_sqs_queue.dead.arn]
   }
 
-  # Of whole buckets: with a condition on the prefix, S3 says of an absent object that it is forbidden.
+  # For whole buckets: with a condition on the prefix, S3 reports a missing object as forbidden.
   statement {
-    sid       = "TellWhatIsAbsent"
+    sid       = "DistinguishMissingFromForbidden"
     actions   = ["s3:ListBucket"]
     resources = distinct([data.aws_s3_bucket.input.arn, local.registry_arn, local.output_arn])
   }
@@ -88,9 +88,9 @@ data "aws_iam_policy_document" "worker" {
     resources = ["${local.output_arn}/${var.output_prefix}*"]
   }
 
-  # An input that could not be scored, and now is. Nothing else is ever deleted.
+  # Removes the error record of an input that could not be scored earlier and now was. Nothing else is ever deleted.
   statement {
-    sid       = "TakeBackAnError"
+    sid       = "DeleteErrorRecords"
     actions   = ["s3:DeleteObject"]
     resources = ["${local.output_arn}/${var.output_prefix}*/errors/*"]
   }
@@ -98,7 +98,7 @@ data "aws_iam_policy_document" "worker" {
 
 data "aws_iam_policy_document" "keda" {
   statement {
-    sid       = "AskHowLongTheQueueIs"
+    sid       = "ReadQueueLength"
     actions   = ["sqs:GetQueueAttributes"]
     resources = [aws_sqs_queue.work.arn]
   }
