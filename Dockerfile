@@ -1,9 +1,9 @@
-# The binary alone, on an image with a C library, certificates and nothing else: no shell, no root.
+# The binary on an image that has only a C library and certificates: no shell, no root user.
 #
 #   docker build -t clickcast .
 #   docker run --rm clickcast predict --help
 #
-# Kernels choose by the processor they meet, so one image does for every x86-64 or arm64 node.
+# The kernels choose their instruction set at run time, so one image per architecture fits every x86-64 or arm64 node.
 FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
@@ -14,9 +14,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /clickcast /usr/local/bin/clickcast
-# A number, so that Kubernetes can tell that it isn't root.
+# A number, so that Kubernetes can verify that it isn't root.
 USER 65532:65532
-# By itself it writes nothing: models are cached where --cache says.
+# The binary writes nothing by itself; --cache sets the folder of the model cache.
 WORKDIR /tmp
 ENTRYPOINT ["/usr/local/bin/clickcast"]
 CMD ["--help"]
