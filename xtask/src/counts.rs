@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
-use crate::skip::SHARED_ABSENT;
+use clickcast_testing::skip::SHARED_ABSENT;
 
 /// Tests by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,7 +170,7 @@ mod tests {
     fn what_a_test_records_is_what_is_read() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("skipped");
-        crate::skip::append(&log, "crate::story", "no server\non this machine");
+        clickcast_testing::skip::append(&log, "crate::story", "no server\non this machine");
         let skips = Skips::read(&std::fs::read_to_string(&log).expect("the log is there"));
         assert_eq!(skips.lines().collect::<Vec<_>>(), ["crate::story: no server on this machine"]);
     }

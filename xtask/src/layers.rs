@@ -11,11 +11,13 @@ use crate::steps::cargo;
 /// Every crate, lowest first, and those of ours it may use: always rows above its own. The binary `clickcast` wires all
 /// the parts together; `xtask` uses none, since it has to build when they do not.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("testing", &[]),
     ("record", &[]),
     ("kernel", &[]),
     ("model", &["record", "kernel"]),
     ("learn", &["record", "kernel", "model"]),
     ("storage", &[]),
+    ("synth", &["record", "model"]),
     ("dataset", &["record", "storage"]),
     ("report", &[]),
     ("verdict", &[]),
@@ -27,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scaler", &["storage", "leader", "report"]),
     ("server", &["record", "model", "registry", "report"]),
     (BINARY, &[]),
-    ("xtask", &[]),
+    ("xtask", &["testing"]),
 ];
 
 const BINARY: &str = "clickcast";
@@ -228,7 +230,7 @@ mod tests {
             ("clickcast-record", &["clickcast-kernel"], Some("`record` uses `kernel`; it may use none of our crates")),
             ("clickcast-model", &["clickcast-learn"], Some("`model` uses `learn`; it may use `record`, `kernel`")),
             ("clickcast-report", &["clickcast"], Some("`report` uses `clickcast`; it may use none of our crates")),
-            ("xtask", &["clickcast-record"], Some("`xtask` uses `record`; it may use none of our crates")),
+            ("xtask", &["clickcast-record"], Some("`xtask` uses `record`; it may use `testing`")),
             (
                 "clickcast-dataset",
                 &["object_store"],

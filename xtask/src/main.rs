@@ -1,21 +1,9 @@
 //! The commands one works with: `cargo xtask test`, `lint`, `layers`, `bench`, `sabotage`, `sanitize`, `real`.
-//!
-//! # How a test says that it was skipped
-//! A test whose service or data cannot be had calls [`skip::because`] (or asks [`skip::shared_data`] for its file) and
-//! returns. `cargo xtask test` hands every test the name of a log, reads it afterwards, and counts those tests as skipped
-//! instead of passed. Another crate's test gets these functions by one line, so that no crate is needed for them:
-//!
-//! ```text
-//! #[path = "../../../xtask/src/skip.rs"]
-//! mod skip;
-//! ```
-//!
-//! With `CI=true` or `--require-all` a skipped test fails the run. One reason is pardoned: that `../shared`, the folder of
-//! real data that lies beside a developer's clone, is absent.
 
 #![allow(clippy::print_stdout, reason = "printing is what these commands do")]
 
 mod bench;
+mod circles;
 mod counts;
 mod house;
 mod layers;
@@ -23,7 +11,6 @@ mod real;
 mod run;
 mod sabotage;
 mod sanitize;
-mod skip;
 mod steps;
 mod suite;
 
@@ -101,5 +88,5 @@ fn main() -> ExitCode {
 
 /// The workspace's root folder.
 fn root() -> PathBuf {
-    skip::workspace_root().to_path_buf()
+    clickcast_testing::skip::workspace_root().to_path_buf()
 }

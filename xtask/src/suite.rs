@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
+use clickcast_testing::skip::LOG_VARIABLE;
 
 use crate::counts::{Counts, Runner, Skips};
-use crate::skip::LOG_VARIABLE;
 use crate::steps::{cargo, is_there, must_succeed, overheard, step};
 use crate::{house, layers, root};
 

@@ -6,7 +6,6 @@ mod console;
 mod failure;
 mod progress;
 mod settings;
-mod synth;
 
 use std::io::Write;
 use std::process::ExitCode;

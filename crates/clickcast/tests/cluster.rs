@@ -2,12 +2,11 @@
 //! real API server.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../../../xtask/src/skip.rs"]
-mod skip;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use clickcast_testing::skip;
 
 /// The oldest Kubernetes that the chart takes, and a recent one.
 const KUBERNETES: [&str; 2] = ["1.27", "1.34"];

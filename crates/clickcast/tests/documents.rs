@@ -1,13 +1,12 @@
 //! The README's tour and the tutorial, typed as they stand.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../../../xtask/src/skip.rs"]
-mod skip;
 mod support;
 
 use std::path::Path;
 use std::process::Command;
 
+use clickcast_testing::skip;
 use support::World;
 
 /// The text of a document's shell blocks.

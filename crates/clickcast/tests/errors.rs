@@ -3,14 +3,11 @@
 
 mod support;
 
-#[path = "../../storage/tests/support/mod.rs"]
-mod stores;
-
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use stores::SmallDisk;
-use support::World;
+use clickcast_testing::services::SmallDisk;
+use support::{World, runtime};
 
 const SCHEMA: &str = "label = \"click\"\nid = [\"id\"]\n[[feature]]\nname = \"age\"\nkind = \"numeric\"\n\
                       [[feature]]\nname = \"os\"\nkind = \"categorical\"\n";
@@ -343,7 +340,7 @@ fn slices_tell_an_empty_value_from_a_missing_one() {
         ("os", Arc::new(os), true),
         ("click", Arc::new(Int64Array::from(vec![0, 1, 0, 1, 0, 0])), true),
     ]);
-    let (rows, runtime) = (rows.unwrap(), stores::runtime());
+    let (rows, runtime) = (rows.unwrap(), runtime());
     let uri = world.path("rows.parquet");
     let mut writer =
         clickcast_dataset::TableWriter::create(uri.to_str().unwrap(), runtime.handle(), rows.schema()).unwrap();
@@ -376,7 +373,7 @@ fn what_is_no_file_is_neither_read_nor_replaced() {
 #[test]
 fn predictions_of_no_rows_have_the_columns_of_others() {
     let world = world();
-    let runtime = stores::runtime();
+    let runtime = runtime();
     world.write("mixed/none.csv", rows(0));
     world.write("mixed/some.csv", rows(3));
     world.json("predict --model model --data mixed --out out --keep os");

@@ -1,13 +1,11 @@
 //! A retrained model at the gate: a good one is promoted, a spoiled one is stopped, and what can't be judged is said.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../../xtask/src/skip.rs"]
-#[allow(unreachable_pub)]
-mod skip;
 mod support;
 
 use std::process::Command;
 
+use clickcast_testing::skip;
 use serde_json::Value;
 use support::World;
 

@@ -1,12 +1,11 @@
 //! Readers follow the pointer, by the program of `docs/runs.md` in a real DuckDB.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../../../xtask/src/skip.rs"]
-mod skip;
 mod support;
 
 use std::process::{Command, Stdio};
 
+use clickcast_testing::skip;
 use serde_json::Value;
 use support::World;
 

@@ -1,11 +1,9 @@
 //! A day's predictions: staged, closed, audited, published, rolled back; and what an audit finds.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../../xtask/src/sabotage/forgery.rs"]
-mod forgery;
 mod support;
 
-use forgery::{ETAG, retold, shift_features};
+use clickcast_testing::forgery::{ETAG, retold, shift_features};
 use serde_json::Value;
 use support::World;
 

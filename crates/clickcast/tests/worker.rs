@@ -8,9 +8,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use clickcast_testing::torture::{Dice, assert_ends_well, each_day, setting, signal};
 use serde_json::Value;
 use support::World;
-use support::torture::{Dice, assert_ends_well, each_day, setting, signal};
 
 const QUEUE: &str = "sqlite://queue.db";
 const WORKER: &str =
@@ -414,7 +414,7 @@ fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_fil
 
 /// One day of so many files, through which workers are killed.
 fn torment_a_day(seed: u64, files: usize) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let world = world(files, 10);
     for poisoned in 0..5 {
         world.write(&format!("in/dt=1/poisoned-{poisoned}.parquet"), format!("PAR1 {poisoned}"));

@@ -1,8 +1,6 @@
 //! Workers on S3, SNS and SQS, as moto imitates them over HTTP: requests fail, messages come twice, workers die.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../storage/tests/support/mod.rs"]
-mod services;
 mod support;
 
 use std::fmt::Write as _;
@@ -11,11 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clickcast_storage::Store;
+use clickcast_testing::Disturbed;
+use clickcast_testing::services::Moto;
+use clickcast_testing::torture::{Dice, assert_ends_well, each_day, setting, signal};
 use serde_json::Value;
-use services::Moto;
-use support::World;
-use support::disturbed::Disturbed;
-use support::torture::{Dice, assert_ends_well, each_day, setting, signal};
+use support::{World, runtime};
 
 const QUEUE: &str = "sqs://bookings";
 /// What workers say at their end: 1 where the cloud failed them while they began, and they are to be started again.
@@ -101,7 +99,7 @@ fn start(world: &World, variables: &[(&str, &str)]) -> Child {
 
 /// The predictions in a store, by name.
 fn outputs(store: &Store) -> Vec<(String, Vec<u8>)> {
-    services::runtime().block_on(async {
+    runtime().block_on(async {
         let mut found = Vec::new();
         for object in store.list_below("runs/dt=1/ctr").await.unwrap() {
             if object.key.ends_with(".parquet") {
@@ -194,7 +192,7 @@ fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
 /// One day of so many files, through which workers are killed and requests fail.
 fn torment_a_day(seed: u64, files: usize) {
     let Some(moto) = Moto::start() else { return };
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let world = world_with_a_model();
     make_events(&world, &moto);
     upload(&world, &moto, files, 10);
@@ -206,8 +204,8 @@ fn torment_a_day(seed: u64, files: usize) {
     // An answer that doesn't come is waited for in vain: not for half a minute each time.
     let variables = [&variables[1..], &[("AWS_ENDPOINT_URL", &disturbed.endpoint), ("AWS_TIMEOUT", "3s")]].concat();
 
-    let store = moto.open("s3://bucket/out");
-    let is_closed = || services::runtime().block_on(store.head("runs/dt=1/manifest.json")).is_ok();
+    let store = Store::open_with("s3://bucket/out", &moto.variables()).unwrap();
+    let is_closed = || runtime().block_on(store.head("runs/dt=1/manifest.json")).is_ok();
     let mut workers: Vec<Child> = (0..3).map(|_| start(&world, &variables)).collect();
     while !is_closed() {
         // The pace of the disturbance, not a wait for anything.
@@ -263,7 +261,7 @@ fn torment_a_day(seed: u64, files: usize) {
     let publish = "runs publish dt=1 --out s3://bucket/out --force --reason poisoned --quiet";
     assert_eq!(world.run_with(publish, &variables).code, 0);
     let read = |key: &str| -> Value {
-        let bytes = services::runtime().block_on(store.get(key)).unwrap();
+        let bytes = runtime().block_on(store.get(key)).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     };
     let manifest = read(read("published.json")["current"]["manifest"].as_str().unwrap());

@@ -11,9 +11,9 @@ use arrow_array::{ArrayRef, DictionaryArray, Float32Array, Int32Array, Int64Arra
 use clickcast_dataset::TableWriter;
 use clickcast_job::message::{Range, SUCCESS, Task};
 use clickcast_storage::queue::{Depth, Queue};
+use clickcast_testing::torture::signal;
 use serde_json::Value;
 use support::World;
-use support::torture::signal;
 use tokio::runtime::Runtime;
 
 const QUEUE: &str = "sqlite://queue.db";

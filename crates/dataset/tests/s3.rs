@@ -3,21 +3,20 @@
 
 mod support;
 
-#[path = "../../storage/tests/support/mod.rs"]
-mod stores;
-
 use std::collections::BTreeMap;
 
 use clickcast_dataset::{PredictionWriter, prediction_metadata};
 use clickcast_record::Precision;
+use clickcast_storage::Store;
+use clickcast_testing::services::Moto;
 use parquet::basic::Compression;
 use support::{SCHEMA, World, csv, everything, expected, gzip, parquet, table};
 
 #[test]
 fn files_in_s3_are_read_and_predictions_written_as_on_disk() {
-    let Some(moto) = stores::Moto::start() else { return };
+    let Some(moto) = Moto::start() else { return };
     let world = World::new();
-    let input = moto.open("s3://bucket/in/dt=2026-01-05");
+    let input = Store::open_with("s3://bucket/in/dt=2026-01-05", &moto.variables()).unwrap();
     let groups = [table(0, 700), table(700, 300)];
     for (key, bytes) in [
         ("a.parquet", parquet(&groups, Compression::SNAPPY, true)),
@@ -36,7 +35,7 @@ fn files_in_s3_are_read_and_predictions_written_as_on_disk() {
     let days = world.rows(&inputs, hive, &clickcast_record::Need::default(), 2).unwrap();
     assert!(days.len() == 3000 && days.iter().all(|day| day == "2026-01-05"));
 
-    let out = moto.open("s3://bucket/out");
+    let out = Store::open_with("s3://bucket/out", &moto.variables()).unwrap();
     let handle = world.runtime.handle();
     let metadata = BTreeMap::from([("clickcast.input_etag".to_owned(), inputs[0].object.etag.clone())]);
     let mut writer = PredictionWriter::create(&out, "a.parquet", handle, Precision::F32, metadata).unwrap();

@@ -1,17 +1,15 @@
 //! Whatever request fails, or whoever comes at the same moment: the registry stays readable, and nothing is half there.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../../storage/tests/support/mod.rs"]
-mod services;
 mod support;
 
 use std::collections::BTreeSet;
 
 use clickcast_registry::{Error, Kind, Registry, Runs, State};
 use clickcast_storage::{Fault, Store};
+use clickcast_testing::services::Moto;
 use clickcast_verdict::Verdict;
-use services::runtime;
-use support::{Places, artifact, at, champion, change, gated, manifest, name, run_record};
+use support::{Places, artifact, at, champion, change, gated, manifest, name, run_record, runtime};
 
 /// Requests that an operation makes at most; beyond it a fault is met by none.
 const REQUESTS_MAX: u64 = 60;
@@ -197,8 +195,8 @@ fn whatever_fails_a_registry_of_local_files_stays_readable() {
 
 #[test]
 fn whatever_fails_a_registry_on_s3_stays_readable() {
-    let Some(moto) = services::Moto::start() else { return };
-    runtime().block_on(conforms(&Places::new(move |number| moto.open(&format!("s3://bucket/place-{number}")))));
+    let Some(moto) = Moto::start() else { return };
+    runtime().block_on(conforms(&Places::moto(moto)));
 }
 
 #[test]

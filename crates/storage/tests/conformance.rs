@@ -7,7 +7,8 @@ use std::error::Error as _;
 
 use bytes::Bytes;
 use clickcast_storage::{Kind, Object, Store};
-use support::{Moto, runtime};
+use clickcast_testing::services::Moto;
+use support::{open, runtime};
 
 /// More than two parts of an upload.
 const LARGE_BYTES: usize = 20 << 20;
@@ -26,8 +27,8 @@ fn a_local_folder_conforms() {
 #[test]
 fn s3_conforms() {
     let Some(moto) = Moto::start() else { return };
-    runtime().block_on(conforms(moto.open("s3://bucket/some/prefix")));
-    let error = runtime().block_on(moto.open("s3://absent/x").put("a", "1".into())).unwrap_err();
+    runtime().block_on(conforms(open(&moto, "s3://bucket/some/prefix")));
+    let error = runtime().block_on(open(&moto, "s3://absent/x").put("a", "1".into())).unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (Kind::NotFound, false), "{error:?}");
 }
 

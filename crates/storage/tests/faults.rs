@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use clickcast_storage::queue::Queue;
 use clickcast_storage::{Error, Fault, Kind, Operation, Store, absolute, key_below};
-use support::{Answers, Moto, runtime};
+use clickcast_testing::services::{Answers, Moto};
+use support::{open, runtime};
 
 /// A store whose `number`th request meets a fault.
 fn failing(store: &Store, number: u64, fault: Fault) -> Store {
@@ -165,7 +166,7 @@ fn silent() -> String {
 fn a_dropped_upload_to_s3_leaves_no_parts() {
     let Some(moto) = Moto::start() else { return };
     let runtime = runtime();
-    let store = moto.open("s3://bucket/x");
+    let store = open(&moto, "s3://bucket/x");
     let uploads = || moto.text("bucket?uploads").matches("<Upload>").count();
     let mut writer = store.writer("large");
     runtime.block_on(writer.write(vec![1; 9 << 20].into())).unwrap();

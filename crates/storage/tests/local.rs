@@ -10,7 +10,8 @@ use std::process::Command;
 
 use bytes::Bytes;
 use clickcast_storage::{Error, Kind, Object, Store};
-use support::{SmallDisk, runtime};
+use clickcast_testing::services::SmallDisk;
+use support::runtime;
 
 fn open(folder: &Path) -> Store {
     Store::open(folder.to_str().unwrap()).unwrap()

@@ -1,8 +1,6 @@
 //! What every queue does, asked of each kind there is.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use clickcast_storage::Kind;
 use clickcast_storage::queue::{Message, Queue, RECEIVES_MAX, Step, Trouble, VISIBILITY};
-use support::Moto;
+use clickcast_testing::services::Moto;
 
 const NOW: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);

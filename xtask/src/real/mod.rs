@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_real_files_split_as_the_reference_had_them() {
-        if crate::skip::shared_data("SOURCES.md").is_none() {
+        if clickcast_testing::skip::shared_data("SOURCES.md").is_none() {
             return;
         }
         for task in TASKS {

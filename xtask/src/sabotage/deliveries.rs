@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use clickcast_testing::forgery::shift_features;
 
 use super::Markets;
 use super::forge::Partition;
-use super::forgery::shift_features;
 use super::workplace::{Judged, Workplace};
 
 /// Markets whose deliveries are judged: none that the gate is judged by, nor that it was tuned on, [`super::TUNED_ON`].

@@ -1,8 +1,8 @@
 //! Makes files of predictions that are wrong, yet tell of the true input: without a Parquet library, by the binary itself.
 
 use anyhow::{Context, Result};
+use clickcast_testing::forgery::{ETAG, retold};
 
-use super::forgery::{ETAG, retold};
 use super::workplace::Workplace;
 
 /// What a footer calls the model that scored.

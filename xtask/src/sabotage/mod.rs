@@ -3,7 +3,6 @@
 mod bank;
 mod deliveries;
 mod forge;
-mod forgery;
 mod market;
 mod workplace;
 

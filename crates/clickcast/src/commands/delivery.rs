@@ -11,6 +11,7 @@ use clickcast_dataset::TableWriter;
 use clickcast_learn::FactorFamily;
 use clickcast_operations::train::{TrainRequest, train};
 use clickcast_registry::{Channel, Name, RunName};
+use clickcast_synth::Generator;
 use serde::Serialize;
 
 use super::fleet::Fleet;
@@ -21,7 +22,6 @@ use crate::arguments::{
 };
 use crate::console;
 use crate::failure::Failure;
-use crate::synth::Generator;
 
 /// The model's name in the registry.
 const NAME: &str = "ctr";

@@ -16,6 +16,7 @@ use clickcast_record::{Batch, Need};
 use clickcast_report::number::grouped;
 use clickcast_report::plot::{self, CalibrationBin, ScoreSeries, Series};
 use clickcast_report::{Page, Verdict};
+use clickcast_synth::{Generator, Settings};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -28,7 +29,6 @@ use super::{Context, pace};
 use crate::arguments::DemoArguments;
 use crate::console;
 use crate::failure::Failure;
-use crate::synth::{Generator, Settings};
 
 /// Enough for an FFM to beat logistic regression clearly, and for two cores to be done in a minute.
 const ROWS: u64 = 900_000;

@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
 use clickcast_operations::data::write_object;
+use clickcast_synth::{Generator, Settings, Truth, features_toml};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -19,7 +20,6 @@ use crate::arguments::SynthArguments;
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::synth::{self, Generator, Settings, Truth};
 
 const MS_PER_HOUR: i64 = 3_600_000;
 /// Users or ads written at a time.
@@ -94,7 +94,7 @@ fn synthesize(context: &Context, arguments: &SynthArguments) -> Result<Value, Fa
 
 /// Writes the schema that fits the impressions.
 pub(super) fn write_schema(context: &Context, uri: &str) -> Result<(), Failure> {
-    Ok(write_object(&context.resources, uri, synth::features_toml())?)
+    Ok(write_object(&context.resources, uri, features_toml())?)
 }
 
 /// Writes all impressions, those of each date and hour to where `destination` says.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use clickcast_dataset::{Error, Input, Scan, Step, discover, discover_in, scan};
 use clickcast_record::{Batch, Category, Column, Need, Schema};
 use clickcast_storage::Store;
+use clickcast_testing::Folder;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -21,28 +22,25 @@ pub const SCHEMA: &str = "label = \"click\"\ntime = \"ts\"\nid = [\"id\"]\n\
 
 /// A folder and a runtime.
 pub struct World {
-    folder: tempfile::TempDir,
+    folder: Folder,
     pub runtime: Runtime,
 }
 
 impl World {
     pub fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { folder: tempfile::tempdir().unwrap(), runtime }
+        Self { folder: Folder::default(), runtime: Runtime::new().unwrap() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.path(name)
     }
 
     pub fn uri(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().to_owned()
+        self.folder.uri(name)
     }
 
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, bytes).unwrap();
+        self.folder.write(name, bytes);
         self.uri(name)
     }
 

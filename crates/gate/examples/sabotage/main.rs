@@ -8,9 +8,6 @@ mod chance;
 mod honest;
 mod kinds;
 mod scene;
-#[path = "../../../clickcast/src/synth/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "users, ads and the optimum are not needed here")]
-mod synth;
 mod table;
 mod world;
 

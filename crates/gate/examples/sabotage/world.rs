@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use clickcast_record::{Binding, Feature, Kind, Need, Roles, Schema, Side};
+use clickcast_synth::{Generator, Settings, features_toml};
 use jiff::civil::date;
 
-use super::synth::{Generator, Settings, features_toml};
 use super::table::{Growing, Table, Values};
 
 /// Days of a world: windows can begin on six days, and are judged by two more.

@@ -12,8 +12,10 @@ use clickcast_registry::{
     Change, Channel, Error, Gated, Manifest, Name, OutputRecord, PinnedModel, RunRecord, RunSettings, Runs,
 };
 use clickcast_storage::Store;
+use clickcast_testing::services::Moto;
 use clickcast_verdict::{Check, Judgement, Verdict};
 use jiff::Timestamp;
+use tokio::runtime::Runtime;
 
 /// Empty stores of one kind, as many as are asked for.
 pub struct Places {
@@ -35,9 +37,17 @@ impl Places {
         Self::new(move |number| Store::open(&format!("{folder}/{number}")).unwrap())
     }
 
+    pub fn moto(moto: Moto) -> Self {
+        Self::new(move |number| Store::open_with(&format!("s3://bucket/place-{number}"), &moto.variables()).unwrap())
+    }
+
     pub fn fresh(&self) -> Store {
         (self.open)(self.opened.fetch_add(1, Ordering::SeqCst))
     }
+}
+
+pub fn runtime() -> Runtime {
+    Runtime::new().unwrap()
 }
 
 pub fn name() -> Name {

@@ -1,16 +1,19 @@
-//! Workers are tormented at random, and the same again by the same seed.
+//! Tests that disturb workers at random, reproducible by their seed.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// A number that an environment variable gives.
+/// The signal that ends a worker which has not yet begun to listen for signals.
+const TERMINATED: i32 = 15;
+
+/// Returns the number in an environment variable, or a default.
 pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// Goes through a day, and through others, each with the next seed, until `CLICKCAST_TORTURE_S` seconds have passed: through one
-/// by default. The first seed is `CLICKCAST_TORTURE_SEED`.
+/// Calls `day` with one seed after the other until `CLICKCAST_TORTURE_S` seconds have passed, which is once by default.
+/// The first seed is `CLICKCAST_TORTURE_SEED`.
 pub fn each_day(day: impl Fn(u64)) {
     let first = setting("CLICKCAST_TORTURE_SEED", u64::from(std::process::id()));
     let (began, long_enough) = (Instant::now(), Duration::from_secs(setting("CLICKCAST_TORTURE_S", 0)));
@@ -24,24 +27,27 @@ pub fn each_day(day: impl Fn(u64)) {
     }
 }
 
-/// Numbers that look random and follow from a seed.
-pub struct Dice(pub u64);
+/// Random numbers that follow from a seed.
+pub struct Dice(fastrand::Rng);
 
 impl Dice {
+    /// Starts at a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    /// Returns a number below `sides`.
     pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
+        self.0.u64(..sides)
     }
 }
 
+/// Sends a signal, such as `TERM`, to a process.
 pub fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
 }
 
-/// The number of the signal that comes before a worker has begun to listen to signals.
-const TERMINATED: i32 = 15;
-
-/// Unless it was killed, a worker that gets a signal says one of these codes.
+/// Waits for a worker that got a signal, and asserts that it ended with one of these codes, unless it was killed.
 pub fn assert_ends_well(worker: &mut Child, signal: &str, codes: &[i32]) {
     let ended = worker.wait().unwrap();
     let is_well = ended.code().map_or(ended.signal() == Some(TERMINATED), |code| codes.contains(&code));

@@ -1,4 +1,4 @@
-//! Randomness by counter: every draw is a hash of (seed, field, id), so nothing depends on the order of the work.
+//! Counter-based random numbers: every draw is a hash of (seed, field, id), so no draw depends on the order of work.
 
 /// The numbers of one latent vector.
 pub(super) const RANK: usize = 4;
@@ -6,7 +6,7 @@ pub(super) const RANK: usize = 4;
 /// SplitMix64's increment: 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// What a hash is about; two fields never share random numbers. New ones go last, so that the others keep theirs.
+/// The subject of a hash. Two fields never share random numbers. New fields go last, so that the others keep theirs.
 #[derive(Clone, Copy)]
 pub(super) enum Field {
     Row,
@@ -53,7 +53,7 @@ pub(super) fn hash(seed: u64, field: Field, id: u64) -> u64 {
     mix(key.wrapping_add(id.wrapping_mul(GOLDEN)))
 }
 
-/// A standard normal number, near enough: the sum of four uniform ones taken from `bits` (Irwin-Hall).
+/// Returns an approximately standard normal number: the sum of four uniform ones taken from `bits` (Irwin-Hall).
 pub(super) fn normal(bits: u64) -> f64 {
     vector(bits).iter().sum::<f64>() * 0.5
 }
@@ -75,7 +75,7 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The random numbers of one thing (a row, a user, an ad), in the order they are asked for: SplitMix64.
+/// The sequence of random numbers of one thing (a row, a user, an ad): SplitMix64.
 pub(super) struct Stream {
     state: u64,
 }
@@ -128,7 +128,7 @@ pub(super) struct Zipf {
 }
 
 impl Zipf {
-    /// `count` ranks (at least 1); `exponent` positive and not 1, whose integral has another form.
+    /// `count` ranks (at least 1); `exponent` positive and not 1, for which the integral has another form.
     pub(super) fn new(count: u64, exponent: f64) -> Self {
         debug_assert!(count >= 1 && exponent > 0.0 && exponent != 1.0);
         let mut zipf = Self { count: count as f64, exponent, lowest: 0.0, highest: 0.0, shortcut: 0.0 };
@@ -159,7 +159,7 @@ impl Zipf {
     }
 }
 
-/// A fixed shuffle of `0..count`, so that public ids do not tell popularity: `index * factor + shift mod count`.
+/// A fixed shuffle of `0..count`, so that public ids do not reveal popularity: `index * factor + shift mod count`.
 pub(super) struct Shuffle {
     count: u64,
     factor: u64,
@@ -177,7 +177,7 @@ impl Shuffle {
         Self { count, factor, shift: mix(bits) % count }
     }
 
-    /// Where `index` (below `count`) goes.
+    /// Returns the new position of `index` (below `count`).
     pub(super) fn apply(&self, index: u64) -> u64 {
         (index * self.factor + self.shift) % self.count
     }
@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_random_numbers_stay_the_same_for_ever() {
-        // SplitMix64 from state 0, as its authors publish it; then our own, so that a seed keeps its market.
+        // The first numbers of SplitMix64 from state 0, as its authors publish them; then our own hash, so that a seed
+        // keeps its market.
         let mut stream = Stream { state: 0 };
         assert_eq!([stream.bits(), stream.bits()], [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4]);
         assert_eq!(hash(1, Field::User, 2), 7_876_820_519_921_869_660);

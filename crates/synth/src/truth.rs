@@ -1,57 +1,67 @@
-//! How well the best possible model does: one that predicts each impression's true click probability.
+//! The metrics of the best possible model, which predicts the true click probability of each impression.
 
 use arrow_array::types::{Float64Type, Int8Type};
 use arrow_array::{RecordBatch, cast::AsArray};
 use clickcast_model::metrics::Accumulator;
 use serde::Serialize;
 
-use super::Invalid;
+use super::error::Error;
 
-/// What the best possible model reaches on some rows.
+/// The metrics of the best possible model on some rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Optimum {
-    pub(crate) rows: u64,
-    pub(crate) clicks: u64,
+pub struct Optimum {
+    /// Number of rows.
+    pub rows: u64,
+    /// Number of clicked rows.
+    pub clicks: u64,
     /// Clicks per row.
-    pub(crate) ctr: f64,
+    pub ctr: f64,
     /// Mean true click probability.
-    pub(crate) true_ctr: f64,
-    /// Log loss (nats a row) of the true probabilities on the clicks drawn: a model's distance to it is its own fault.
-    pub(crate) logloss: f64,
-    /// The same, expected over all clicks that could have been drawn: the mean entropy.
-    pub(crate) expected_logloss: f64,
-    /// Log loss of always predicting `ctr`.
-    pub(crate) base_logloss: f64,
-    /// `logloss / base_logloss` (He et al., "Practical lessons from predicting clicks on ads", ADKDD 2014); nothing if
-    /// all rows are of one class.
-    pub(crate) normalized_entropy: Option<f64>,
-    /// Area under the ROC curve of the true probabilities; nothing if all rows are of one class.
-    pub(crate) auc: Option<f64>,
+    pub true_ctr: f64,
+    /// Log loss (nats per row) of the true probabilities on the clicks drawn. A model can come close to it, and goes
+    /// below it only by chance.
+    pub logloss: f64,
+    /// The expectation of `logloss` over all clicks that could have been drawn: the mean entropy.
+    pub expected_logloss: f64,
+    /// Log loss of the constant prediction `ctr`.
+    pub base_logloss: f64,
+    /// `logloss / base_logloss` (He et al., "Practical lessons from predicting clicks on ads", ADKDD 2014); `None`
+    /// if all rows are of one class.
+    pub normalized_entropy: Option<f64>,
+    /// Area under the ROC curve of the true probabilities; `None` if all rows are of one class.
+    pub auc: Option<f64>,
 }
 
-/// Gathers an [`Optimum`] in one pass and 1.5 MiB.
+/// Accumulates an [`Optimum`] in one pass over the rows, in 1.5 MiB of memory.
 #[derive(Clone)]
-pub(crate) struct Truth {
-    /// Of the true probabilities, as if a model had predicted them.
+pub struct Truth {
+    /// Metrics of the true probabilities, taken as predictions.
     predicted: Accumulator,
     true_ctr_sum: f64,
     entropy_sum: f64,
 }
 
+impl Default for Truth {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Truth {
-    /// Nothing seen yet.
-    pub(crate) fn new() -> Self {
-        // Rows come by the million: none is kept by itself.
+    /// Starts with no rows.
+    pub fn new() -> Self {
+        // There may be billions of rows, so none is kept.
         Self { predicted: Accumulator::new(0), true_ctr_sum: 0.0, entropy_sum: 0.0 }
     }
 
-    /// Adds the rows of a batch that has the columns `true_ctr` (float64) and `click` (int8) as `synth` makes them.
+    /// Adds the rows of a batch with the columns `true_ctr` (float64) and `click` (int8), as the generator makes them.
     ///
     /// # Errors
-    /// [`Invalid`] if a column is absent, of another type, has nulls, or a probability is outside [0, 1].
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Invalid> {
+    /// [`Kind::Data`](crate::Kind::Data) if a column is absent, has another type or nulls, or a probability is outside
+    /// [0, 1].
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let wrong = |column: &str, kind: &str| {
-            Invalid(format!(
+            Error::data(format!(
                 "no {kind} column `{column}` without missing values: the data was not made by `clickcast synth`"
             ))
         };
@@ -66,7 +76,7 @@ impl Truth {
             .filter(|column| arrow_array::Array::null_count(column) == 0)
             .ok_or_else(|| wrong("click", "int8"))?;
         if let Some(value) = true_ctr.values().iter().find(|value| !(0.0..=1.0).contains(*value)) {
-            return Err(Invalid(format!("`true_ctr` is {value}, which is no probability; make the data again")));
+            return Err(Error::data(format!("`true_ctr` is {value}, which is no probability; make the data again")));
         }
         for (&probability, &click) in true_ctr.values().iter().zip(click.values()) {
             self.predicted.add(probability, click != 0, 1.0);
@@ -76,15 +86,15 @@ impl Truth {
         Ok(())
     }
 
-    /// Adds what another one has seen.
-    pub(crate) fn merge(&mut self, other: Self) {
+    /// Adds the rows of another accumulator.
+    pub fn merge(&mut self, other: Self) {
         self.predicted.merge(other.predicted);
         self.true_ctr_sum += other.true_ctr_sum;
         self.entropy_sum += other.entropy_sum;
     }
 
-    /// The optimum over all rows seen; nothing if there were none.
-    pub(crate) fn optimum(&self) -> Option<Optimum> {
+    /// Returns the optimum over all rows added, or `None` if there were none.
+    pub fn optimum(&self) -> Option<Optimum> {
         let metrics = self.predicted.metrics()?;
         let rows = metrics.rows as f64;
         let ctr = metrics.positives as f64 / rows;
@@ -102,7 +112,7 @@ impl Truth {
     }
 }
 
-/// The entropy of a coin, in nats.
+/// Returns the entropy of a coin that falls on one side with this probability, in nats.
 fn entropy(probability: f64) -> f64 {
     let term = |share: f64| {
         if share > 0.0 { -share * share.ln() } else { 0.0 }

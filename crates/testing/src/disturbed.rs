@@ -1,4 +1,4 @@
-//! A server that stands between a client and an HTTP service, and disturbs what goes through it.
+//! A proxy between a client and an HTTP service that disturbs requests and answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,27 +6,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What went through, how much of it was disturbed, and the address to use in the service's place.
+/// A proxy that disturbs some of the requests to an HTTP service.
 pub struct Disturbed {
+    /// The address to use instead of the service's own.
     pub endpoint: String,
     faults: Arc<AtomicU64>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// The service is busy, or broken; it never saw the request.
+    /// The answer says that the service is busy or broken; the service never sees the request.
     Refused(&'static str),
     /// The connection breaks before the service sees the request.
     Dropped,
-    /// The service does what was asked for, and nobody hears of it.
+    /// The service carries out the request, and its answer is lost.
     AnswerLost,
     /// The answer breaks off in the middle of its body.
     Truncated,
     Late,
-    /// The service never sees the request, and no answer comes as long as somebody waits for it.
+    /// The service never sees the request, and no answer comes while the client waits.
     Hung,
 }
 
@@ -36,7 +37,7 @@ impl Disturbed {
         Self::with(service, move |request| Fault::of(seed, request))
     }
 
-    /// Disturbs nothing, and sees what goes through.
+    /// Disturbs nothing, and records the requests.
     pub fn by_nothing(service: &str) -> Self {
         Self::with(service, |_| Fault::None)
     }
@@ -53,7 +54,7 @@ impl Disturbed {
                 let fault = fault_of(number as u64);
                 std::thread::spawn(move || {
                     counted.fetch_add(u64::from(fault != Fault::None), Ordering::Relaxed);
-                    // Whoever breaks off meets what was meant for others.
+                    // A client that hangs up early is no error here.
                     let _ = pass(client, &service, fault, &seen);
                 });
             }
@@ -61,12 +62,12 @@ impl Disturbed {
         Self { endpoint, faults, requests }
     }
 
-    /// What was asked for so far: a method and a path, or `POST` and what a queue is to do.
+    /// Returns the requests so far: a method and a path, or `POST` and the action of a queue.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Requests disturbed so far.
+    /// Returns the number of requests disturbed so far.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::Relaxed)
     }
@@ -74,9 +75,7 @@ impl Disturbed {
 
 impl Fault {
     fn of(seed: u64, request: u64) -> Self {
-        let mut bits = (seed ^ request).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        bits = (bits ^ (bits >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        match (bits >> 33) % 1000 {
+        match fastrand::Rng::with_seed(seed ^ request).u32(..1000) {
             0..30 => Self::Refused("503 Slow Down"),
             30..50 => Self::Refused("500 Internal Server Error"),
             50..70 => Self::Dropped,
@@ -89,7 +88,7 @@ impl Fault {
     }
 }
 
-/// One request and its answer; connections are for one each.
+/// Passes on one request and its answer, one of each per connection.
 fn pass(client: TcpStream, service: &str, fault: Fault, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let (mut head, mut length, mut target) = (String::new(), 0, None);
@@ -123,7 +122,7 @@ fn pass(client: TcpStream, service: &str, fault: Fault, seen: &Mutex<Vec<String>
         Fault::Refused(status) => {
             return write!(client, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
         }
-        // Until whoever asked hangs up, or asks for more, which nobody does.
+        // Waits until the client hangs up.
         Fault::Hung => return reader.read(&mut [0]).map(drop),
         Fault::Late => std::thread::sleep(Duration::from_millis(300)),
         _ => {}

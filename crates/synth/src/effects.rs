@@ -1,4 +1,4 @@
-//! Why people click: the log-odds of an impression, as a sum of parts of fixed strength.
+//! The log-odds of a click, as a sum of parts of fixed strength.
 //!
 //! Each part's strength is set by a sample, so that every seed gives about the same click rate and the same difficulty.
 
@@ -12,14 +12,14 @@ use super::world::{Ad, Context, User, World};
 pub(super) const CLICK_RATE: f64 = 0.025;
 
 /// Parts of the log-odds, each with its standard deviation over impressions. Together 1.25, which makes the best
-/// possible AUC about `normal_cdf(1.25 / sqrt(2))` = 0.81; a model without pairs of features is left far below.
+/// possible AUC about `normal_cdf(1.25 / sqrt(2))` = 0.81; a model without pairs of features stays far below.
 const PARTS: usize = 4;
 const DEVIATIONS: [f64; PARTS] = [0.45, 0.55, 0.55, 0.85];
 
 /// How fast drifting weights turn into others: the correlation of two days' weights is the cosine of the angle between.
 const DRIFT_RADIANS_PER_DAY: f64 = 0.05;
 
-/// Impressions drawn to set strengths and click rate: the rate is then right to 1.5 %.
+/// Impressions drawn to set strengths and click rate, which makes the rate accurate to 1.5 %.
 const SAMPLE: u64 = 1 << 14;
 
 /// The log-odds of a click: `bias + Σ gain × part`.
@@ -43,7 +43,7 @@ impl Effects {
             .collect();
         for (part, gain) in effects.gains.iter_mut().enumerate() {
             let deviation = standard_deviation(sample.iter().map(|parts| parts[part]));
-            // With one user or one ad a part may be a constant, which says nothing.
+            // With one user or one ad a part may be constant, and then carries no information.
             *gain = if deviation > 1e-9 { DEVIATIONS[part] / deviation } else { 0.0 };
         }
         let log_odds: Vec<f64> = sample.iter().map(|parts| effects.weigh(parts)).collect();
@@ -56,7 +56,7 @@ impl Effects {
         sigmoid(self.bias + self.weigh(&self.parts(user, ad, context)))
     }
 
-    /// What users, ads and circumstances do by themselves, and what pairs do; before gains.
+    /// Returns the parts before their gains: user, ad, circumstances, pairs.
     fn parts(&self, user: &User, ad: &Ad, context: &Context) -> [f64; PARTS] {
         let drift = Drift::of(context.moment.day);
         [

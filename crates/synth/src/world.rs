@@ -1,8 +1,9 @@
-//! The users, ads and circumstances of the invented market. Each is a function of the seed and its number alone.
+//! The users, ads and circumstances of the market. Each depends only on the seed and its number.
 
 use super::calendar::Moment;
+use super::error::Error;
 use super::random::{Field, Shuffle, Stream, Zipf, hash, normal};
-use super::{Invalid, Settings};
+use super::settings::Settings;
 
 pub(super) const DEVICES: u64 = 3_000;
 pub(super) const CARRIERS_PER_COUNTRY: u64 = 4;
@@ -58,17 +59,17 @@ pub(super) const CONNECTION_MISSING: f64 = 0.03;
 pub(super) const USER_EXPONENT: f64 = 0.6;
 pub(super) const AD_EXPONENT: f64 = 0.9;
 
-/// A user has at most so many interests.
+/// The largest number of interests of a user.
 const INTERESTS_MAX: usize = 5;
 
-/// Days over which an ad's successor takes its traffic over.
+/// Days within which an ad's successor takes over its traffic.
 const HANDOVER_DAYS: f64 = 2.0;
 
-/// An ad runs for two weeks; in periods of months for longer, so that few ads still fill them.
+/// An ad runs for two weeks, or longer where the market lasts months, so that few ads suffice.
 const LIFE_DAYS_MIN: f64 = 14.0;
 const LIVES_MAX: f64 = 6.0;
 
-/// A user and what is known of one.
+/// A user and its attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct User {
     /// Rank by popularity.
@@ -105,7 +106,7 @@ impl Interests {
     }
 }
 
-/// An ad and what is known of one.
+/// An ad and its attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ad {
     pub(super) index: i32,
@@ -131,7 +132,7 @@ pub(super) struct Context {
     pub(super) position: i8,
 }
 
-/// The market: who there is, and how often each appears.
+/// The market: its users and ads, and how often each appears.
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) users: u64,
@@ -151,11 +152,11 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(settings: &Settings) -> Result<Self, Invalid> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
         settings.check()?;
         let &Settings { users, ads, days, seed, .. } = settings;
         let life_days = LIFE_DAYS_MIN.max(f64::from(days) / LIVES_MAX);
-        // The ads that follow each other in one slot: the phase adds up to a life, the handover two days.
+        // The number of successive ads in one slot: the phase adds up to one life, the handover two days.
         let lives = ((f64::from(days) + HANDOVER_DAYS) / life_days).ceil() as u64 + 1;
         Ok(Self {
             seed,
@@ -176,7 +177,7 @@ impl World {
         })
     }
 
-    /// The user of a rank (below `users`).
+    /// Returns the user of a rank (below `users`).
     pub(super) fn user(&self, index: u64) -> User {
         let mut stream = Stream::new(self.seed, Field::User, index);
         let country = self.country_ranks.draw(&mut stream);
@@ -201,7 +202,7 @@ impl World {
         }
     }
 
-    /// The ad of a number (below `ads`).
+    /// Returns the ad of a number (below `ads`).
     pub(super) fn ad(&self, index: u64) -> Ad {
         let mut stream = Stream::new(self.seed, Field::Ad, index);
         let campaign = stream.below(self.campaigns);
@@ -224,7 +225,7 @@ impl World {
         }
     }
 
-    /// Draws who sees what, where, at a moment.
+    /// Draws the user, the ad and the circumstances of an impression at a moment.
     pub(super) fn impression(&self, stream: &mut Stream, moment: Moment) -> (User, Ad, Context) {
         let user = self.user(self.user_ranks.draw(stream));
         let slot = self.slot_ranks.draw(stream);
@@ -251,8 +252,7 @@ impl World {
         (user, ad, context)
     }
 
-    /// Which of the ads that follow each other in a slot is shown, and for how many days it has been. `handover` in
-    /// [0, 1) is drawn for each impression, so that an ad's traffic rises while its predecessor's falls.
+    /// Returns which of a slot's successive ads is shown, and for how many days it has been. `handover` in [0, 1) is drawn for each impression, so that an ad's traffic rises while its predecessor's falls.
     fn life(&self, slot: u64, elapsed_days: f64, handover: f64) -> (u64, i32) {
         let phase_days = Stream::new(self.seed, Field::AdPhase, slot).unit() * self.life_days;
         let progress_days = elapsed_days + phase_days;
@@ -263,7 +263,7 @@ impl World {
 
     fn interests(&self, stream: &mut Stream) -> Option<Interests> {
         let mut interests = Interests::default();
-        // Few repeat, so that about one user in six has none and the others three on average.
+        // Few draws repeat one: about one user in six has no interest, and the others have three on average.
         for _ in 0..stream.below(INTERESTS_MAX as u64 + 1) {
             interests.insert(self.interest_ranks.draw(stream) as u8);
         }

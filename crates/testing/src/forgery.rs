@@ -1,10 +1,11 @@
-//! What makes a file of predictions wrong without a Parquet library; the binary's tests forge by it, too.
+//! Forged outputs: files of predictions changed without a Parquet library.
 
-/// What a footer calls the version of the input that was scored.
-pub(crate) const ETAG: &[u8] = b"clickcast.input_etag";
+/// The key in a footer of the version (ETag) of the input that was scored.
+pub const ETAG: &[u8] = b"clickcast.input_etag";
 
-/// The bytes of a forged file with the honest one's value of a key in its footer; none where a footer has no such key.
-pub(crate) fn retold(honest: &[u8], mut forged: Vec<u8>, key: &[u8]) -> Option<Vec<u8>> {
+/// Returns the bytes of a forged file with the honest file's value of a key in its footer, or `None` if one of the
+/// footers has no such key.
+pub fn retold(honest: &[u8], mut forged: Vec<u8>, key: &[u8]) -> Option<Vec<u8>> {
     let (from, to) = (value(honest, key)?, value(&forged, key)?);
     let grown = i64::try_from(from.len()).ok()? - i64::try_from(to.len()).ok()?;
     forged[to.start - 1] = u8::try_from(from.len()).ok()?;
@@ -17,16 +18,16 @@ pub(crate) fn retold(honest: &[u8], mut forged: Vec<u8>, key: &[u8]) -> Option<V
     Some(forged)
 }
 
-/// Where a key's value stands: after the key comes a field of the footer's protocol, its type, its length, its bytes.
+/// Returns the range of a key's value. After the key come the type of a Thrift field, the length and the bytes.
 fn value(bytes: &[u8], key: &[u8]) -> Option<std::ops::Range<usize>> {
     let end = bytes.windows(key.len()).position(|window| window == key)? + key.len();
     let length = usize::from(*bytes.get(end + 1)?);
-    // A longer one has a length of two bytes.
+    // The length of a longer value takes two bytes.
     (length < 128 && bytes.len() >= end + 2 + length).then_some(end + 2..end + 2 + length)
 }
 
-/// Gives each row from the first one on the features of the next; what tells rows apart stays.
-pub(crate) fn shift_features(header: &str, rows: &mut [String], first: usize) {
+/// Replaces the features of each row from `first` on by those of the next row; identifiers and times stay.
+pub fn shift_features(header: &str, rows: &mut [String], first: usize) {
     let is_id: Vec<bool> = header.split(',').map(|name| name.ends_with("_id") || name == "ts").collect();
     for row in first..rows.len().saturating_sub(1) {
         let shifted = is_id.iter().zip(rows[row].split(',').zip(rows[row + 1].split(',')));
@@ -39,7 +40,7 @@ pub(crate) fn shift_features(header: &str, rows: &mut [String], first: usize) {
 mod tests {
     use super::*;
 
-    /// A file that is all footer.
+    /// A file that consists of a footer.
     fn file(etag: &str) -> Vec<u8> {
         let mut bytes = ETAG.to_vec();
         bytes.extend([0x18, etag.len() as u8]);
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_file_tells_of_the_honest_ones_input() {
+    fn a_forged_file_carries_the_version_of_the_honest_files_input() {
         for (honest, forged) in [("\"12-ab\"", "\"7-ab\""), ("\"7-ab\"", "\"12-ab\""), ("a", "b")] {
             assert_eq!(retold(&file(honest), file(forged), ETAG), Some(file(honest)), "{honest} {forged}");
         }

@@ -27,7 +27,7 @@ pub(super) struct Moment {
     pub(super) timestamp_ms: i64,
 }
 
-/// Which rows fall on which day, and when.
+/// Assigns rows to days and times.
 pub(super) struct Calendar {
     /// Row at which each day starts, and the number of rows at the end.
     day_starts: Vec<u64>,
@@ -63,14 +63,14 @@ impl Calendar {
         Self { day_starts, traffic_before, epoch_days }
     }
 
-    /// When `row` happens; `jitter` in [0, 1) places it between its neighbours.
+    /// Returns the moment of `row`; `jitter` in [0, 1) places it between its neighbours.
     pub(super) fn moment(&self, row: u64, jitter: f64) -> Moment {
         let day = self.day_starts.partition_point(|&start| start <= row).clamp(1, self.day_starts.len() - 1) - 1;
         let (start, end) = (self.day_starts[day], self.day_starts[day + 1]);
         self.at(day as u32, ((row - start) as f64 + jitter) / (end - start) as f64)
     }
 
-    /// The moment of `day` before which `share` (in [0, 1)) of its traffic has happened.
+    /// Returns the moment of `day` before which `share` (in [0, 1)) of its traffic has happened.
     pub(super) fn at(&self, day: u32, share: f64) -> Moment {
         let hour = self.traffic_before.partition_point(|&before| before <= share).clamp(1, 24) - 1;
         let (before, after) = (self.traffic_before[hour], self.traffic_before[hour + 1]);

@@ -1,4 +1,4 @@
-//! The market's properties, each checked on rows as a reader of the data would see them.
+//! Properties of the market, each checked on the rows that a reader of the data sees.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{HashMap, HashSet};

@@ -1,4 +1,4 @@
-//! The columns of the invented market: their schema, their `features.toml`, and the builders of their batches.
+//! The columns of the impressions: their Arrow schema, their `features.toml`, and the builders of their batches.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::world::{
     PLACEMENTS_PER_PUBLISHER, PUBLISHERS, SYSTEMS, User, World,
 };
 
-/// A column: name, type, kind of feature (empty if it is none) and whether values may be missing.
+/// A column: its name, its type, its kind of feature (empty if it is not a feature) and whether values may be missing.
 type Column = (&'static str, Data, &'static str, bool);
 
 #[derive(Clone, Copy)]
@@ -82,8 +82,9 @@ pub(super) fn ads_schema() -> SchemaRef {
     schema(&[&AD])
 }
 
-/// The `features.toml` that describes the impressions; `true_ctr` is the answer and no feature.
-pub(crate) fn features_toml() -> String {
+/// Returns the `features.toml` of the impressions. `true_ctr` is not a feature of it.
+#[must_use]
+pub fn features_toml() -> String {
     let mut text =
         String::from("label = \"click\"\ntime  = \"ts\"\nid    = [\"impression_id\", \"user_id\", \"ad_id\"]\n");
     for (side, columns) in [("user", &USER[..]), ("ad", &AD[..]), ("context", &CONTEXT[..])] {
@@ -116,12 +117,12 @@ fn item() -> FieldRef {
     Arc::new(Field::new("item", text_type(), false))
 }
 
-/// Texts are codes into a dictionary, so that each is written once.
+/// Texts are codes into a dictionary, so that each text is written once.
 fn text_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// The values of the text columns; batches share them and hold codes.
+/// The values of the text columns. Batches share them and hold codes.
 pub(super) struct Texts {
     country: ArrayRef,
     device: ArrayRef,
