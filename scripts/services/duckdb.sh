@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DuckDB for tests: a Python that has it, in a virtual environment of its own.
+# DuckDB for tests: a Python with DuckDB, in its own virtual environment.
 #
 #   duckdb.sh   install it once, print PYTHON=path
 #

