@@ -107,10 +107,10 @@ impl Artifact {
     /// The bytes of one payload.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where there is none of that name.
+    /// [`Kind::Damaged`](crate::Kind) where there is none of that name.
     pub fn payload(&self, name: &str) -> Result<&Bytes, Error> {
         let bytes = self.payloads.get(name);
-        bytes.ok_or_else(|| Error::Damaged(format!("payload `{name}` is not listed in {MANIFEST}")))
+        bytes.ok_or_else(|| Error::damaged(format!("payload `{name}` is not listed in {MANIFEST}")))
     }
 
     /// What names this very model: the SHA-256 of its manifest, which holds the payloads' own.
@@ -131,20 +131,20 @@ impl Artifact {
     /// Reads a manifest, so that its payloads can be fetched.
     ///
     /// # Errors
-    /// [`Error::Damaged`], or [`Error::Newer`] for a format of the future.
+    /// [`Kind::Damaged`](crate::Kind), or [`Kind::Newer`](crate::Kind) for a format of the future.
     pub fn parse_manifest(bytes: &[u8]) -> Result<ModelManifest, Error> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
-        let unreadable = |error: serde_json::Error| Error::Damaged(format!("{MANIFEST} can't be read: {error}"));
+        let unreadable = |error: serde_json::Error| Error::damaged(format!("{MANIFEST} can't be read: {error}"));
         let Format { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
         if format > FORMAT {
-            return Err(Error::Newer { found: format, known: FORMAT });
+            return Err(Error::newer(format, FORMAT));
         }
         let manifest: ModelManifest = serde_json::from_slice(bytes).map_err(unreadable)?;
         if manifest.schema_hash != manifest.schema.hash() {
-            return Err(Error::Damaged(format!("the schema in {MANIFEST} is not the one it was written with")));
+            return Err(Error::damaged(format!("the schema in {MANIFEST} is not the one it was written with")));
         }
         manifest.calibration.check()?;
         let plain = |name: &String| {
@@ -153,14 +153,14 @@ impl Artifact {
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         };
         if let Some(name) = manifest.payloads.keys().find(|name| !plain(name)) {
-            return Err(Error::Damaged(format!("payload `{}` is not a plain file name", name.escape_debug())));
+            return Err(Error::damaged(format!("payload `{}` is not a plain file name", name.escape_debug())));
         }
         let is_hash = |text: &String| text.len() == SHA256_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if let Some((name, _)) = manifest.payloads.iter().find(|(_, payload)| !is_hash(&payload.sha256)) {
-            return Err(Error::Damaged(format!("the SHA-256 of payload `{name}` is none")));
+            return Err(Error::damaged(format!("the SHA-256 of payload `{name}` is none")));
         }
         if manifest.sha256 != manifest.computed_sha256() {
-            return Err(Error::Damaged(format!("{MANIFEST} is not what was written (SHA-256 differs)")));
+            return Err(Error::damaged(format!("{MANIFEST} is not what was written (SHA-256 differs)")));
         }
         Ok(manifest)
     }
@@ -168,14 +168,14 @@ impl Artifact {
     /// Puts a manifest together with its payloads' bytes, all of them verified.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where a payload is missing or not the one that was written.
+    /// [`Kind::Damaged`](crate::Kind) where a payload is missing or not the one that was written.
     pub fn verify(manifest: ModelManifest, payloads: BTreeMap<String, Bytes>) -> Result<Self, Error> {
         for (name, expected) in &manifest.payloads {
             let Some(bytes) = payloads.get(name) else {
-                return Err(Error::Damaged(format!("payload `{name}` is missing")));
+                return Err(Error::damaged(format!("payload `{name}` is missing")));
             };
             if bytes.len() as u64 != expected.bytes || sha256(bytes) != expected.sha256 {
-                return Err(Error::Damaged(format!(
+                return Err(Error::damaged(format!(
                     "payload `{name}` is not the one that was written (SHA-256 differs)"
                 )));
             }

@@ -54,10 +54,18 @@ impl Calibration {
         }
     }
 
+    /// Turns log-odds into probabilities, in place.
+    pub fn apply(&self, values: &mut [f64]) {
+        match self {
+            Self::Identity => values.iter_mut().for_each(|value| *value = logistic(*value)),
+            calibration => values.iter_mut().for_each(|value| *value = calibration.probability(*value)),
+        }
+    }
+
     /// Refuses what could not have been fitted, such as a damaged artifact holds.
     ///
     /// # Errors
-    /// [`Error::Damaged`].
+    /// [`Kind::Damaged`](crate::Kind).
     pub fn check(&self) -> Result<(), Error> {
         let sound = match self {
             Self::Identity => true,
@@ -71,7 +79,7 @@ impl Calibration {
                     && probabilities.iter().all(|value| (0.0..=1.0).contains(value))
             }
         };
-        sound.then_some(()).ok_or_else(|| Error::Damaged("the calibration is not a monotone function".to_owned()))
+        sound.then_some(()).ok_or_else(|| Error::damaged("the calibration is not a monotone function".to_owned()))
     }
 }
 

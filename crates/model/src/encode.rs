@@ -221,16 +221,16 @@ impl Encoder {
     /// An encoder of fields by name.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for edges or hashes that are out of order, and for too many slots.
+    /// [`Kind::Damaged`](crate::Kind) for edges or hashes that are out of order, and for too many slots.
     pub fn new(codings: Vec<(String, Coding)>) -> Result<Self, Error> {
         let mut fields = Vec::with_capacity(codings.len());
         let mut slots = 0u64;
         for (name, coding) in codings {
-            coding.check().map_err(|problem| Error::Damaged(format!("feature `{name}`: {problem}")))?;
+            coding.check().map_err(|problem| Error::damaged(format!("feature `{name}`: {problem}")))?;
             let first = slots;
             slots += coding.slots();
             if slots > SLOTS_MAX {
-                return Err(Error::Damaged(format!("feature `{name}`: more than {SLOTS_MAX} slots")));
+                return Err(Error::damaged(format!("feature `{name}`: more than {SLOTS_MAX} slots")));
             }
             let finder = coding.finder();
             fields.push(Field { name, coding, first: first as u32, finder });
@@ -271,11 +271,11 @@ impl Encoder {
     /// Encodes one batch, reusing the memory of `encoded`.
     ///
     /// # Errors
-    /// [`Error::Unfit`] where the batch has other features than the encoder's.
+    /// [`Kind::Invalid`](crate::Kind) where the batch has other features than the encoder's.
     pub fn encode(&self, batch: &Batch, encoded: &mut Encoded) -> Result<(), Error> {
         if batch.features.len() != self.fields.len() {
             let (found, own) = (batch.features.len(), self.fields.len());
-            return Err(Error::Unfit(format!("the data has {found} features and the model {own}")));
+            return Err(Error::invalid(format!("the data has {found} features and the model {own}")));
         }
         encoded.rows = batch.rows;
         encoded.columns.resize_with(self.fields.len(), || Slots::One(Vec::new()));
@@ -288,7 +288,7 @@ impl Encoder {
     /// Encodes one column of a batch.
     ///
     /// # Errors
-    /// [`Error::Unfit`] where the column is of another kind than the field.
+    /// [`Kind::Invalid`](crate::Kind) where the column is of another kind than the field.
     pub fn encode_column(&self, field: usize, column: &Column, out: &mut Slots) -> Result<(), Error> {
         self.fields[field].encode(column, out)
     }
@@ -332,7 +332,9 @@ impl Field {
             }
             _ => {
                 let name = &self.name;
-                return Err(Error::Unfit(format!("feature `{name}` is of another kind in the model than in the data")));
+                return Err(Error::invalid(format!(
+                    "feature `{name}` is of another kind in the model than in the data"
+                )));
             }
         }
         Ok(())
@@ -457,9 +459,9 @@ impl Encoder {
     /// Reads what [`Encoder::to_parts`] gave.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for anything else.
+    /// [`Kind::Damaged`](crate::Kind) for anything else.
     pub fn from_parts(description: &serde_json::Value, tensors: &[Tensor]) -> Result<Self, Error> {
-        let damaged = |problem: &str| Error::Damaged(format!("the encoder {problem}"));
+        let damaged = |problem: &str| Error::damaged(format!("the encoder {problem}"));
         let parts: Vec<Part> =
             Deserialize::deserialize(description).map_err(|error| damaged(&format!("is not readable: {error}")))?;
         let find = |name: &str| tensors.iter().find(|tensor| tensor.name == name).map(|tensor| &tensor.values);

@@ -144,19 +144,19 @@ impl Factors {
     /// A model of `[slots, stride]` weights, row-major.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where the weights are not of the encoder's shape or not finite.
+    /// [`Kind::Damaged`](crate::Kind) where the weights are not of the encoder's shape or not finite.
     pub fn new(shape: Shape, intercept: f32, weights: Vec<f32>, encoder: &Encoder) -> Result<Self, Error> {
         Self::with_weights(shape, intercept, Weights::F32(weights.into()), encoder)
     }
 
     fn with_weights(shape: Shape, intercept: f32, weights: Weights, encoder: &Encoder) -> Result<Self, Error> {
-        shape.check().map_err(Error::Damaged)?;
+        shape.check().map_err(Error::damaged)?;
         let expected = (encoder.slots() as usize).checked_mul(shape.stride());
         if shape.fields != encoder.fields() || Some(weights.len()) != expected {
-            return Err(Error::Damaged("the weights are not of the encoder's shape".to_owned()));
+            return Err(Error::damaged("the weights are not of the encoder's shape".to_owned()));
         }
         if !intercept.is_finite() || !weights.are_finite() {
-            return Err(Error::Damaged("a weight is not finite".to_owned()));
+            return Err(Error::damaged("a weight is not finite".to_owned()));
         }
         Ok(Self { shape, intercept, weights })
     }
@@ -198,32 +198,37 @@ impl Factors {
         columns.iter().filter(|column| !in_place(column)).count() * self.shape.stride()
     }
 
-    /// Log-odds of every row, uncalibrated, in `out`.
+    /// Computes the log-odds of every row, uncalibrated.
     ///
     /// # Panics
-    /// Where `encoded` is of another encoder.
+    /// If `encoded` is of another encoder.
     pub fn logits(&self, encoded: &Encoded, out: &mut Vec<f64>) {
+        self.logits_of(&encoded.columns, encoded.rows, out);
+    }
+
+    /// As [`Factors::logits`], of one column a field.
+    pub(crate) fn logits_of(&self, columns: &[Slots], rows: usize, out: &mut Vec<f64>) {
         out.clear();
         if self.shape.family == FactorFamily::Lr {
-            let mut sums = vec![self.intercept; encoded.rows];
-            for column in &encoded.columns {
+            let mut sums = vec![self.intercept; rows];
+            for column in columns {
                 self.add_linear(column, &mut sums);
             }
             out.extend(sums.iter().map(|&sum| f64::from(sum)));
             return;
         }
-        let (mut room, mut sum) = (vec![0.0; self.room(&encoded.columns)], vec![0.0; self.shape.stride()]);
-        for row in 0..encoded.rows {
-            self.fetch(encoded, row + 1);
-            let vectors = self.vectors(&encoded.columns, row, &mut room);
+        let (mut room, mut sum) = (vec![0.0; self.room(columns)], vec![0.0; self.shape.stride()]);
+        for row in 0..rows {
+            self.fetch(columns, row + 1);
+            let vectors = self.vectors(columns, row, &mut room);
             out.push(f64::from(self.intercept + self.shape.log_odds(&vectors, &mut sum)));
         }
     }
 
     /// Asks for a row's weights ahead of their use; they are far apart in a table larger than caches.
     #[inline]
-    fn fetch(&self, encoded: &Encoded, row: usize) {
-        for column in &encoded.columns {
+    fn fetch(&self, columns: &[Slots], row: usize) {
+        for column in columns {
             if let Slots::One(slots) = column
                 && let Some(&slot) = slots.get(row)
             {
@@ -325,13 +330,13 @@ impl Factors {
     /// Reads what [`Factors::to_parts`] gave.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for anything else, and for a model of another encoder's shape.
+    /// [`Kind::Damaged`](crate::Kind) for anything else, and for a model of another encoder's shape.
     pub fn from_parts(description: &serde_json::Value, tensors: Vec<Tensor>, encoder: &Encoder) -> Result<Self, Error> {
         let part: Part = Deserialize::deserialize(description)
-            .map_err(|error| Error::Damaged(format!("the factors are not readable: {error}")))?;
+            .map_err(|error| Error::damaged(format!("the factors are not readable: {error}")))?;
         let weights = tensors.into_iter().find(|tensor| tensor.name == WEIGHTS).map(|tensor| tensor.values);
         let Some(weights) = weights.and_then(Weights::from_values) else {
-            return Err(Error::Damaged("the factors lack their weights".to_owned()));
+            return Err(Error::damaged("the factors lack their weights".to_owned()));
         };
         let shape = Shape { family: part.family, k: part.k, fields: encoder.fields() };
         Self::with_weights(shape, part.intercept, weights, encoder)

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use clickcast_record::{Batch, Categorical, Categories, Category, Column, Numeric};
 
-use crate::Error;
-use crate::trees::{Ensemble, FeatureKind, Plan, Scratch, TreeColumn};
+use crate::calibration::Calibration;
+use crate::cross::{Arithmetic, Columns, Origin, Pairs, TreePairs, unprepared};
+use crate::family_model::FamilyModel;
+use crate::trees::{Ensemble, FeatureKind, Plan, TreeColumn};
+use crate::values::rows_of;
+use crate::{Error, Scratch};
 
 /// An ensemble and its compiled plan.
 #[derive(Debug)]
@@ -22,12 +26,6 @@ struct Places {
     of_text: HashMap<String, f64>,
     /// Of those whose text is an integer's: a column of integers is then looked up without writing each as text.
     of_integer: HashMap<i64, f64>,
-}
-
-/// What scoring keeps between batches.
-#[derive(Debug, Default)]
-pub(crate) struct ForestScratch {
-    plan: Scratch,
 }
 
 /// One feature's values, converted where the batch does not hold them as the plan takes them.
@@ -50,81 +48,85 @@ impl Forest {
         Self { ensemble, plan, places }
     }
 
-    pub(crate) fn ensemble(&self) -> &Ensemble {
-        &self.ensemble
-    }
-
-    /// What the trees compare of one feature: one number a row, NaN where missing.
-    pub(crate) fn numbers(&self, feature: usize, column: &Column) -> Result<Vec<f64>, Error> {
-        let rows = match column {
-            Column::Numeric(values) => values.len(),
-            Column::Categorical(values) => values.len(),
-            Column::Multi(lists) => lists.offsets.len() - 1,
-        };
+    /// Returns what the trees compare of one feature: one number a row, NaN where missing.
+    fn numbers(&self, feature: usize, column: &Column) -> Result<Vec<f64>, Error> {
         Ok(match values(&self.ensemble.features()[feature], self.places[feature].as_ref(), column)? {
             Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
             Values::F64(values) => values.to_vec(),
             Values::Converted(values) => values,
             Values::Coded { codes, values } => codes.iter().map(|&code| values[code as usize]).collect(),
-            Values::Missing => vec![f64::NAN; rows],
+            Values::Missing => vec![f64::NAN; rows_of(column)],
         })
     }
 
-    /// Predicts the click probability of each row; bit-equal to the scalar oracle.
-    pub(crate) fn score(&self, batch: &Batch, scratch: &mut ForestScratch, out: &mut Vec<f64>) -> Result<(), Error> {
-        if batch.features.len() != self.ensemble.features().len() {
-            return Err(Error::Unfit(format!(
-                "the batch has {} features, the model {}",
-                batch.features.len(),
-                self.ensemble.features().len()
-            )));
-        }
-        let values: Vec<Values<'_>> = self
-            .ensemble
-            .features()
-            .iter()
-            .zip(&self.places)
-            .zip(&batch.features)
-            .map(|((feature, places), column)| values(feature, places.as_ref(), column))
-            .collect::<Result<_, _>>()?;
-        let columns: Vec<TreeColumn<'_>> = values
-            .iter()
-            .map(|values| match values {
-                Values::F32(values) => TreeColumn::F32(values),
-                Values::F64(values) => TreeColumn::F64(values),
-                Values::Converted(values) => TreeColumn::F64(values),
-                Values::Coded { codes, values } => TreeColumn::Coded { codes, values },
-                Values::Missing => TreeColumn::Constant(f64::NAN),
-            })
-            .collect();
-        self.score_columns(&columns, batch.rows, scratch, out)
-    }
-
-    /// As [`Forest::score`], of what [`Forest::numbers`] gives for each feature.
-    pub(crate) fn score_numbers(
-        &self,
-        columns: &[Vec<f64>],
-        rows: usize,
-        scratch: &mut ForestScratch,
-        out: &mut Vec<f64>,
-    ) -> Result<(), Error> {
-        let columns: Vec<TreeColumn<'_>> = columns.iter().map(|column| TreeColumn::F64(column)).collect();
-        self.score_columns(&columns, rows, scratch, out)
-    }
-
-    fn score_columns(
+    fn log_odds_of_columns(
         &self,
         columns: &[TreeColumn<'_>],
         rows: usize,
-        scratch: &mut ForestScratch,
+        scratch: &mut Scratch,
         out: &mut Vec<f64>,
     ) -> Result<(), Error> {
         out.clear();
         out.resize(rows, 0.0);
-        let scored = self.plan.score(columns, rows, &mut scratch.plan, out);
-        scored.map_err(|error| Error::Unfit(error.to_string()))?;
-        out.iter_mut().for_each(|value| *value = self.ensemble.probability(*value));
+        let scored = self.plan.score(columns, rows, &mut scratch.trees, out);
+        scored.map_err(|error| Error::invalid(error.to_string()))?;
+        self.ensemble.to_log_odds(out);
         Ok(())
+    }
+}
+
+impl FamilyModel for Forest {
+    fn log_odds(&self, batch: &Batch, scratch: &mut Scratch, out: &mut Vec<f64>) -> Result<(), Error> {
+        let features = self.ensemble.features();
+        if batch.features.len() != features.len() {
+            let given = batch.features.len();
+            return Err(Error::invalid(format!("the batch has {given} features, the model {}", features.len())));
+        }
+        let converted = features.iter().zip(&self.places).zip(&batch.features);
+        let converted = converted.map(|((feature, places), column)| values(feature, places.as_ref(), column));
+        let values: Vec<Values<'_>> = converted.collect::<Result<_, _>>()?;
+        let columns: Vec<TreeColumn<'_>> = values.iter().map(Values::column).collect();
+        self.log_odds_of_columns(&columns, batch.rows, scratch, out)
+    }
+
+    fn prepare(&self, features: &[usize], columns: &[Column]) -> Result<Columns, Error> {
+        let numbers = features.iter().zip(columns).map(|(&feature, column)| self.numbers(feature, column));
+        Ok(Columns::Numbers(numbers.collect::<Result<_, _>>()?))
+    }
+
+    fn log_odds_of(
+        &self,
+        columns: &Columns,
+        rows: usize,
+        scratch: &mut Scratch,
+        out: &mut Vec<f64>,
+    ) -> Result<(), Error> {
+        let Columns::Numbers(numbers) = columns else { return Err(unprepared()) };
+        let columns: Vec<TreeColumn<'_>> = numbers.iter().map(|column| TreeColumn::F64(column)).collect();
+        self.log_odds_of_columns(&columns, rows, scratch, out)
+    }
+
+    fn pairs<'a>(
+        &'a self,
+        calibration: &'a Calibration,
+        origins: &[Origin],
+        constants: &Columns,
+        _: Arithmetic,
+    ) -> Result<Option<Box<dyn Pairs + 'a>>, Error> {
+        let Columns::Numbers(numbers) = constants else { return Err(unprepared()) };
+        Ok(Some(Box::new(TreePairs::new(&self.ensemble, calibration, origins, numbers)?)))
+    }
+}
+
+impl Values<'_> {
+    fn column(&self) -> TreeColumn<'_> {
+        match self {
+            Self::F32(values) => TreeColumn::F32(values),
+            Self::F64(values) => TreeColumn::F64(values),
+            Self::Converted(values) => TreeColumn::F64(values),
+            Self::Coded { codes, values } => TreeColumn::Coded { codes, values },
+            Self::Missing => TreeColumn::Constant(f64::NAN),
+        }
     }
 }
 
@@ -150,7 +152,7 @@ fn values<'a>(
             Values::Converted(converted)
         }
         Column::Multi(_) => {
-            return Err(Error::Unfit(format!(
+            return Err(Error::invalid(format!(
                 "feature `{}` is a list, which a LightGBM model can't take",
                 feature.name
             )));

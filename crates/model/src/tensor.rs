@@ -32,7 +32,7 @@ pub enum Values {
 /// Writes tensors as one safetensors file; the same tensors give the same bytes.
 ///
 /// # Errors
-/// [`Error::Damaged`] where two tensors share a name.
+/// [`Kind::Damaged`](crate::Kind) where two tensors share a name.
 pub fn to_bytes(tensors: &[Tensor]) -> Result<Vec<u8>, Error> {
     let mut views = std::collections::BTreeMap::new();
     for tensor in tensors {
@@ -44,7 +44,7 @@ pub fn to_bytes(tensors: &[Tensor]) -> Result<Vec<u8>, Error> {
         };
         let view = TensorView::new(dtype, vec![length], bytes.as_slice()).map_err(damaged)?;
         if views.insert(tensor.name.clone(), view).is_some() {
-            return Err(Error::Damaged(format!("two tensors are named `{}`", tensor.name)));
+            return Err(Error::damaged(format!("two tensors are named `{}`", tensor.name)));
         }
     }
     serialize(views, None).map_err(damaged)
@@ -53,7 +53,7 @@ pub fn to_bytes(tensors: &[Tensor]) -> Result<Vec<u8>, Error> {
 /// Reads what [`to_bytes`] wrote; the numbers stay where they are, unless they lie askew.
 ///
 /// # Errors
-/// [`Error::Damaged`] for anything else.
+/// [`Kind::Damaged`](crate::Kind) for anything else.
 pub fn from_bytes(bytes: &Bytes) -> Result<Vec<Tensor>, Error> {
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let mut tensors = Vec::new();
@@ -64,7 +64,7 @@ pub fn from_bytes(bytes: &Bytes) -> Result<Vec<Tensor>, Error> {
             Dtype::BF16 => Values::Bf16(numbers(data)),
             Dtype::F64 => Values::F64(numbers(data)),
             Dtype::U32 => Values::U32(numbers(data)),
-            other => return Err(Error::Damaged(format!("tensor `{name}` is of type {other:?}"))),
+            other => return Err(Error::damaged(format!("tensor `{name}` is of type {other:?}"))),
         };
         tensors.push(Tensor { name, values });
     }
@@ -80,5 +80,5 @@ fn numbers<T: ArrowNativeType>(bytes: Bytes) -> ScalarBuffer<T> {
 }
 
 fn damaged(error: safetensors::SafeTensorError) -> Error {
-    Error::Damaged(format!("the weights are not readable: {error}"))
+    Error::damaged(format!("the weights are not readable: {error}"))
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 mod random;
 
 use clickcast_model::Model;
-use clickcast_model::artifact::Training;
+use clickcast_model::artifact::{Artifact, Training};
 use clickcast_model::calibration::Calibration;
-use clickcast_model::cross::{Arithmetic, Cross, Listed, Origin};
+use clickcast_model::cross::{Arithmetic, Cross, Listed, ListedSides, Origin};
 use clickcast_model::encode::{Coding, Encoder};
 use clickcast_model::factors::{FactorFamily, Factors, Shape};
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Multi, Numeric, Schema, Side};
@@ -165,7 +165,8 @@ fn check(model: &Model, origins: &[Origin], users: usize, ads: usize, random: &m
             // Any order, and not all.
             let listed: Vec<Listed> = (0..pairs.len()).rev().filter(|entry| entry % 7 != 3).map(listed).collect();
             let mut scores = Vec::new();
-            cross.score_listed((&user_side, &ads_prepared, &table), &listed, &mut scratch, &mut scores).unwrap();
+            let sides = ListedSides { users: &user_side, ads: &ads_prepared, table: &table };
+            cross.score_listed(sides, &listed, &mut scratch, &mut scores).unwrap();
             for (pair, score) in listed.iter().zip(&scores) {
                 assert_eq!(score.to_bits(), with_table[pair.entry as usize].to_bits(), "{pair:?}");
             }
@@ -240,6 +241,45 @@ fn pairs_of_trees_score_as_rows() {
             let mut random = Random(seed);
             let origins = origins(model.schema().features().len(), &mut random);
             check(&model, &origins, 5, 2100, &mut random);
+        }
+        let model = calibrated(&model, Calibration::Platt { slope: 0.7, intercept: 0.2 });
+        let mut random = Random(3);
+        let origins = origins(model.schema().features().len(), &mut random);
+        check(&model, &origins, 5, 1100, &mut random);
+    }
+}
+
+/// The same model with another calibration.
+fn calibrated(model: &Model, calibration: Calibration) -> Model {
+    let artifact = model.artifact();
+    let mut manifest = artifact.manifest().clone();
+    manifest.calibration = calibration;
+    let payload = |name: &String| (name.clone(), artifact.payload(name).unwrap().clone());
+    let payloads = manifest.payloads.keys().map(payload).collect();
+    Model::from_artifact(Artifact::new(manifest, payloads)).unwrap()
+}
+
+#[test]
+fn trees_are_calibrated_as_their_artifact_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let staircase = Calibration::Isotonic { log_odds: vec![-2.0, 0.0, 2.0], probabilities: vec![0.1, 0.2, 0.6] };
+    for name in ["custom_sigmoid", "random_forest", "cross_entropy", "linear"] {
+        let model = Model::from_lightgbm(std::fs::read(folder.join(format!("{name}.txt"))).unwrap(), None).unwrap();
+        let mut random = Random(5);
+        let features = model.schema().features().iter().map(|feature| column(feature.kind, 300, &mut random));
+        let rows = batch(300, features.collect());
+        let score = |model: &Model| {
+            let mut out = Vec::new();
+            model.score(&rows, &mut clickcast_model::Scratch::default(), &mut out).unwrap();
+            out
+        };
+        let plain = score(&model);
+        for calibration in [Calibration::Platt { slope: 0.7, intercept: 0.2 }, staircase.clone()] {
+            let scores = score(&calibrated(&model, calibration.clone()));
+            for (plain, score) in plain.iter().zip(scores) {
+                let expected = calibration.probability((plain / (1.0 - plain)).ln());
+                assert!((score - expected).abs() < 1e-9, "{name}: {score} for {expected}");
+            }
         }
     }
 }

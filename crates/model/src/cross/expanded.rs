@@ -1,86 +1,102 @@
-//! Factor models to the bit: pairs written out as rows of slots, and scored as rows are.
+//! Pairs written out as rows: for any family, and for factor models to the bit.
 
 use std::ops::Range;
 
-use super::{Origin, Scratch};
+use super::{Ads, Columns, Origin, Pairs, Prepared, Scratch, Users, unprepared};
+use crate::Error;
 use crate::calibration::Calibration;
-use crate::encode::Slots;
-use crate::factors::Factors;
+use crate::family_model::FamilyModel;
 
-/// Pairs written out at a time, so that their slots stay in the cache.
-const ROWS_MAX: usize = 2048;
+/// Pairs written out at a time, so that their columns stay in the cache.
+pub(super) const ROWS_MAX: usize = 2048;
+/// Ads that a range is a multiple of: wide steps make good tiles.
+const ADS_STEP: usize = 64;
 
-/// A factor model, and where each of its fields' slots are found.
+/// A model, and where each of its features' columns are found.
 #[derive(Debug)]
 pub(super) struct Expanded<'a> {
-    factors: &'a Factors,
+    family: &'a dyn FamilyModel,
     calibration: &'a Calibration,
-    origins: Vec<Origin>,
-    constants: Vec<Slots>,
+    /// Each feature's side: 0 for users, 1 for ads, 2 for constants.
+    sides: Vec<usize>,
+    is_of_user: Vec<bool>,
+    constants: Columns,
 }
 
 impl<'a> Expanded<'a> {
+    /// `constants` has one row.
     pub(super) fn new(
-        factors: &'a Factors,
+        family: &'a dyn FamilyModel,
         calibration: &'a Calibration,
-        origins: &[Origin],
-        constants: Vec<Slots>,
+        origins: Vec<Origin>,
+        constants: Columns,
     ) -> Self {
-        Self { factors, calibration, origins: origins.to_vec(), constants }
+        let side = |origin: &Origin| match origin {
+            Origin::User => 0,
+            Origin::Ad => 1,
+            Origin::Constant | Origin::Pair => 2,
+        };
+        let sides: Vec<usize> = origins.iter().map(side).collect();
+        let is_of_user = sides.iter().map(|&side| side == 0).collect();
+        Self { family, calibration, sides, is_of_user, constants }
+    }
+}
+
+impl Pairs for Expanded<'_> {
+    fn ad_bytes(&self) -> usize {
+        8 * self.sides.iter().filter(|&&side| side == 1).count()
     }
 
-    /// Probabilities of all users with a range of the ads.
-    pub(super) fn score(
+    fn ads_step(&self) -> usize {
+        ADS_STEP
+    }
+
+    fn users_step(&self) -> usize {
+        1
+    }
+
+    fn ads(&self, columns: Columns, _: usize) -> Result<Prepared, Error> {
+        Ok(Prepared::Columns(columns))
+    }
+
+    fn users(&self, columns: &Columns, range: Range<usize>) -> Result<Prepared, Error> {
+        Ok(Prepared::Columns(columns.slice(range)))
+    }
+
+    fn score(
         &self,
-        users: &[Slots],
-        user_rows: usize,
-        ads: &[Slots],
+        users: &Users,
+        ads: &Ads,
         range: Range<usize>,
         scratch: &mut Scratch,
         out: &mut [f64],
-    ) {
+    ) -> Result<(), Error> {
+        let (Prepared::Columns(own), Prepared::Columns(ads)) = (&users.form, &ads.form) else {
+            return Err(unprepared());
+        };
         let stride = range.len();
-        let Scratch { encoded, logits, .. } = scratch;
+        let Scratch { rows: scratch, log_odds, .. } = scratch;
         for first in range.clone().step_by(ROWS_MAX) {
             let rows = ROWS_MAX.min(range.end - first);
-            encoded.rows = rows;
-            encoded.columns.clear();
-            encoded.columns.extend(self.columns(users, ads, |column, origin| match origin {
-                Origin::Ad => column.slice(first..first + rows),
-                // A user's column is filled in below.
-                Origin::User => Slots::One(Vec::new()),
-                Origin::Constant | Origin::Pair => column.repeated(0, rows),
-            }));
-            for user in 0..user_rows {
-                let own = self.origins.iter().zip(&mut encoded.columns);
-                let own = own.filter(|(origin, _)| **origin == Origin::User).map(|(_, column)| column);
-                for (column, from) in own.zip(users) {
-                    *column = from.repeated(user, rows);
-                }
-                self.factors.logits(encoded, logits);
-                let out = &mut out[user * stride + first - range.start..][..rows];
-                for (out, &logit) in out.iter_mut().zip(&*logits) {
-                    *out = self.calibration.probability(logit);
-                }
+            let mut expanded: Option<Columns> = None;
+            for user in 0..users.rows {
+                let of_user = own.repeated(user, rows);
+                let columns = match &mut expanded {
+                    // The other sides' columns stay from user to user.
+                    Some(columns) => {
+                        columns.replace(of_user, &self.is_of_user);
+                        &*columns
+                    }
+                    None => {
+                        let parts = [of_user, ads.slice(first..first + rows), self.constants.repeated(0, rows)];
+                        expanded.insert(Columns::merged(parts, &self.sides)?)
+                    }
+                };
+                self.family.log_odds_of(columns, rows, scratch, log_odds)?;
+                self.calibration.apply(log_odds);
+                out[user * stride + first - range.start..][..rows].copy_from_slice(log_odds);
             }
         }
-    }
-
-    /// One column a field, made of the column that its origin has for it.
-    fn columns<'b>(
-        &'b self,
-        users: &'b [Slots],
-        ads: &'b [Slots],
-        make: impl Fn(&Slots, Origin) -> Slots + 'b,
-    ) -> impl Iterator<Item = Slots> + 'b {
-        let (mut users, mut ads, mut constants) = (users.iter(), ads.iter(), self.constants.iter());
-        self.origins.iter().filter_map(move |&origin| {
-            let column = match origin {
-                Origin::User => users.next(),
-                Origin::Ad => ads.next(),
-                Origin::Constant | Origin::Pair => constants.next(),
-            };
-            column.map(|column| make(column, origin))
-        })
+        Ok(())
     }
 }

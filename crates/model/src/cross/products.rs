@@ -4,11 +4,14 @@ use std::ops::Range;
 
 use clickcast_kernel::cross::{GROUP, LANES, logistic, pair_logits};
 
-use super::Origin;
+use super::{Ads, Columns, Origin, Pairs, Prepared, Scratch, Users, unprepared};
+use crate::Error;
 use crate::calibration::{Calibration, Staircase};
 use crate::encode::Slots;
 use crate::factors::{FactorFamily, Factors};
 
+/// A range of ads begins at panels of the kernel; wider steps make good tiles.
+const ADS_STEP: usize = 64;
 /// Users of a tile, whose rows of results stay in the first-level cache until they are probabilities.
 const TILE_USERS: usize = 8;
 /// Ads of a tile at most.
@@ -24,7 +27,7 @@ const STEEPNESS_MAX: f64 = 0.5;
 /// Constants are folded into both offsets: with `U`, `A`, `C` for the fields of each origin, a user's offset
 /// holds the interplay within `U + C`, an ad's that within `A` and of `A` with `C`; the product is `U` with `A`.
 #[derive(Debug)]
-pub(super) struct Products<'a> {
+pub(crate) struct Products<'a> {
     factors: &'a Factors,
     users: Vec<usize>,
     ads: Vec<usize>,
@@ -39,8 +42,8 @@ pub(super) struct Products<'a> {
 }
 
 impl<'a> Products<'a> {
-    /// None where f32 sums would not be near enough.
-    pub(super) fn new(
+    /// Returns `None` if f32 sums would not be near enough.
+    pub(crate) fn new(
         factors: &'a Factors,
         calibration: &'a Calibration,
         origins: &[Origin],
@@ -67,8 +70,8 @@ impl<'a> Products<'a> {
         Some(products)
     }
 
-    /// Length of the vectors whose inner product is taken.
-    pub(super) fn width(&self) -> usize {
+    /// Returns the length of the vectors whose inner product is taken.
+    fn width(&self) -> usize {
         let shape = self.factors.shape();
         match shape.family {
             FactorFamily::Lr => 0,
@@ -77,8 +80,8 @@ impl<'a> Products<'a> {
         }
     }
 
-    /// Some users, laid out as the kernel takes them.
-    pub(super) fn users(&self, columns: &[Slots], range: Range<usize>) -> Vec<f32> {
+    /// Lays users out as the kernel takes them.
+    fn laid_users(&self, columns: &[Slots], range: Range<usize>) -> Vec<f32> {
         let mut laid = Laid::new(range.len(), self.width(), GROUP);
         let constants = self.constants();
         self.each(&self.users, columns, range, |row, fields| {
@@ -89,8 +92,8 @@ impl<'a> Products<'a> {
         laid.values
     }
 
-    /// All ads, laid out as the kernel takes them.
-    pub(super) fn ads(&self, columns: &[Slots], rows: usize) -> Vec<f32> {
+    /// Lays all ads out as the kernel takes them.
+    fn laid_ads(&self, columns: &[Slots], rows: usize) -> Vec<f32> {
         let mut laid = Laid::new(rows, self.width(), LANES);
         let constants = self.constants();
         self.each(&self.ads, columns, 0..rows, |row, fields| {
@@ -100,8 +103,8 @@ impl<'a> Products<'a> {
         laid.values
     }
 
-    /// Log-odds of all users with a range of the ads; probabilities where these cost next to nothing.
-    pub(super) fn rank(&self, groups: &[f32], users: usize, panels: &[f32], ads: Range<usize>, out: &mut [f32]) {
+    /// Computes the log-odds of all users with a range of the ads, or the probabilities where these cost next to nothing.
+    fn multiply(&self, groups: &[f32], users: usize, panels: &[f32], ads: Range<usize>, out: &mut [f32]) {
         let (width, stride) = (self.width(), ads.len());
         let length = 1 + width;
         let tile_ads = (TILE_BYTES / (4 * length) / LANES * LANES).clamp(LANES, TILE_ADS);
@@ -118,13 +121,6 @@ impl<'a> Products<'a> {
                     }
                 }
             }
-        }
-    }
-
-    /// What [`Products::rank`] gave as probabilities.
-    pub(super) fn probabilities(&self, ranks: &mut [f32]) {
-        if let Some(staircase) = &self.staircase {
-            ranks.iter_mut().for_each(|value| *value = staircase.probability(f64::from(*value)) as f32);
         }
     }
 
@@ -217,6 +213,66 @@ impl<'a> Products<'a> {
             }
         }
         vector.into_iter()
+    }
+}
+
+impl Pairs for Products<'_> {
+    fn ad_bytes(&self) -> usize {
+        4 * (1 + self.width() + self.ads.len())
+    }
+
+    fn ads_step(&self) -> usize {
+        ADS_STEP
+    }
+
+    fn users_step(&self) -> usize {
+        GROUP
+    }
+
+    fn ads(&self, columns: Columns, rows: usize) -> Result<Prepared, Error> {
+        let Columns::Slots(slots) = &columns else { return Err(unprepared()) };
+        Ok(Prepared::Laid(self.laid_ads(slots, rows)))
+    }
+
+    fn users(&self, columns: &Columns, range: Range<usize>) -> Result<Prepared, Error> {
+        let Columns::Slots(slots) = columns else { return Err(unprepared()) };
+        Ok(Prepared::Laid(self.laid_users(slots, range)))
+    }
+
+    fn score(
+        &self,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut [f64],
+    ) -> Result<(), Error> {
+        let mut narrow = vec![0.0; users.rows * range.len()];
+        self.rank(users, ads, range, scratch, &mut narrow)?;
+        self.probabilities(&mut narrow);
+        out.iter_mut().zip(&narrow).for_each(|(out, &value)| *out = f64::from(value));
+        Ok(())
+    }
+
+    fn rank(
+        &self,
+        users: &Users,
+        ads: &Ads,
+        range: Range<usize>,
+        _: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        let (Prepared::Laid(groups), Prepared::Laid(panels)) = (&users.form, &ads.form) else {
+            return Err(unprepared());
+        };
+        self.multiply(groups, users.rows, panels, range, out);
+        Ok(())
+    }
+
+    fn probabilities(&self, ranks: &mut [f32]) {
+        if let Some(staircase) = &self.staircase {
+            ranks.iter_mut().for_each(|value| *value = staircase.probability(f64::from(*value)) as f32);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use clickcast_kernel::trees::ZERO_THRESHOLD;
 
 use super::pandas::Category;
+use crate::calibration::logistic;
 
 /// A parsed binary-response ensemble. Every index in it is in range and every tree is a tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,13 +163,26 @@ impl Ensemble {
         sum
     }
 
-    /// The probability of a click that belongs to a raw score.
-    pub fn probability(&self, raw: f64) -> f64 {
-        let raw = if self.average_output { raw / self.trees.len() as f64 } else { raw };
-        match self.link {
-            Link::Binary { slope } => 1.0 / (1.0 + (-slope * raw).exp()),
-            Link::CrossEntropy => 1.0 / (1.0 + (-raw).exp()),
+    /// Turns raw scores into log-odds, in place.
+    pub fn to_log_odds(&self, raw: &mut [f64]) {
+        let slope = match self.link {
+            Link::Binary { slope } => slope,
+            Link::CrossEntropy => 1.0,
+        };
+        if self.average_output {
+            let trees = self.trees.len() as f64;
+            raw.iter_mut().for_each(|value| *value /= trees);
         }
+        if slope != 1.0 {
+            raw.iter_mut().for_each(|value| *value *= slope);
+        }
+    }
+
+    /// Returns the probability of a click that belongs to a raw score, bit-equal to LightGBM's.
+    pub fn probability(&self, raw: f64) -> f64 {
+        let mut value = [raw];
+        self.to_log_odds(&mut value);
+        logistic(value[0])
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use clickcast_dataset::Step;
-use clickcast_model::cross::{Cross, Listed, Origin, Scratch, Side};
+use clickcast_model::cross::{Cross, Listed, ListedSides, Origin, Scratch, Side};
 use clickcast_operations::data::Data;
 use clickcast_record::{Batch, Need, Schema};
 
@@ -99,7 +99,7 @@ impl PairTable {
             listed.extend(self.pairs[own].iter().map(|&(ad, entry)| Listed { user: user as u32, ad, entry }));
         }
         let mut scores = Vec::new();
-        let sides = (&users.side, &ads.prepared, &self.entries);
+        let sides = ListedSides { users: &users.side, ads: &ads.prepared, table: &self.entries };
         cross.score_listed(sides, &listed, scratch, &mut scores).map_err(Failure::input)?;
         Ok(listed.iter().zip(scores).map(|(pair, score)| (pair.user, pair.ad, T::of(score))).collect())
     }

@@ -135,10 +135,10 @@ impl<'a> Scorer<'a> {
     /// A scorer of batches read by `schema`, which has all features of both models; see [`crate::model::reading_schema`].
     ///
     /// # Errors
-    /// [`Error::Unfit`] where it has not.
+    /// [`clickcast_model::Kind::Invalid`] where it has not.
     pub fn new(candidate: &'a Model, champion: Option<&'a Model>, schema: &Schema) -> Result<Self, Error> {
         let view = |model| {
-            let lacking = || Error::Unfit("the data is read without some features of a model".to_owned());
+            let lacking = || Error::invalid("the data is read without some features of a model".to_owned());
             View::new(model, schema).ok_or_else(lacking)
         };
         let champion = champion.map(|model| Ok((model, view(model)?))).transpose()?;
