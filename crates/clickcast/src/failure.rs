@@ -45,14 +45,6 @@ impl Failure {
         Self { sentence, exit: if transient { Exit::Transient } else { Exit::Input } }
     }
 
-    /// The same failure, said of some data where the sentence doesn't name it yet.
-    pub(crate) fn about(mut self, data: &str) -> Self {
-        if !self.sentence.starts_with('`') {
-            self.sentence = format!("`{data}`: {}", self.sentence);
-        }
-        self
-    }
-
     /// Whether it may be retried.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self.exit, Exit::Transient)

@@ -1,4 +1,6 @@
 //! Where a setting comes from: flags, then `CLICKCAST_*`, then `clickcast.toml`, then defaults.
+//!
+//! Decisions are no settings. Each is about one model or run, so it comes from the command line alone.
 
 use std::path::Path;
 
@@ -9,7 +11,10 @@ use crate::failure::Failure;
 /// The settings file, in the folder one works in.
 const FILE: &str = "clickcast.toml";
 
-/// Gives every flag its environment variable, and its default from the settings file.
+/// The long names of flags that decide something, such as to promote a model that its gate held.
+const DECISIONS: [&str; 4] = ["expect", "fence", "force", "reason"];
+
+/// Gives every flag but those of decisions its environment variable, and its default from the settings file.
 ///
 /// The file's top level sets any command's flags by their long names; a table sets one command's.
 pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
@@ -26,11 +31,11 @@ pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
 
 fn with_environment(command: Command) -> Command {
     let command = command.mut_args(|argument| match argument.get_long() {
-        Some(long) => {
+        Some(long) if !DECISIONS.contains(&long) => {
             let variable = format!("CLICKCAST_{}", long.replace('-', "_").to_uppercase());
             argument.env(variable).hide_env(true)
         }
-        None => argument,
+        _ => argument,
     });
     command.mut_subcommands(with_environment)
 }
@@ -47,6 +52,12 @@ fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failu
             if own.is_some() && command.get_arguments().any(|argument| argument.get_long() == Some(flag.as_str())) {
                 return Err(Failure::input(format!(
                     "settings file `{FILE}`: `{flag}` holds for every command; put it above the table `[{key}]`"
+                )));
+            }
+            if DECISIONS.contains(&flag.as_str()) {
+                return Err(Failure::input(format!(
+                    "settings file `{FILE}`: `{flag}` is a decision about one model or run; give it as `--{flag}` on the \
+                     command line"
                 )));
             }
             let text = match value {

@@ -134,6 +134,10 @@ fn settings_come_from_flags_then_environment_then_file() {
         ("[synth]\nsede = 7\n", "no command has a setting `sede`"),
         ("[synth]\nfamily = \"lr\"\n", "no command has a setting `family`"),
         // It would have held for all commands.
+        ("force = true\n", "`force` is a decision about one model or run; give it as `--force` on the command line"),
+        ("[models]\nreason = \"so\"\n", "`reason` is a decision"),
+        ("[runs]\nfence = 3\n", "`fence` is a decision"),
+        ("expect = 1\n", "`expect` is a decision"),
         ("[train]\nthreads = 1\n", "`threads` holds for every command; put it above the table `[train]`"),
     ] {
         world.write("clickcast.toml", settings);

@@ -214,6 +214,20 @@ fn users_of_many_files_make_as_many_files_and_a_second_run_finds_them() {
 }
 
 #[test]
+fn an_unknown_category_of_the_context_is_said() {
+    let world = world(&["lr"]);
+    let run = |context: &str| {
+        let files = "cross --model lr --users users.csv --ads ads.csv";
+        world.run(&format!("{files} --context {context} {IDS} --top-k 1 --out {}", context.len()))
+    };
+    let known = run(CONTEXT);
+    assert!(known.code == 0 && !known.stderr.contains("not learned"), "{}", known.stderr);
+    let unknown = run(&CONTEXT.replace("pub_1", "pub_unheard_of"));
+    let said = "the model has not learned the category `pub_unheard_of` of column `publisher`";
+    assert!(unknown.code == 0 && unknown.stderr.contains(said), "{}", unknown.stderr);
+}
+
+#[test]
 fn pairs_that_make_no_sense_are_refused() {
     let world = world(&["lr"]);
     let (users, ads) = ("users.csv", "ads.csv");

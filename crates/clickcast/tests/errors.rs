@@ -90,10 +90,17 @@ fn data_that_can_not_be_read_is_refused_by_name_and_place() {
 }
 
 #[test]
-fn a_model_that_is_written_among_its_data_is_no_data() {
+fn a_model_is_not_written_among_its_data() {
     let world = world();
-    let train = "train --data data --schema features.toml --family lr --out data/model";
-    assert_eq!(world.json(train)["id"], world.json(train)["id"]);
+    for out in ["data", "data/model"] {
+        let train = format!("train --data data --schema features.toml --family lr --out {out}");
+        refused(&world, &train, &[out, "is the folder of the input or below it"]);
+    }
+    // A model that was put there all the same is no data.
+    world.json("train --data data --schema features.toml --family lr --out model");
+    for (name, bytes) in world.files("model") {
+        world.write(&format!("data/model/{name}"), bytes);
+    }
     world.json("models register --name ctr --model data/model --registry data/registry");
     assert_eq!(world.json("predict --model data/model --data data --out out")["files"], 1);
 }

@@ -124,6 +124,42 @@ fn a_backtest_learns_anew_before_each_of_the_last_days() {
 }
 
 #[test]
+fn a_backtest_works_with_integer_seconds() {
+    let world = World::new();
+    world.json("synth --rows 35000 --days 7 --out rows.csv --schema features.toml");
+    let rows = std::fs::read_to_string(world.path("rows.csv")).unwrap();
+    let (header, rows) = rows.split_once('\n').unwrap();
+    let column = header.split(',').position(|name| name == "ts").unwrap();
+    let mut days = std::collections::BTreeMap::<String, String>::new();
+    for row in rows.lines() {
+        let mut cells: Vec<&str> = row.split(',').collect();
+        let time: jiff::civil::DateTime = cells[column].trim_end_matches('Z').parse().unwrap();
+        let seconds = jiff::tz::TimeZone::UTC.to_timestamp(time).unwrap().as_second().to_string();
+        cells[column] = &seconds;
+        *days.entry(time.date().to_string()).or_insert_with(|| format!("{header}\n")) += &(cells.join(",") + "\n");
+    }
+    assert_eq!(days.keys().collect::<Vec<_>>(), DAYS.iter().collect::<Vec<_>>());
+    for (day, rows) in &days {
+        world.write(&format!("days/dt={day}/rows.csv"), rows);
+        if day.as_str() <= DAYS[4] {
+            world.write(&format!("window/dt={day}/rows.csv"), rows);
+        }
+    }
+    for time_unit in ["", "time_unit = \"s\"\n"] {
+        let schema = std::fs::read_to_string(world.path("features.toml")).unwrap();
+        world.write("seconds.toml", schema.replacen("time = ", &format!("{time_unit}time = "), 1));
+        let trained = world.json("train --data window --schema seconds.toml --family lr --out model");
+        assert_eq!(trained["rows"].as_u64(), Some(25_000), "{trained}");
+        let (_, said) = gate(&world, &format!("{ROWS} --candidate model --backtest days"));
+        let tried = said["backtest"].as_array().unwrap_or_else(|| panic!("{said:#}"));
+        let days: Vec<_> = tried.iter().map(|tried| (tried["day"].as_str().unwrap(), &tried["days_learned"])).collect();
+        assert_eq!(days, [(DAYS[4], &4.into()), (DAYS[3], &3.into()), (DAYS[2], &2.into())]);
+        assert_eq!(verdict_of(&said, "staleness"), "pass", "{said:#}");
+        assert_eq!(verdict_of(&said, "clock"), "pass", "{said:#}");
+    }
+}
+
+#[test]
 fn what_cannot_be_judged_is_said_in_a_sentence() {
     let world = world();
     // The users' table has neither ads nor labels.

@@ -94,3 +94,17 @@ fn an_audit_compares_the_run_with_what_the_gate_saw() {
     let drift = audited["checks"].as_array().unwrap().iter().find(|check| check["name"] == "gate_score_drift");
     assert!(ended.code == 3 && drift.is_some_and(|check| check["verdict"] == "fail"), "{audited}");
 }
+
+#[test]
+fn a_decision_comes_from_the_command_line_alone() {
+    let world = world();
+    let promote = "models promote ctr@1 --channel champion --registry registry";
+    let forced = [("CLICKCAST_FORCE", "true"), ("CLICKCAST_REASON", "x"), ("CLICKCAST_EXPECT", "7")];
+    let ended = world.run_with(promote, &forced);
+    assert!(ended.code == 3, "{}: {}", ended.code, ended.stderr);
+    world.write("clickcast.toml", "force = true\nreason = \"x\"\n");
+    let ended = world.run(promote);
+    assert!(ended.code == 2 && ended.stderr.contains("`force` is a decision"), "{}", ended.stderr);
+    std::fs::remove_file(world.path("clickcast.toml")).unwrap();
+    assert_eq!(world.run("models show ctr@champion --registry registry").code, 2, "nothing was promoted");
+}

@@ -26,6 +26,7 @@
 //! ```
 
 pub mod artifacts;
+pub mod cross;
 pub mod data;
 mod error;
 pub mod evaluate;

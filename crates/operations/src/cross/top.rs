@@ -1,123 +1,31 @@
 //! The best of many, kept as they come by.
 
-use super::pairs::Known;
-use clickcast_model::Error;
-use clickcast_model::cross::{Ads, Cross, Scratch, Users};
 use std::cmp::Ordering;
-use std::ops::Range;
-use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float32Array, Float64Array};
-
-/// The type of a probability.
-pub(super) trait Number: Copy + PartialOrd + Default + Send + Sync + Into<f64> + 'static {
-    /// Scores users with a range of ads; see [`Cross::score_f32`].
-    fn score(
-        cross: &Cross<'_>,
-        users: &Users,
-        ads: &Ads,
-        range: Range<usize>,
-        scratch: &mut Scratch,
-        out: &mut [Self],
-    ) -> Result<(), Error>;
-
-    /// Ranks users with a range of ads; see [`Cross::rank_f32`]. By the probabilities, where these are not to be had sooner.
-    fn rank(
-        cross: &Cross<'_>,
-        users: &Users,
-        ads: &Ads,
-        range: Range<usize>,
-        scratch: &mut Scratch,
-        out: &mut [Self],
-    ) -> Result<(), Error> {
-        Self::score(cross, users, ads, range, scratch, out)
-    }
-
-    /// The probability of a rank.
-    fn probability(_: &Cross<'_>, rank: Self) -> Self {
-        rank
-    }
-
-    /// A probability in this precision.
-    fn of(probability: f64) -> Self;
-
-    /// Numbers as a column.
-    fn column(values: Vec<Self>) -> ArrayRef;
-}
-
-impl Number for f32 {
-    fn score(
-        cross: &Cross<'_>,
-        users: &Users,
-        ads: &Ads,
-        range: Range<usize>,
-        scratch: &mut Scratch,
-        out: &mut [Self],
-    ) -> Result<(), Error> {
-        cross.score_f32(users, ads, range, scratch, out)
-    }
-
-    fn rank(
-        cross: &Cross<'_>,
-        users: &Users,
-        ads: &Ads,
-        range: Range<usize>,
-        scratch: &mut Scratch,
-        out: &mut [Self],
-    ) -> Result<(), Error> {
-        cross.rank_f32(users, ads, range, scratch, out)
-    }
-
-    fn probability(cross: &Cross<'_>, rank: Self) -> Self {
-        cross.probability_f32(rank)
-    }
-
-    fn of(probability: f64) -> Self {
-        probability as f32
-    }
-
-    fn column(values: Vec<Self>) -> ArrayRef {
-        Arc::new(Float32Array::from(values))
-    }
-}
-
-impl Number for f64 {
-    fn score(
-        cross: &Cross<'_>,
-        users: &Users,
-        ads: &Ads,
-        range: Range<usize>,
-        scratch: &mut Scratch,
-        out: &mut [Self],
-    ) -> Result<(), Error> {
-        cross.score_f64(users, ads, range, scratch, out)
-    }
-
-    fn of(probability: f64) -> Self {
-        probability
-    }
-
-    fn column(values: Vec<Self>) -> ArrayRef {
-        Arc::new(Float64Array::from(values))
-    }
-}
+use super::number::{Number, Scored};
 
 /// Which pairs are kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
-    /// So many at most, the likeliest; the earlier partner of two that are equally likely.
+    /// The number of likeliest pairs to keep; of two that are equally likely the earlier partner comes first.
     pub(super) top_k: Option<usize>,
-    /// Those at least this likely. NaN, which a linear tree can give, never is.
+    /// The lowest probability to keep. NaN, which a linear tree can give, is never kept.
     pub(super) threshold: f64,
 }
 
-/// The kept partners of one user or ad. Offered in the order of their places, by ranks: most are told by those alone.
+impl Choice {
+    /// Keeps all pairs that have a probability.
+    pub(super) const ALL: Self = Self { top_k: None, threshold: f64::NEG_INFINITY };
+}
+
+/// The kept partners of one user or ad. They are offered in the order of their places, by ranks: most are passed over by
+/// their rank alone.
 #[derive(Debug, Clone)]
 pub(super) struct Top<T> {
     choice: Choice,
-    /// What a probability must exceed once enough are kept.
+    /// The probability to exceed once enough are kept.
     floor: Option<T>,
-    /// The highest rank known to be of a pair that is not kept: no lower one is.
+    /// The highest rank known not to be kept: no lower one is kept either.
     passed_over: Option<T>,
     kept: Vec<(T, u64)>,
 }
@@ -127,9 +35,9 @@ impl<T: Number> Top<T> {
         Self { choice, floor: None, passed_over: None, kept: Vec::new() }
     }
 
-    /// Offers ranks, the first of which has this place.
+    /// Offers ranks; `first` is the place of the first one.
     pub(super) fn offer_all(&mut self, ranks: &[T], first: u64, probability: impl Fn(T) -> T) {
-        // Long after the start hardly a pair is good enough: look at many at a time.
+        // Long after the start hardly any pair is good enough: look at many at a time.
         const BLOCK: usize = 32;
         for (ranks, first) in ranks.chunks(BLOCK).zip((first..).step_by(BLOCK)) {
             if let Some(passed_over) = self.passed_over
@@ -148,13 +56,13 @@ impl<T: Number> Top<T> {
         if self.passed_over.is_some_and(|passed_over| rank <= passed_over) {
             return;
         }
-        // NaN is no rank that others could be below.
+        // Other ranks cannot be compared with NaN.
         if !self.offer_known(probability(rank), place) && rank.partial_cmp(&rank).is_some() {
             self.passed_over = Some(rank);
         }
     }
 
-    /// Offers a probability; whether it was good enough.
+    /// Offers a probability; returns whether it was good enough.
     pub(super) fn offer_known(&mut self, value: T, place: u64) -> bool {
         let good = match self.floor {
             Some(floor) => value > floor,
@@ -172,19 +80,19 @@ impl<T: Number> Top<T> {
         true
     }
 
-    /// Offers the ranks of all ads, but for some ads, in order, whose probabilities are known.
-    pub(super) fn offer_all_but(&mut self, ranks: &[T], known: &[Known<T>], probability: impl Fn(T) -> T) {
+    /// Offers the ranks of all ads but those, in order, whose probabilities are known; these are offered as such.
+    pub(super) fn offer_all_but(&mut self, ranks: &[T], known: &[Scored<T>], probability: impl Fn(T) -> T) {
         let mut next = 0;
-        for &(_, ad, value) in known {
-            let ad = ad as usize;
+        for pair in known {
+            let ad = pair.ad as usize;
             self.offer_all(&ranks[next..ad], next as u64, &probability);
-            self.offer_known(value, ad as u64);
+            self.offer_known(pair.score, ad as u64);
             next = ad + 1;
         }
         self.offer_all(&ranks[next..], next as u64, probability);
     }
 
-    /// What is kept, the likeliest first; without a limit, by place.
+    /// Returns what is kept, the likeliest first; without a limit, by place.
     pub(super) fn sorted(mut self) -> Vec<(T, u64)> {
         if let Some(k) = self.choice.top_k {
             self.prune(k);
@@ -193,7 +101,7 @@ impl<T: Number> Top<T> {
         self.kept
     }
 
-    /// The places of what is kept, in no order.
+    /// Returns the places of what is kept, in no order.
     pub(super) fn places(&self) -> impl Iterator<Item = u64> {
         self.kept.iter().map(|&(_, place)| place)
     }

@@ -9,18 +9,18 @@ use clickcast_dataset::{
     Coded, Input, PairColumn, PairEncoder, PairGroup, PairWriter, PredictionWriter, RepeatedColumn, Step, picked,
 };
 use clickcast_model::cross::{Cross, Origin, Scratch};
-use clickcast_operations::data::Data;
 use clickcast_record::{Batch, Need, Precision};
 use clickcast_storage::Store;
 use rayon::prelude::*;
 
 use super::entities::{AdTable, Distinct, Entities};
-use super::pairs::{Known, PairTable};
+use super::number::{Number, Scored, Tile};
+use super::pairs::PairTable;
 use super::sides::Sides;
-use super::top::{Choice, Number, Top};
-use crate::commands::Context;
-use crate::failure::Failure;
-use crate::progress::Progress;
+use super::top::{Choice, Top};
+use crate::data::Data;
+use crate::observer::Progress;
+use crate::{Error, Resources};
 
 /// Pairs scored together, unless a step of users has more: their scores stay in the second-level cache.
 const TILE_PAIRS: usize = 64 * 1024;
@@ -36,18 +36,16 @@ pub(super) struct Output {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// What is to be done.
+/// Everything that scoring needs.
 pub(super) struct Job<'a> {
-    pub(super) context: &'a Context,
+    pub(super) resources: &'a Resources,
     pub(super) cross: &'a Cross<'a>,
     pub(super) sides: &'a Sides,
     pub(super) ads: &'a AdTable,
     pub(super) pairs: Option<&'a PairTable>,
     pub(super) out: &'a Store,
     pub(super) precision: Precision,
-    /// None to keep all pairs.
-    pub(super) choice: Option<Choice>,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a Progress<'a>,
 }
 
 /// A file of all pairs.
@@ -66,51 +64,65 @@ pub(super) struct Done {
     pub(super) written: u64,
 }
 
-/// A kept pair: a user of a batch, an ad, and the probability.
-type Kept<T> = (u32, u32, T);
+/// Pairs of users and ads by their rows.
+pub(super) struct Picked<'a> {
+    /// The columns of the users' ids.
+    pub(super) user_ids: &'a [ArrayRef],
+    pub(super) user_rows: UInt32Array,
+    pub(super) ad_rows: UInt32Array,
+    pub(super) scores: Vec<f64>,
+}
 
-/// How many pairs there are.
-pub(super) fn pairs_of(users: u64, ads: u64) -> Result<u64, Failure> {
+/// All pairs of a range of users, and how their row group is encoded.
+struct GroupPlan<'a> {
+    users: &'a Entities,
+    encoder: &'a PairEncoder,
+    /// The ads' ids as whole blocks of users have them.
+    repeated: Option<&'a [Arc<RepeatedColumn>]>,
+}
+
+/// Multiplies users by ads.
+pub(super) fn pairs_of(users: u64, ads: u64) -> Result<u64, Error> {
     users.checked_mul(ads).ok_or_else(|| {
-        Failure::input(format!("{users} users by {ads} ads are more pairs than can be counted; give fewer users"))
+        Error::invalid(format!("{users} users by {ads} ads are more pairs than can be counted; give fewer users"))
     })
 }
 
 impl Job<'_> {
-    /// Reads the users of some files, each user once; `each` gets the number of the file with every batch, and
-    /// none when the file ends. How many there were.
+    /// Reads the users of some files, each user once. `each` gets the number of the file with every batch, and `None` when
+    /// the file ends. Returns how many users there were.
     pub(super) fn each_user_batch(
         &self,
         inputs: &[Input],
-        mut each: impl FnMut(usize, Option<&Entities>) -> Result<(), Failure>,
-    ) -> Result<u64, Failure> {
+        mut each: impl FnMut(usize, Option<&Entities>) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
         let need = Need { carried: self.sides.ids_of(Origin::User), ..Need::default() };
         let encode = |batch: Batch| Entities::new(self.cross, Origin::User, batch);
         let (mut file, mut users, mut distinct) = (0, 0, Distinct::default());
-        Data::of(&self.context.resources, inputs.to_vec()).scan(&self.sides.users, &need, encode, |step| {
+        Data::of(self.resources, inputs.to_vec()).scan(&self.sides.users, &need, encode, |step| {
             match step {
                 Step::Begin(index) => file = index,
                 Step::Rows(entities) => {
                     let name = || inputs[file].name();
-                    let entities = entities.map_err(|failure: Failure| failure.about(&name()))?;
+                    let entities = entities.map_err(|error| Error::about(format!("`{}`", name()), error))?;
                     distinct.add(&name(), &entities)?;
                     users += entities.side.rows() as u64;
                     each(file, Some(&entities))?;
                 }
                 Step::End(_) => each(file, None)?,
             }
-            Ok::<(), Failure>(())
+            Ok::<(), Error>(())
         })?;
         Ok(users)
     }
 
     /// Writes a file for each users file.
-    pub(super) fn per_user<T: Number>(&self, outputs: &[Output]) -> Result<Done, Failure> {
+    pub(super) fn per_user<T: Number>(&self, outputs: &[Output], choice: Option<Choice>) -> Result<Done, Error> {
         let inputs: Vec<Input> = outputs.iter().map(|output| output.input.clone()).collect();
         let ads = self.ads.prepared.rows() as u64;
         let (mut all, mut chosen, mut written) = (None, None, 0);
         let users = self.each_user_batch(&inputs, |file, users| {
-            match (users, self.choice) {
+            match (users, choice) {
                 (Some(users), None) => {
                     let pairs = match all.take() {
                         Some(pairs) => pairs,
@@ -137,20 +149,20 @@ impl Job<'_> {
         Ok(Done { pairs: pairs_of(users, ads)?, written })
     }
 
-    fn begin<T: Number>(&self, output: &Output, users: &Entities) -> Result<AllPairs, Failure> {
+    fn begin<T: Number>(&self, output: &Output, users: &Entities) -> Result<AllPairs, Error> {
         let (mut user_ids, mut ad_ids) = (users.ids.iter().map(|(_, array)| array), self.ads.ids.iter());
         let types = self.sides.ids.iter().filter_map(|(name, origin)| {
             let array = if *origin == Origin::User { user_ids.next() } else { ad_ids.next() };
             array.map(|array| (name.clone(), array.data_type().clone()))
         });
         let (types, ctr) = (types.collect::<Vec<_>>(), T::column(Vec::new()).data_type().clone());
-        let handle = self.context.runtime.handle();
+        let handle = self.resources.handle();
         let writer = PairWriter::create(self.out, &output.key, handle, &types, ctr, output.metadata.clone())?;
         Ok(AllPairs { writer, ads: None })
     }
 
-    pub(super) fn begin_chosen(&self, output: &Output) -> Result<PredictionWriter, Failure> {
-        let handle = self.context.runtime.handle();
+    pub(super) fn begin_chosen(&self, output: &Output) -> Result<PredictionWriter, Error> {
+        let handle = self.resources.handle();
         Ok(PredictionWriter::create(self.out, &output.key, handle, self.precision, output.metadata.clone())?)
     }
 
@@ -169,34 +181,34 @@ impl Job<'_> {
     fn in_blocks<R: Send>(
         &self,
         users: &Entities,
-        make: impl Fn(Range<usize>, &mut Scratch) -> Result<R, Failure> + Sync,
-        mut take: impl FnMut(R) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        make: impl Fn(Range<usize>, &mut Scratch) -> Result<R, Error> + Sync,
+        mut take: impl FnMut(R) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let (rows, ads, block_users) = (users.side.rows(), self.ads.prepared.rows(), self.block_users());
         let starts: Vec<usize> = (0..rows).step_by(block_users).collect();
         let block = |scratch: &mut Scratch, &first: &usize| {
             let range = first..(first + block_users).min(rows);
             let pairs = range.len() * ads;
             let made = make(range, scratch);
-            self.progress.add(pairs as u64);
+            self.progress.advance(pairs as u64)?;
             made
         };
-        let score = |wave: &[usize]| -> Vec<Result<R, Failure>> {
-            self.context.resources.pool().install(|| wave.par_iter().map_init(Scratch::default, block).collect())
+        let score = |wave: &[usize]| -> Vec<Result<R, Error>> {
+            self.resources.pool().install(|| wave.par_iter().map_init(Scratch::default, block).collect())
         };
         let mut ready = Vec::new();
         // While one wave is written the next one is scored.
-        for wave in starts.chunks(self.context.resources.threads() * BLOCKS_PER_THREAD) {
+        for wave in starts.chunks(self.resources.threads() * BLOCKS_PER_THREAD) {
             ready = std::thread::scope(|scope| {
                 let next = scope.spawn(|| score(wave));
-                ready.into_iter().try_for_each(|made: Result<R, Failure>| take(made?))?;
-                Ok::<_, Failure>(next.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                ready.into_iter().try_for_each(|made: Result<R, Error>| take(made?))?;
+                Ok::<_, Error>(next.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })?;
         }
         ready.into_iter().try_for_each(|made| take(made?))
     }
 
-    fn write_all<T: Number>(&self, users: &Entities, file: &mut AllPairs) -> Result<u64, Failure> {
+    fn write_all<T: Number>(&self, users: &Entities, file: &mut AllPairs) -> Result<u64, Error> {
         let (rows, ads) = (users.side.rows(), self.ads.prepared.rows());
         let encoder = file.writer.encoder();
         if file.ads.is_none() && rows >= self.block_users() {
@@ -210,7 +222,7 @@ impl Job<'_> {
         let repeated = file.ads.as_deref();
         let make = |range: Range<usize>, scratch: &mut Scratch| {
             let repeated = repeated.filter(|_| range.len() == self.block_users());
-            self.group::<T>(users, range, repeated, &encoder, scratch)
+            self.group::<T>(&GroupPlan { users, encoder: &encoder, repeated }, range, scratch)
         };
         let writer = &mut file.writer;
         self.in_blocks(users, make, |group| Ok(writer.append(group)?))?;
@@ -220,22 +232,22 @@ impl Job<'_> {
     /// All pairs of some users as a row group.
     fn group<T: Number>(
         &self,
-        users: &Entities,
+        plan: &GroupPlan<'_>,
         range: Range<usize>,
-        repeated: Option<&[Arc<RepeatedColumn>]>,
-        encoder: &PairEncoder,
         scratch: &mut Scratch,
-    ) -> Result<PairGroup, Failure> {
+    ) -> Result<PairGroup, Error> {
+        let GroupPlan { users, encoder, repeated } = plan;
         let ads = self.ads.prepared.rows();
         let mut scores = vec![T::default(); range.len() * ads];
         let tile_users = self.tile_users();
         for (first, scores) in range.clone().step_by(tile_users).zip(scores.chunks_mut(tile_users * ads)) {
             let tile = first..(first + tile_users).min(range.end);
-            let block = self.cross.users(&users.side, tile).map_err(Failure::input)?;
-            T::score(self.cross, &block, &self.ads.prepared, 0..ads, scratch, scores).map_err(Failure::input)?;
+            let block = self.cross.users(&users.side, tile)?;
+            let tile = Tile { cross: self.cross, users: &block, ads: &self.ads.prepared, range: 0..ads };
+            T::score(&tile, scratch, scores)?;
         }
-        for (user, ad, score) in self.known::<T>(users, range.clone(), scratch)? {
-            scores[(user as usize - range.start) * ads + ad as usize] = score;
+        for pair in self.known::<T>(users, range.clone(), scratch)? {
+            scores[(pair.user as usize - range.start) * ads + pair.ad as usize] = pair.score;
         }
         let (mut user_ids, mut ad_ids) = (users.ids.iter(), self.ads.ids.iter().enumerate());
         let ids = self.sides.ids.iter().filter_map(|(_, origin)| match origin {
@@ -259,37 +271,34 @@ impl Job<'_> {
         users: &Entities,
         choice: Choice,
         writer: &mut PredictionWriter,
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, Error> {
         let mut written = 0;
         let make = |range: Range<usize>, scratch: &mut Scratch| self.best::<T>(users, range, choice, scratch);
         self.in_blocks(users, make, |kept| {
             written += kept.len() as u64;
-            let user_rows: UInt32Array = kept.iter().map(|kept| kept.0).collect::<Vec<_>>().into();
-            let ad_rows: UInt32Array = kept.iter().map(|kept| kept.1).collect::<Vec<_>>().into();
-            let scores: Vec<f64> = kept.iter().map(|kept| kept.2.into()).collect();
             let user_ids: Vec<ArrayRef> = users.ids.iter().map(|(_, array)| array.clone()).collect();
-            self.write_picked(writer, (&user_ids, &user_rows), &ad_rows, &scores)
+            let picked = Picked {
+                user_ids: &user_ids,
+                user_rows: kept.iter().map(|pair| pair.user).collect::<Vec<_>>().into(),
+                ad_rows: kept.iter().map(|pair| pair.ad).collect::<Vec<_>>().into(),
+                scores: kept.iter().map(|pair| pair.score.into()).collect(),
+            };
+            self.write_picked(writer, &picked)
         })?;
         Ok(written)
     }
 
-    /// Writes pairs of users and ads by their rows.
-    pub(super) fn write_picked(
-        &self,
-        writer: &mut PredictionWriter,
-        users: (&[ArrayRef], &UInt32Array),
-        ad_rows: &UInt32Array,
-        scores: &[f64],
-    ) -> Result<(), Failure> {
-        let (mut user_ids, mut ad_ids) = (users.0.iter(), self.ads.ids.iter());
+    /// Writes pairs.
+    pub(super) fn write_picked(&self, writer: &mut PredictionWriter, pairs: &Picked<'_>) -> Result<(), Error> {
+        let (mut user_ids, mut ad_ids) = (pairs.user_ids.iter(), self.ads.ids.iter());
         let ids = self.sides.ids.iter().filter_map(|(name, origin)| {
             let (array, rows) = match origin {
-                Origin::User => (user_ids.next(), users.1),
-                _ => (ad_ids.next(), ad_rows),
+                Origin::User => (user_ids.next(), &pairs.user_rows),
+                _ => (ad_ids.next(), &pairs.ad_rows),
             };
             array.map(|array| Ok((name.clone(), picked(name, array, rows)?)))
         });
-        writer.write(&ids.collect::<Result<Vec<_>, Failure>>()?, scores)?;
+        writer.write(&ids.collect::<Result<Vec<_>, Error>>()?, &pairs.scores)?;
         Ok(())
     }
 
@@ -299,8 +308,11 @@ impl Job<'_> {
         users: &Entities,
         range: Range<usize>,
         scratch: &mut Scratch,
-    ) -> Result<Vec<Known<T>>, Failure> {
-        self.pairs.map_or_else(|| Ok(Vec::new()), |pairs| pairs.known(self.cross, users, range, self.ads, scratch))
+    ) -> Result<Vec<Scored<T>>, Error> {
+        match self.pairs {
+            Some(pairs) => pairs.known(self.cross, users, range, self.ads, scratch),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The pairs to keep of some users, user by user.
@@ -310,7 +322,7 @@ impl Job<'_> {
         range: Range<usize>,
         choice: Choice,
         scratch: &mut Scratch,
-    ) -> Result<Vec<Kept<T>>, Failure> {
+    ) -> Result<Vec<Scored<T>>, Error> {
         let ads = self.ads.prepared.rows();
         let tile_users = self.tile_users();
         let mut ranks = vec![T::default(); tile_users.min(range.len()) * ads];
@@ -319,15 +331,20 @@ impl Job<'_> {
         let mut known = known.as_slice();
         for first in range.clone().step_by(tile_users) {
             let tile = first..(first + tile_users).min(range.end);
-            let block = self.cross.users(&users.side, tile.clone()).map_err(Failure::input)?;
+            let block = self.cross.users(&users.side, tile.clone())?;
             let ranks = &mut ranks[..tile.len() * ads];
-            T::rank(self.cross, &block, &self.ads.prepared, 0..ads, scratch, ranks).map_err(Failure::input)?;
+            let rank_tile = Tile { cross: self.cross, users: &block, ads: &self.ads.prepared, range: 0..ads };
+            T::rank(&rank_tile, scratch, ranks)?;
             for (user, ranks) in tile.zip(ranks.chunks_exact(ads)) {
                 let mut top = Top::new(choice);
                 let own;
-                (own, known) = known.split_at(known.partition_point(|pair| pair.0 as usize <= user));
+                (own, known) = known.split_at(known.partition_point(|pair| pair.user as usize <= user));
                 top.offer_all_but(ranks, own, |rank| T::probability(self.cross, rank));
-                kept.extend(top.sorted().into_iter().map(|(score, ad)| (user as u32, ad as u32, score)));
+                kept.extend(top.sorted().into_iter().map(|(score, ad)| Scored {
+                    user: user as u32,
+                    ad: ad as u32,
+                    score,
+                }));
             }
         }
         Ok(kept)

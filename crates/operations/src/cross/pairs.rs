@@ -1,23 +1,23 @@
-//! A table of pairs: what features of side `pair` are for those it lists.
+//! A table of pairs: the features of side `pair`, of the pairs that it lists.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::data::Data;
 use clickcast_dataset::Step;
 use clickcast_model::cross::{Cross, Listed, ListedSides, Origin, Scratch, Side};
-use clickcast_operations::data::Data;
 use clickcast_record::{Batch, Need, Schema};
 
 use super::entities::{AdTable, Distinct, Entities, keys};
+use super::number::{Number, Scored};
 use super::sides::Sides;
-use super::top::Number;
-use crate::failure::Failure;
+use crate::Error;
 
-/// Pairs that a table lists at most.
+/// The most pairs that a table may list.
 const PAIRS_MAX: usize = 4_000_000;
-/// Bytes of them at most, beside the ads and everything else in a gibibyte.
+/// The most bytes that they may take, beside the ads and everything else in a gibibyte.
 const PAIRS_BYTES_MAX: usize = 256 << 20;
-/// Bytes of a listed pair: its keys, its place and its hash among those that came before; and of each of its features.
+/// Bytes of a listed pair: its keys, its place, and its hash among those that came before. And those of each feature.
 const PAIR_BYTES: usize = 64;
 const FEATURE_BYTES: usize = 8;
 
@@ -30,16 +30,17 @@ pub(super) struct PairTable {
     pairs: Vec<(u32, u32)>,
 }
 
-/// A listed pair of a batch of users: the user, the ad and the probability.
-pub(super) type Known<T> = (u32, u32, T);
+/// Where a table of pairs is read from.
+pub(super) struct PairSource<'a> {
+    pub(super) sides: &'a Sides,
+    /// The features of pairs.
+    pub(super) schema: &'a Schema,
+    pub(super) data: &'a Data,
+}
 
-/// Reads the pairs of a table; those of other ads are left out.
-pub(super) fn read_pairs(
-    cross: &Cross<'_>,
-    (sides, schema): (&Sides, &Schema),
-    data: &Data,
-    ads: &AdTable,
-) -> Result<PairTable, Failure> {
+/// Reads the pairs of a table, without those of other ads.
+pub(super) fn read_pairs(cross: &Cross<'_>, source: &PairSource<'_>, ads: &AdTable) -> Result<PairTable, Error> {
+    let PairSource { sides, schema, data } = source;
     let user_ids = sides.ids_of(Origin::User);
     let carried = [user_ids.as_slice(), &sides.ids_of(Origin::Ad)].concat();
     let need = Need { carried, ..Need::default() };
@@ -56,14 +57,14 @@ pub(super) fn read_pairs(
         match step {
             Step::Begin(index) => file = data.inputs[index].name(),
             Step::Rows(read) => {
-                let ((users, ads), entities) = read.map_err(|failure: Failure| failure.about(&file))?;
+                let ((users, ads), entities) = read.map_err(|error: Error| Error::about(format!("`{file}`"), error))?;
                 distinct.add(&file, &entities)?;
                 let entries = users.into_iter().zip(ads).zip(rows as u32..);
                 found.extend(entries.filter_map(|((user, ad), entry)| Some((user, *ad_places.get(&ad)?, entry))));
                 rows += entities.side.rows();
                 if rows > rows_max {
                     let problem = "pairs don't fit the memory set aside; list those alone that have values";
-                    return Err(Failure::input(format!("`{file}`: more than {rows_max} {problem}")));
+                    return Err(Error::invalid(format!("`{file}`: more than {rows_max} {problem}")));
                 }
                 parts.push(entities.side);
             }
@@ -72,7 +73,7 @@ pub(super) fn read_pairs(
         Ok(())
     })?;
     if rows == 0 {
-        return Err(Failure::input(format!("`{}` lists no pairs", data.uri())));
+        return Err(Error::invalid(format!("`{}` lists no pairs", data.uri())));
     }
     found.sort_unstable();
     let mut of_user: HashMap<u64, Range<usize>> = HashMap::new();
@@ -80,11 +81,11 @@ pub(super) fn read_pairs(
         of_user.entry(*user).or_insert(place..place).end = place + 1;
     }
     let pairs = found.into_iter().map(|(_, ad, entry)| (ad, entry)).collect();
-    Ok(PairTable { entries: Side::joined(parts).map_err(Failure::input)?, of_user, pairs })
+    Ok(PairTable { entries: Side::joined(parts)?, of_user, pairs })
 }
 
 impl PairTable {
-    /// The listed pairs of some users, by rising user and ad, scored as rows are.
+    /// Returns the listed pairs of some users, by rising user and ad, scored as rows are.
     pub(super) fn known<T: Number>(
         &self,
         cross: &Cross<'_>,
@@ -92,7 +93,7 @@ impl PairTable {
         range: Range<usize>,
         ads: &AdTable,
         scratch: &mut Scratch,
-    ) -> Result<Vec<Known<T>>, Failure> {
+    ) -> Result<Vec<Scored<T>>, Error> {
         let mut listed = Vec::new();
         for user in range {
             let own = self.of_user.get(&users.keys[user]).cloned().unwrap_or_default();
@@ -100,7 +101,11 @@ impl PairTable {
         }
         let mut scores = Vec::new();
         let sides = ListedSides { users: &users.side, ads: &ads.prepared, table: &self.entries };
-        cross.score_listed(sides, &listed, scratch, &mut scores).map_err(Failure::input)?;
-        Ok(listed.iter().zip(scores).map(|(pair, score)| (pair.user, pair.ad, T::of(score))).collect())
+        cross.score_listed(sides, &listed, scratch, &mut scores)?;
+        Ok(listed
+            .iter()
+            .zip(scores)
+            .map(|(pair, score)| Scored { user: pair.user, ad: pair.ad, score: T::of(score) })
+            .collect())
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use clickcast_model::Model;
 use clickcast_model::cross::{Cross, Origin};
-use clickcast_record::{Batch, Binding, Feature, Kind, Need, Schema, Side};
+use clickcast_record::{Batch, Binding, Category, Column, Feature, Kind, Need, Schema, Side};
 
-use crate::failure::Failure;
+use crate::Error;
 
 /// The column of predictions.
 const CTR: &str = "ctr";
@@ -16,6 +16,18 @@ const CTR: &str = "ctr";
 pub(super) struct Table<'a> {
     pub(super) uri: &'a str,
     pub(super) columns: Vec<String>,
+}
+
+/// What a request says of where features and ids come from.
+pub(super) struct Sources<'a> {
+    pub(super) model: &'a Model,
+    pub(super) users: Table<'a>,
+    pub(super) ads: Table<'a>,
+    /// Features that are the same for all pairs, as `NAME=VALUE`.
+    pub(super) context: &'a [String],
+    /// The ids asked for; if empty, the schema's.
+    pub(super) ids: &'a [String],
+    pub(super) pairs_table: Option<&'a str>,
 }
 
 /// Where everything comes from.
@@ -34,36 +46,30 @@ pub(super) struct Sides {
 }
 
 impl Sides {
-    pub(super) fn new(
-        model: &Model,
-        users: &Table<'_>,
-        ads: &Table<'_>,
-        context: &[String],
-        ids: &[String],
-        pairs_table: Option<&str>,
-    ) -> Result<Self, Failure> {
+    pub(super) fn new(sources: &Sources<'_>) -> Result<Self, Error> {
+        let Sources { model, users, ads, context, ids, pairs_table } = sources;
         let constants = parse(model.schema(), context)?;
         let features = model.schema().features().iter();
         let origins = features
             .map(|feature| origin(feature, users, &constants, pairs_table.is_some()))
             .collect::<Result<Vec<_>, _>>()?;
         let side = |origin: Origin, name: &str| {
-            let schema = Cross::schema_of(model, &origins, origin).map_err(Failure::input)?;
+            let schema = Cross::schema_of(model, &origins, origin)?;
             schema.ok_or_else(|| {
-                Failure::input(format!(
+                Error::invalid(format!(
                     "no feature of the model comes from the {name}s, so all {name}s would be alike; say `side = \
                      \"{name}\"` of theirs in the schema the model is made with"
                 ))
             })
         };
         let (user_schema, ad_schema) = (side(Origin::User, "user")?, side(Origin::Ad, "ad")?);
-        let pairs = Cross::schema_of(model, &origins, Origin::Pair).map_err(Failure::input)?;
+        let pairs = Cross::schema_of(model, &origins, Origin::Pair)?;
         if let (Some(uri), None) = (pairs_table, &pairs) {
-            return Err(Failure::input(format!(
+            return Err(Error::invalid(format!(
                 "`--pairs-table {uri}`: no feature of the model has `side = \"pair\"`; leave the table out"
             )));
         }
-        let constants = match Cross::schema_of(model, &origins, Origin::Constant).map_err(Failure::input)? {
+        let constants = match Cross::schema_of(model, &origins, Origin::Constant)? {
             Some(schema) => Some(row(&schema, &constants)?),
             None => None,
         };
@@ -77,6 +83,43 @@ impl Sides {
         })
     }
 
+    /// Returns a sentence for each category of the constants that the model has not learned: pairs are then scored as those
+    /// of an unknown category. A model without a profile does not tell, nor does one of very many categories tell for all.
+    pub(super) fn unknown_constants(&self, model: &Model) -> Result<Vec<String>, Error> {
+        let Some(constants) = &self.constants else { return Ok(Vec::new()) };
+        let features = model.schema().features().iter().zip(&self.origins);
+        let names: Vec<&str> = features
+            .filter(|(_, origin)| **origin == Origin::Constant)
+            .map(|(feature, _)| feature.name.as_str())
+            .collect();
+        if constants.features.iter().all(|column| matches!(column, Column::Numeric(_))) {
+            return Ok(Vec::new());
+        }
+        let Some(profile) = model.profile()? else { return Ok(Vec::new()) };
+        let mut notes = Vec::new();
+        for (name, column) in names.into_iter().zip(&constants.features) {
+            let Some(learned) = profile.features.iter().find(|feature| feature.name == name) else { continue };
+            let values = match column {
+                Column::Numeric(_) => continue,
+                Column::Categorical(values) => values,
+                Column::Multi(lists) => &lists.values,
+            };
+            for category in (0..values.len()).filter_map(|place| values.get(place)) {
+                if learned.values.knows(category.hash()) == Some(false) {
+                    let value = match category {
+                        Category::Text(text) => text.to_owned(),
+                        Category::Integer(integer) => integer.to_string(),
+                    };
+                    notes.push(format!(
+                        "`--context`: the model has not learned the category `{value}` of column `{name}`; pairs are scored as of \
+                         an unknown one"
+                    ));
+                }
+            }
+        }
+        Ok(notes)
+    }
+
     /// The ids that one side has.
     pub(super) fn ids_of(&self, origin: Origin) -> Vec<String> {
         self.ids.iter().filter(|(_, own)| *own == origin).map(|(name, _)| name.clone()).collect()
@@ -86,10 +129,10 @@ impl Sides {
 /// A feature that is named by `--context`, and its value.
 type Constant<'a> = (&'a str, &'a str);
 
-fn parse<'a>(schema: &Schema, context: &'a [String]) -> Result<Vec<Constant<'a>>, Failure> {
+fn parse<'a>(schema: &Schema, context: &'a [String]) -> Result<Vec<Constant<'a>>, Error> {
     let mut constants: Vec<Constant<'a>> = Vec::new();
     for text in context {
-        let refuse = |problem: String| Err(Failure::input(format!("`--context {text}`: {problem}")));
+        let refuse = |problem: String| Err(Error::invalid(format!("`--context {text}`: {problem}")));
         let Some((name, value)) = text.split_once('=') else {
             return refuse("write it as NAME=VALUE".to_owned());
         };
@@ -110,19 +153,19 @@ fn parse<'a>(schema: &Schema, context: &'a [String]) -> Result<Vec<Constant<'a>>
     Ok(constants)
 }
 
-fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>], listed: bool) -> Result<Origin, Failure> {
+fn origin(feature: &Feature, users: &Table<'_>, constants: &[Constant<'_>], listed: bool) -> Result<Origin, Error> {
     match feature.side {
         Side::User => Ok(Origin::User),
         Side::Ad => Ok(Origin::Ad),
         Side::Context if constants.iter().any(|constant| constant.0 == feature.name) => Ok(Origin::Constant),
         Side::Context if users.columns.contains(&feature.name) => Ok(Origin::User),
         Side::Pair if listed => Ok(Origin::Pair),
-        Side::Pair => Err(Failure::input(format!(
+        Side::Pair => Err(Error::invalid(format!(
             "feature `{}` (side = \"pair\") depends on both sides; give its values as a table with \
              `--pairs-table URI`, or write the pairs out as rows and use `predict`",
             feature.name
         ))),
-        Side::Context => Err(Failure::input(format!(
+        Side::Context => Err(Error::invalid(format!(
             "feature `{name}` (side = \"context\") is neither given by `--context {name}=VALUE` nor a column of the \
              users `{}`",
             users.uri,
@@ -137,17 +180,17 @@ fn find_ids(
     asked: &[String],
     users: &Table<'_>,
     ads: &Table<'_>,
-) -> Result<Vec<(String, Origin)>, Failure> {
+) -> Result<Vec<(String, Origin)>, Error> {
     let ids = if asked.is_empty() { schema.ids() } else { asked };
     let mut found: Vec<(String, Origin)> = Vec::new();
     for id in ids {
         if id == CTR || found.iter().any(|(other, _)| other == id) {
             let problem =
                 if id == CTR { "is the name of the predictions; rename it" } else { "is named twice; keep one" };
-            return Err(Failure::input(format!("id column `{id}` {problem}")));
+            return Err(Error::invalid(format!("id column `{id}` {problem}")));
         }
         let refuse = |where_: &str| {
-            Err(Failure::input(format!(
+            Err(Error::invalid(format!(
                 "id column `{id}` is {where_} the users `{}` and the ads `{}`; name the columns to tell pairs by with \
                  `--id A,B`",
                 users.uri, ads.uri
@@ -163,7 +206,7 @@ fn find_ids(
     }
     for (origin, name, uri) in [(Origin::User, "users", users.uri), (Origin::Ad, "ads", ads.uri)] {
         if !found.iter().any(|(_, own)| *own == origin) {
-            return Err(Failure::input(format!(
+            return Err(Error::invalid(format!(
                 "no id column is in the {name} `{uri}`, so their predictions could not be told apart; name one with \
                  `--id A,B`"
             )));
@@ -173,15 +216,15 @@ fn find_ids(
 }
 
 /// The constants as a batch of one row.
-fn row(schema: &Schema, constants: &[Constant<'_>]) -> Result<Batch, Failure> {
-    let column = |feature: &Feature| -> Result<(String, ArrayRef, bool), Failure> {
+fn row(schema: &Schema, constants: &[Constant<'_>]) -> Result<Batch, Error> {
+    let column = |feature: &Feature| -> Result<(String, ArrayRef, bool), Error> {
         let value = constants.iter().find(|constant| constant.0 == feature.name).map_or("", |constant| constant.1);
         let present = Some(value.trim()).filter(|value| !value.is_empty());
         let array: ArrayRef = match feature.kind {
             Kind::Numeric => {
                 let number = present.map(str::parse::<f64>).transpose();
                 let number = number.map_err(|_| {
-                    Failure::input(format!(
+                    Error::invalid(format!(
                         "`--context {}={value}`: the feature is numeric, `{value}` isn't",
                         feature.name
                     ))
@@ -193,7 +236,8 @@ fn row(schema: &Schema, constants: &[Constant<'_>]) -> Result<Batch, Failure> {
         Ok((feature.name.clone(), array, true))
     };
     let columns = schema.features().iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(Failure::input)?;
-    let binding = Binding::new(schema, &Need::default(), &batch.schema()).map_err(Failure::input)?;
-    binding.batch(&batch, 0).map_err(Failure::input)
+    let batch = RecordBatch::try_from_iter_with_nullable(columns);
+    let batch = batch.map_err(|error| Error::invalid(error.to_string()))?;
+    let binding = Binding::new(schema, &Need::default(), &batch.schema())?;
+    Ok(binding.batch(&batch, 0)?)
 }
