@@ -1,5 +1,6 @@
 //! Scores partitions exactly once in effect: what is scored follows from the input alone, and the output is the commit.
 
+pub mod closing;
 pub mod message;
 pub mod protocol;
 mod ranges;

@@ -7,6 +7,7 @@ mod artifacts;
 mod error;
 mod models;
 mod names;
+mod output_names;
 mod pointer;
 mod records;
 mod runs;
@@ -17,6 +18,7 @@ pub use artifacts::{read_artifact, write_artifact};
 pub use error::{Error, Kind};
 pub use models::{CHAMPION, Gated, Listed, Registry, Shown, VersionRecord};
 pub use names::{Channel, Name, Reference, RunName, Selector};
+pub use output_names::has_output;
 pub use pointer::{Action, Change, Fence, Moved, Moves, Pointer};
 pub use runs::{
     Audited, InputRecord, Manifest, PinnedModel, Published, Rejected, Run, RunRecord, RunSettings, Runs, State,

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::output_names::output_name;
 use crate::pointer::{Change, Fence, Moved, Moves, Pointer};
 use crate::records::{bytes, create, read};
 use crate::{Error, Kind, Name, RunName};
@@ -130,8 +131,8 @@ pub struct Manifest {
 impl InputRecord {
     /// Whether outputs of this version of it cover it once.
     #[must_use]
-    pub fn is_covered_by(&self, outputs: &[OutputRecord]) -> bool {
-        let own = outputs.iter().filter(|output| output.input == self.key && output.input_etag == self.etag);
+    pub fn is_covered_by<'a>(&self, outputs: impl IntoIterator<Item = &'a OutputRecord>) -> bool {
+        let own = outputs.into_iter().filter(|output| output.input == self.key && output.input_etag == self.etag);
         covers(&own.map(|output| output.row_groups).collect::<Vec<_>>(), || self.row_groups)
     }
 }
@@ -353,13 +354,7 @@ impl Run {
     /// `output` is the input's key with the ending of predictions, `.parquet`.
     #[must_use]
     pub fn output_key(&self, output: &str, row_groups: Option<(u64, u64)>) -> String {
-        let name = match row_groups {
-            None => output.to_owned(),
-            Some((first, last)) => {
-                format!("{}.g{first}-{last}.parquet", output.strip_suffix(".parquet").unwrap_or(output))
-            }
-        };
-        self.key(&format!("{OUTPUTS}{name}"))
+        self.key(&format!("{OUTPUTS}{}", output_name(output, row_groups)))
     }
 
     /// The key of a file of the run, such as `audit.html`.

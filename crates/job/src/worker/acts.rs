@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use clickcast_dataset::{Error as DatasetError, Input, Looked, Place, Written, discover_in, row_groups};
-use clickcast_registry::{Kind as RegistryKind, Rejected};
+use clickcast_registry::{Kind as RegistryKind, Rejected, has_output};
 use clickcast_storage::queue::{Message, Receipt};
 use clickcast_storage::{Error as StorageError, Kind};
+use jiff::Timestamp;
 
 use super::Worker;
 use super::book::{OpenRun, gone, lock};
-use super::closing::{is_present, unfinished};
 use super::counters::Counters;
 use super::note::Note;
 use super::problem::Problem;
 use super::trace::{Step, Trace};
+use crate::closing::{contents, unfinished};
 use crate::message::{Range, Task, parse};
 use crate::protocol::{self, Action, Event, Wait};
 use crate::{Piece, Scorer, ranges};
@@ -386,7 +387,7 @@ impl Worker<'_> {
         let is_settled = |input: &Input| {
             let object = &input.object;
             let is_bad = rejected.iter().any(|bad| bad.key == object.key && bad.etag == object.etag);
-            is_bad || is_present(&input.output_key(), &outputs)
+            is_bad || has_output(&input.output_key(), &outputs)
         };
         let missing = inputs.iter().filter(|input| !is_settled(input)).map(|input| input.object.key.as_str());
         let missing: Vec<&str> = missing.collect();
@@ -432,7 +433,8 @@ impl Worker<'_> {
 
     fn close(&self, held: &mut Held) -> Result<Event, Problem> {
         let (Some(open), Some(task)) = (held.open.clone(), held.end.clone()) else { return Ok(Event::Vanished) };
-        let Some(manifest) = (self.manifest)(&open.run)? else {
+        let contents = contents(&open.run, Timestamp::now(), || !self.drain.is_overdue());
+        let Some(manifest) = self.handle.block_on(contents)? else {
             return Ok(Event::Drained(held.message.receive_count));
         };
         let missing = unfinished(&manifest);

@@ -6,7 +6,6 @@
 mod acts;
 mod book;
 mod cache;
-mod closing;
 mod counters;
 mod drain;
 mod leases;
@@ -20,7 +19,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use clickcast_registry::{Manifest, PinnedModel, Run, RunName};
+use clickcast_registry::{PinnedModel, RunName};
 use clickcast_storage::queue::{Message, Queue};
 use tokio::runtime::Handle;
 
@@ -28,7 +27,6 @@ use acts::{Held, Stop};
 pub use book::Setup;
 use book::{Book, lock};
 pub use cache::ModelCache;
-pub use closing::unfinished;
 pub use counters::Counters;
 pub use drain::Drain;
 use leases::Leases;
@@ -44,21 +42,35 @@ use crate::{Piece, Scored, Scorer};
 /// How long one question to an empty queue waits: a worker that is to end waits no longer.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
+/// What a worker works on, and with what.
+pub struct WorkerConfig {
+    /// Where messages come from.
+    pub queue: Queue,
+    /// Where runs, models and the settings of new runs are.
+    pub setup: Setup,
+    /// The run of all messages, instead of the one that a message names or its folder's.
+    pub run: Option<RunName>,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Does input and output.
+    pub handle: Handle,
+    /// Asks the worker to end.
+    pub drain: Arc<Drain>,
+}
+
 /// A worker; [`Worker::work`] is its life.
 pub struct Worker<'a> {
     queue: Queue,
     setup: Setup,
-    /// The run of all messages that name none, in the place of their folders'.
     run: Option<RunName>,
     threads: usize,
     handle: Handle,
+    drain: Arc<Drain>,
     counters: Arc<Counters>,
     leases: Leases,
     book: Book,
     /// Seconds that a message took of late.
     seconds_each: Mutex<Option<f64>>,
-    /// What a run consists of now.
-    manifest: &'a (dyn Fn(&Run) -> Result<Option<Manifest>, Problem> + Sync),
     /// Says something to a person.
     note: &'a (dyn Fn(&Note) + Sync),
     /// Is told what became of each message.
@@ -77,18 +89,12 @@ pub struct Listener<'a> {
 impl<'a> Worker<'a> {
     /// A worker for a queue.
     #[must_use]
-    pub fn new(
-        queue: Queue,
-        setup: Setup,
-        run: Option<RunName>,
-        (threads, handle): (usize, Handle),
-        manifest: &'a (dyn Fn(&Run) -> Result<Option<Manifest>, Problem> + Sync),
-        listener: Listener<'a>,
-    ) -> Self {
+    pub fn new(config: WorkerConfig, listener: Listener<'a>) -> Self {
+        let WorkerConfig { queue, setup, run, threads, handle, drain } = config;
         let counters = Arc::<Counters>::default();
         let leases = Leases::new(queue.clone(), counters.clone());
         let (book, seconds_each, Listener { note, trace }) = (Book::default(), Mutex::default(), listener);
-        Self { queue, setup, run, threads, handle, counters, leases, book, seconds_each, manifest, note, trace }
+        Self { queue, setup, run, threads, handle, drain, counters, leases, book, seconds_each, note, trace }
     }
 
     /// What it has done so far.
@@ -115,15 +121,15 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// Where the queue can't be used at all.
-    pub fn work(&self, drain: &Drain, until_idle: bool) -> Result<(), Problem> {
+    pub fn work(&self, until_idle: bool) -> Result<(), Problem> {
         let keeper = self.handle.spawn(self.leases.clone().keep());
         let worked = std::thread::scope(|scope| {
             // Each stage has one batch in its hands, and none lies between them.
             let (looked_at, to_score) = sync_channel(0);
             let (scored, to_settle) = sync_channel(0);
-            let fetching = scope.spawn(move || self.fetch(drain, until_idle, &looked_at));
+            let fetching = scope.spawn(move || self.fetch(until_idle, &looked_at));
             scope.spawn(move || self.settle(&to_settle));
-            self.score(drain, to_score, &scored);
+            self.score(to_score, &scored);
             drop(scored);
             fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
@@ -132,9 +138,9 @@ impl<'a> Worker<'a> {
     }
 
     /// The first stage: receives messages, and looks at them.
-    fn fetch(&self, drain: &Drain, until_idle: bool, looked_at: &SyncSender<Vec<Held>>) -> Result<(), Problem> {
+    fn fetch(&self, until_idle: bool, looked_at: &SyncSender<Vec<Held>>) -> Result<(), Problem> {
         let (mut failures, mut batches_without_work) = (0, 0);
-        while !drain.is_asked() {
+        while !self.drain.is_asked() {
             self.counters.live();
             let seconds_each = *lock(&self.seconds_each);
             let (count, asked) = (messages_to_take(seconds_each, batches_without_work), Instant::now());
@@ -144,7 +150,7 @@ impl<'a> Worker<'a> {
                     failures += 1;
                     (self.note)(&Note::new(Problem::from(error).sentence));
                     let end = Instant::now() + protocol::backoff(failures, self.jitter());
-                    while Instant::now() < end && !drain.is_asked() {
+                    while Instant::now() < end && !self.drain.is_asked() {
                         std::thread::sleep(Duration::from_millis(100));
                     }
                     continue;
@@ -158,7 +164,7 @@ impl<'a> Worker<'a> {
                 }
                 continue;
             }
-            let mut to_score = self.look_at_all(messages, asked, drain);
+            let mut to_score = self.look_at_all(messages, asked);
             if seconds_each.is_none() {
                 // Each may take an hour: others have the rest.
                 self.give_back(to_score.split_off(to_score.len().min(1)));
@@ -187,10 +193,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Those of the messages that are to be scored; the others are settled.
-    fn look_at_all(&self, messages: Vec<Message>, asked: Instant, drain: &Drain) -> Vec<Held> {
+    fn look_at_all(&self, messages: Vec<Message>, asked: Instant) -> Vec<Held> {
         messages.iter().for_each(|message| self.leases.hold(&message.receipt, asked));
         let mut all: Vec<Held> = messages.into_iter().map(Held::new).collect();
-        if drain.is_asked() {
+        if self.drain.is_asked() {
             all.iter_mut().for_each(|held| held.event = Event::Drained(held.message.receive_count));
         }
         self.advance_all(all)
@@ -230,7 +236,7 @@ impl<'a> Worker<'a> {
     }
 
     /// The second stage: scores, each run's messages together.
-    fn score(&self, drain: &Drain, to_score: Receiver<Vec<Held>>, scored: &SyncSender<Vec<Held>>) {
+    fn score(&self, to_score: Receiver<Vec<Held>>, scored: &SyncSender<Vec<Held>>) {
         for mut batch in to_score {
             let (start, count) = (Instant::now(), batch.len());
             batch.sort_by_key(|held| held.open.as_ref().map(|open| Arc::as_ptr(open) as usize));
@@ -238,7 +244,7 @@ impl<'a> Worker<'a> {
                 (Some(a), Some(b)) => Arc::ptr_eq(a, b),
                 _ => false,
             };
-            batch.chunk_by_mut(same_run).for_each(|chunk| self.score_run(drain, chunk));
+            batch.chunk_by_mut(same_run).for_each(|chunk| self.score_run(chunk));
             *lock(&self.seconds_each) = Some(start.elapsed().as_secs_f64() / count as f64);
             if scored.send(batch).is_err() {
                 return;
@@ -247,35 +253,35 @@ impl<'a> Worker<'a> {
     }
 
     /// Scores messages of one run; each then has an event that says what came of it.
-    fn score_run(&self, drain: &Drain, batch: &mut [Held]) {
+    fn score_run(&self, batch: &mut [Held]) {
         let Some(open) = batch.first().and_then(|held| held.open.clone()) else { return };
         let scorer = self.scorer(&open);
         let mut next = 0;
         while next < batch.len() {
             let rest = &mut batch[next..];
-            if drain.is_asked() {
+            if self.drain.is_asked() {
                 rest.iter_mut().for_each(|held| held.event = Event::Drained(held.message.receive_count));
                 return;
             }
-            next += self.score_some(drain, &scorer, rest);
+            next += self.score_some(&scorer, rest);
         }
     }
 
     /// Scores messages until one of them can't be; how many now have an event.
-    fn score_some(&self, drain: &Drain, scorer: &Scorer<'_>, batch: &mut [Held]) -> usize {
+    fn score_some(&self, scorer: &Scorer<'_>, batch: &mut [Held]) -> usize {
         let pieces: Vec<Piece> = batch.iter().filter_map(|held| held.piece.clone()).collect();
         let (mut now, mut began) = (0, SystemTime::now());
         let mut scored = Vec::with_capacity(batch.len());
         let outcome = scorer.score(&pieces, |told| match told {
             Told::Rows(rows) => {
                 self.counters.beat(rows);
-                !drain.is_overdue() && !self.leases.is_lost(&batch[now].message.receipt)
+                !self.drain.is_overdue() && !self.leases.is_lost(&batch[now].message.receipt)
             }
             Told::Ended(piece) => {
                 now = piece + 1;
                 scored.push(Step::since(Action::Score.name(), began));
                 began = SystemTime::now();
-                !drain.is_asked()
+                !self.drain.is_asked()
             }
         });
         let (ended, error) = match outcome {

@@ -9,8 +9,8 @@ mod closing;
 mod leases;
 mod world;
 
+use clickcast_job::closing::unfinished;
 use clickcast_job::protocol::{self, Action, Event};
-use clickcast_job::worker::unfinished;
 use clickcast_registry::Manifest;
 use world::World;
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow_array::{Array, ArrayRef, StringArray};
 use clickcast_dataset::{CTR, Input, Looked, Step, discover, row_groups, sample, text_of};
 use clickcast_gate::run::{AuditedInput, AuditedOutput, JudgedModel, RunScores, RunStatistics};
+use clickcast_job::closing::sha256;
 use clickcast_operations::artifacts::open_registry;
 use clickcast_operations::data::{Data, if_readable, write_object};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
@@ -13,7 +14,6 @@ use clickcast_verdict::Verdict;
 use sha2::{Digest, Sha256};
 
 use super::super::{Context, storage_failure};
-use super::contents::sha256;
 use super::rescore::{Rescorer, Sampled};
 use super::slices::Slices;
 use crate::console;
@@ -135,7 +135,7 @@ fn audited_output(
     let mut sampled = sampled.map(|sampled| (sampled, Vec::new()));
     let looked = Looked::again(&file.store, file.object.clone());
     let looked = context.runtime.block_on(looked).map_err(clickcast_dataset::Error::from)?;
-    output.is_unchanged = sha256(context, &file.store, &looked)? == record.sha256;
+    output.is_unchanged = context.runtime.block_on(sha256(&file.store, &looked))? == record.sha256;
     match read_rows(context, &Input::new(file.store.clone(), looked)?, &mut output, sampled.as_mut(), reading) {
         Ok((columns, ids)) => Ok(ReadOutput { output, columns, ids, sampled }),
         Err(failure) if failure.is_transient() => Err(failure),

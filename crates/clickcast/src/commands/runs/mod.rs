@@ -1,15 +1,14 @@
 //! `clickcast runs`: a day's predictions from staged to published.
 
-mod contents;
 mod measure;
 mod rescore;
 mod show;
 mod slices;
 
 use clickcast_gate::run::{PageRequest, audit, page};
-use clickcast_job::worker::unfinished;
+use clickcast_job::closing::{contents, unfinished};
 use clickcast_operations::data::write_object;
-use clickcast_registry::{Change, Fence, Manifest, Run, RunName, Runs};
+use clickcast_registry::{Change, Fence, Run, RunName, Runs};
 use clickcast_storage::Store;
 use clickcast_verdict::Verdict;
 use jiff::Timestamp;
@@ -50,19 +49,10 @@ fn open(context: &Context, arguments: &RunArguments) -> Result<(Runs, Run), Fail
     Ok((runs, run))
 }
 
-/// What a run consists of now.
-pub(super) fn manifest(
-    context: &Context,
-    run: &Run,
-    may_go_on: &(dyn Fn() -> bool + Sync),
-) -> Result<Option<Manifest>, Failure> {
-    contents::manifest(context, run, Timestamp::now(), may_go_on)
-}
-
 /// Fixes what a run consists of; what to report comes back.
 pub(super) fn close(context: &Context, arguments: &RunArguments) -> Result<Value, Failure> {
     let (_, run) = open(context, arguments)?;
-    if let Some(manifest) = manifest(context, &run, &|| true)? {
+    if let Some(manifest) = context.runtime.block_on(contents(&run, Timestamp::now(), || true))? {
         context.runtime.block_on(run.close(&manifest))?;
     }
     // Whoever closed it first has decided.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clickcast_dataset::{Input, discover, rows_of};
+use clickcast_job::closing::{Footers, is_scored, outputs};
 use clickcast_operations::data::if_readable;
 use clickcast_registry::{Audited, Run, Runs, State};
 use serde_json::{Value, json};
 
 use super::super::models::minute;
 use super::super::{Context, open_to_list};
-use super::contents::{Footers, is_done, outputs};
 use super::open;
 use crate::arguments::{OutArgument, ShowRunArguments};
 use crate::console;
@@ -116,7 +116,7 @@ fn progress(context: &Context, run: &Run, state: State, seen: &mut Seen) -> Resu
         return Ok(Done { inputs, done: done.len(), errors, rows, rows_total });
     }
     let inputs = context.runtime.block_on(discover(&run.record().input))?;
-    let outputs = outputs(context, run, &mut seen.footers)?;
+    let outputs = context.runtime.block_on(outputs(run, &mut seen.footers))?;
     let mut rows_total = Some(0);
     for input in &inputs {
         let version = (input.object.key.clone(), input.object.etag.clone());
@@ -126,7 +126,7 @@ fn progress(context: &Context, run: &Run, state: State, seen: &mut Seen) -> Resu
         };
         rows_total = rows_total.zip(rows).map(|(total, rows)| total + rows);
         seen.rows.insert(version.clone(), rows);
-        if !seen.done.contains(&version) && is_done(context, input, &outputs) {
+        if !seen.done.contains(&version) && context.runtime.block_on(is_scored(input, &outputs))? {
             seen.done.insert(version);
         }
     }

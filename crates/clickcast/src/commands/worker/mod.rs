@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clickcast_job::worker::{Counters, Drain, Listener, ModelCache, Note, Problem, Setup, Trace, Worker};
+use clickcast_job::worker::{Counters, Drain, Listener, ModelCache, Note, Problem, Setup, Trace, Worker, WorkerConfig};
 use clickcast_operations::artifacts::open_registry;
 use clickcast_operations::peak_memory_bytes;
-use clickcast_registry::{Run, RunSettings};
+use clickcast_registry::RunSettings;
 use clickcast_storage::Store;
 use clickcast_storage::queue::Queue;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Context, pace, runs, storage_failure};
+use super::{Context, pace, storage_failure};
 use crate::arguments::WorkerArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -40,16 +40,7 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
         Some(seconds) => queue.with_visibility(Duration::from_secs(seconds.into())),
         None => queue,
     };
-    let manifest = |run: &Run| {
-        let manifest = runs::manifest(context, run, &|| !drain.is_overdue());
-        manifest.map_err(|failure| Problem {
-            sentence: failure.to_string(),
-            is_transient: failure.is_transient(),
-            is_refusal: false,
-        })
-    };
     let log = |note: &Note| say(note, context.quiet);
-    let threads_and_handle = (context.resources.threads(), context.runtime.handle().clone());
     let setup = setup(arguments)?;
     let traces = arguments.otlp.as_deref().map(traces::Traces::to).transpose()?;
     let trace = |trace: &Trace| traces.iter().for_each(|traces| traces.add(trace));
@@ -61,7 +52,15 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
             arguments.queue
         )));
     }
-    let worker = Worker::new(queue.clone(), setup, arguments.run.clone(), threads_and_handle, &manifest, listener);
+    let config = WorkerConfig {
+        queue: queue.clone(),
+        setup,
+        run: arguments.run.clone(),
+        threads: context.resources.threads(),
+        handle: context.runtime.handle().clone(),
+        drain: drain.clone(),
+    };
+    let worker = Worker::new(config, listener);
     let model = worker.check_model()?;
     let counters = worker.counters();
     if let Some(address) = arguments.listen {
@@ -70,7 +69,7 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
         log(&Note::new(format!("watch at http://{address}/metrics")));
     }
     log(&Note::new(format!("scoring by `{model}` what `{}` asks for", arguments.queue)));
-    worker.work(&drain, arguments.until_idle)?;
+    worker.work(arguments.until_idle)?;
     Ok(report(&counters, start, &model))
 }
 
