@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clickcast_report::number::grouped;
+use clickcast_verdict::Check;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
@@ -58,6 +59,14 @@ pub(crate) fn table(header: Option<Vec<&str>>, rows: Vec<Vec<String>>) -> String
     table.add_rows(rows);
     let drawn = table.to_string();
     drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Draws checks as a table, the worst first.
+pub(crate) fn checks(checks: &[Check]) -> String {
+    let mut checks: Vec<&Check> = checks.iter().collect();
+    checks.sort_by_key(|check| std::cmp::Reverse(check.verdict));
+    let row = |check: &&Check| vec![check.verdict.to_string(), check.name.clone(), check.reason.clone()];
+    table(None, checks.iter().map(row).collect())
 }
 
 fn words(key: &str) -> String {

@@ -111,11 +111,11 @@ fn a_backtest_learns_anew_before_each_of_the_last_days() {
         let entropy = tried["normalized_entropy"].as_f64().unwrap();
         assert!((0.8..1.0).contains(&entropy), "{tried}");
     }
-    assert!(std::fs::read_to_string(world.path("gate.html")).unwrap().contains("How it did on earlier days"));
+    assert!(std::fs::read_to_string(world.path("gate.html")).unwrap().contains("How the recipe did on earlier days"));
     for (history, part) in [
         ("days/dt=2026-01-05", "too few of the days up to 2026-01-09"),
         ("model1", "no data here"),
-        ("users.parquet", "lies in no day's folder"),
+        ("users.parquet", "is in no day's folder"),
     ] {
         world.json("synth --rows 1000 --days 1 --out other.parquet --users-out users.parquet");
         let ended = world.run(&format!("models gate {ROWS} --candidate ctr@2 --backtest {history}"));
@@ -179,7 +179,7 @@ fn what_cannot_be_judged_is_said_in_a_sentence() {
     for (arguments, part) in [
         ("--name ctr --data nowhere.parquet --registry registry --candidate ctr@1", "nowhere.parquet"),
         ("--name ctr --data days --registry registry --candidate ctr@9", "ctr@9"),
-        ("--name other --data days --registry registry --candidate ctr@1", "is no version of `other`"),
+        ("--name other --data days --registry registry --candidate ctr@1", "is not a version of `other`"),
     ] {
         let ended = world.run(&format!("models gate {arguments}"));
         assert!(ended.code == 2 && ended.stderr.contains(part), "{arguments}: {} {}", ended.code, ended.stderr);

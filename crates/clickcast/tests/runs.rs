@@ -83,7 +83,7 @@ fn a_run_that_was_staged_by_relative_paths_is_closed_and_audited_from_anywhere()
     let (elsewhere, out) = (World::new(), world.path("out").display().to_string());
     elsewhere.json(&format!("runs close dt=2026-01-06 --out {out}"));
     let audited = elsewhere.json(&format!("runs audit dt=2026-01-06 --out {out}"));
-    let is_rescored = audited["checks"].to_string().contains("rows were scored again, and have the same predictions");
+    let is_rescored = audited["checks"].to_string().contains("rows were scored again; all predictions are the same");
     assert!(audited["verdict"] == "pass" && is_rescored, "{audited}");
 }
 

@@ -32,6 +32,7 @@ mod error;
 pub mod evaluate;
 mod guess;
 pub mod import;
+pub mod models;
 mod observer;
 pub mod outputs;
 pub mod predict;

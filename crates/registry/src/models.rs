@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use clickcast_model::Family;
 use clickcast_model::artifact::Artifact;
 use clickcast_model::scores::Scores;
 use clickcast_storage::Store;
@@ -48,7 +49,7 @@ pub struct VersionRecord {
     /// The artifact's hash.
     pub artifact: String,
     /// The model's family.
-    pub family: String,
+    pub family: Family,
     /// By which its writer recognizes it.
     nonce: String,
 }
@@ -124,7 +125,7 @@ impl Registry {
             created: at,
             by: by.to_owned(),
             artifact: artifact.id().to_owned(),
-            family: artifact.manifest().family.to_string(),
+            family: artifact.manifest().family,
             nonce: nonce(),
         };
         for _ in 0..RACES_MAX {

@@ -9,17 +9,16 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
 use clickcast_learn::FactorFamily;
+use clickcast_operations::models::{self, GateReport, GateRequest, PromoteRequest, RegisterRequest};
 use clickcast_operations::train::{TrainRequest, train};
 use clickcast_registry::{Channel, Name, RunName};
 use clickcast_synth::Generator;
+use clickcast_verdict::Verdict;
 use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{Context, models, queue, runs};
-use crate::arguments::{
-    AuditArguments, GateArguments, OutArgument, PromoteArguments, PublishArguments, QueueArgument, RegisterArguments,
-    RegistryArgument, RunArguments, SendArguments, Versioned,
-};
+use super::{Context, queue, runs, who};
+use crate::arguments::{AuditArguments, OutArgument, PublishArguments, QueueArgument, RunArguments, SendArguments};
 use crate::console;
 use crate::failure::Failure;
 
@@ -39,7 +38,7 @@ pub(super) struct Judged {
     pub(super) version: String,
     /// The folder it was learned into.
     pub(super) model: String,
-    pub(super) verdict: String,
+    pub(super) verdict: Verdict,
     pub(super) why: Option<String>,
     pub(super) promoted: bool,
     /// The file of the gate's page.
@@ -70,49 +69,41 @@ impl Day<'_> {
         self.dir.join(name).display().to_string()
     }
 
-    fn registry(&self) -> RegistryArgument {
-        RegistryArgument { registry: self.path("registry") }
-    }
-
     fn note(&self, text: &str) {
         console::note(text, self.context.quiet);
     }
 
     /// Registers a model, asks the gate, and promotes it where it passes.
     pub(super) fn judge(&self, model: &str) -> Result<Judged, Failure> {
+        let (resources, registry) = (&self.context.resources, self.path("registry"));
         let name = Name::from_str(NAME)?;
-        let register = RegisterArguments { name: name.clone(), model: self.path(model), registry: self.registry() };
-        let registered = models::register(self.context, &register)?;
-        let version = registered["version"].as_u64().unwrap_or(1);
+        let register =
+            RegisterRequest { registry: registry.clone(), name: name.clone(), model: self.path(model), by: who() };
+        let version = models::register(resources, &register)?.version;
         let page = format!("gate-{NAME}-{version}.html");
-        let gate = GateArguments {
-            name: name.clone(),
-            candidate: format!("{NAME}@{version}"),
-            data: self.path("next-day"),
+        let gate = GateRequest {
             today: Some(self.path("bookings")),
-            backtest: None,
-            backtest_days: 0,
             report: Some(self.path(&page)),
-            registry: self.registry(),
+            ..GateRequest::new(&registry, name.clone(), format!("{NAME}@{version}"), self.path("next-day"))
         };
-        let judged = models::gate(self.context, &gate)?;
-        let verdict = judged["verdict"].as_str().unwrap_or("hold").to_owned();
-        let why = judged["why"].as_str().map(str::to_owned);
+        let GateReport { verdict, why, .. } = models::gate(resources, &gate, &self.context.observer())?;
         let because = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         self.note(&format!("    {NAME}@{version} ({model}): {verdict}{because}"));
-        // A first model, or one that is held, is a person's decision; here the demo's.
-        let promoted = verdict != "fail";
+        // A person decides on a first model, and on one that is held; here the demo does.
+        let promoted = verdict != Verdict::Fail;
         if promoted {
-            let reason = (verdict != "pass").then(|| "the demo goes on".to_owned());
-            let promote = PromoteArguments {
-                model: Versioned { name, version },
+            let reason = (verdict != Verdict::Pass).then(|| "the demo goes on".to_owned());
+            let promote = PromoteRequest {
+                registry,
+                name,
+                version,
                 channel: Channel::from_str("champion")?,
                 expect: None,
                 force: reason.is_some(),
                 reason,
-                registry: self.registry(),
+                by: who(),
             };
-            models::promote(self.context, &promote)?;
+            models::promote(resources, &promote)?;
         }
         Ok(Judged { version: format!("{NAME}@{version}"), model: model.to_owned(), verdict, why, promoted, page })
     }

@@ -244,7 +244,7 @@ fn verdicts(judged: &[Judged]) -> Vec<Vec<String>> {
     let row = |one: &Judged| {
         let in_use = if one.promoted { "yes" } else { "no" };
         let why = one.why.clone().unwrap_or_default();
-        vec![one.version.clone(), one.model.clone(), one.verdict.clone(), in_use.to_owned(), why, one.page.clone()]
+        vec![one.version.clone(), one.model.clone(), one.verdict.to_string(), in_use.to_owned(), why, one.page.clone()]
     };
     judged.iter().map(row).collect()
 }

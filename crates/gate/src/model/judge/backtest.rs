@@ -2,13 +2,15 @@
 //!
 //! One labelled day may be lucky, or hard. What the recipe did on other days bounds what is to be expected of it.
 
+use serde::Serialize;
+
 use super::limits::BACKTEST_LOSS;
 use super::{Check, Evidence, Verdict, percent, worst};
 
 const NAME: &str = "backtest";
 
 /// A day that a model of the candidate's recipe was tried on, which had learned the days before it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Backtested {
     /// As its folder is called.
     pub day: String,
