@@ -45,3 +45,8 @@ pub use artifacts::ModelLocation;
 pub use error::{Error, Kind};
 pub use observer::{Observer, Stage, Unit};
 pub use resources::{Resources, peak_memory_bytes};
+
+/// Compiles the programs of the library's guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+struct Guide;
