@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clickcast_dataset::{Error, Scan, Step, discover, sample, scan};
+use clickcast_dataset::{Error, Scan, ScanEvent, discover, sample, scan};
 use clickcast_record::{Batch, Column, Need, Roles, Schema};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
             let scanned = Scan { inputs: &inputs, schema, need: &need, threads, batches_max: 2 * threads, handle };
             let mut rows = Vec::new();
             let outcome = scan(scanned, check, |step| {
-                if let Step::Rows(batch) = step {
+                if let ScanEvent::Rows(batch) = step {
                     rows.push(batch);
                 }
                 Ok::<(), Error>(())

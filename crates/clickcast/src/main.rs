@@ -19,6 +19,9 @@ use failure::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // For TLS of every HTTP client in here. An error would say that it was named already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    quiet_guarded_panics();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -27,6 +30,16 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Leaves out of stderr the panics that reading a damaged file turns into errors.
+fn quiet_guarded_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !clickcast_dataset::is_guarded() {
+            report(panic);
+        }
+    }));
 }
 
 fn run() -> Result<(), Failure> {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clickcast_storage::{Error, Object, Store};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -83,7 +84,7 @@ impl Blocks {
         let (store, object, handle) = (store.clone(), object.clone(), handle.clone());
         let blocks = Self { store, object, plan, handle, cache: Mutex::default() };
         {
-            let mut cache = blocks.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut cache = blocks.cache.lock();
             for range in &blocks.plan.wanted {
                 blocks.ask(&mut cache, range.start / blocks.plan.block_bytes);
             }
@@ -105,7 +106,7 @@ impl Blocks {
 
     /// The block, waited for, while its successors are on the way.
     fn block(&self, block: u64) -> Fetched {
-        let lock = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || self.cache.lock();
         let coming = {
             let mut cache = lock();
             cache.uses += 1;

@@ -107,7 +107,7 @@ impl Input {
     /// The file that an object is.
     ///
     /// # Errors
-    /// [`Error::File`] where its ending tells no format, or it is empty.
+    /// [`Kind::Content`](crate::Kind::Content) where its ending tells no format, or it is empty.
     pub fn new(store: Store, looked: Looked) -> Result<Self, Error> {
         let name = store.uri(&looked.object.key);
         let Looked { object, whole } = looked;
@@ -136,7 +136,7 @@ impl Input {
 /// The data files behind a URI: the one it names, or all below it, by rising key.
 ///
 /// # Errors
-/// [`Error::File`] where there is none, or the file's ending tells no format.
+/// [`Kind::Content`](crate::Kind::Content) where there is none, or the file's ending tells no format.
 pub async fn discover(uri: &str) -> Result<Vec<Input>, Error> {
     // A name with a known ending is a file, unless it is a folder after all.
     if format_of(uri).is_some() {
@@ -211,25 +211,11 @@ fn hive(name: &str) -> Vec<(String, Option<String>)> {
     pairs.map(|(key, value)| (key, Some(value).filter(|value| value != HIVE_MISSING))).collect()
 }
 
-/// Hive writes `%3A` for `:` and the like.
+/// Decodes a folder's name: Hive writes `%3A` for `:`, and so on.
 fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, others)) = rest.split_first() {
-        let digits = others.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| first == b'%') {
-            Some(escaped) => {
-                bytes.push(escaped);
-                rest = &others[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = others;
-            }
-        }
-    }
-    // What makes no text once unescaped wasn't escaped.
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    // A name that decodes to something other than text was not encoded.
+    decoded.map_or_else(|_| text.to_owned(), |decoded| decoded.into_owned())
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@ impl Opened {
         let name = input.name();
         let (file, own) = open(input, handle, |text| text.schema(schema, need))?;
         let columns = need.columns(schema);
+        refuse_repeated(&name, &own, &columns)?;
         // A column in the file is nearer the truth than the name of its folder.
         let hive = input.hive.iter().filter(|(key, _)| own.column_with_name(key).is_none() && columns.contains(key));
         let hive: Vec<_> = hive.cloned().collect();
@@ -79,7 +80,7 @@ impl Opened {
                     other => other,
                 }
             });
-        let binding = binding.map_err(|source| Error::Record { file: name.clone(), source })?;
+        let binding = binding.map_err(|source| Error::record(&name, source))?;
         let parts = match &file {
             File::Parquet(file) => file.row_groups().len(),
             File::Text(_) => 1,
@@ -94,7 +95,7 @@ impl Opened {
     /// A batch as the file's others, without rows.
     pub(crate) fn without_rows(&self) -> Result<Batch, Error> {
         let bound = self.binding.batch(&RecordBatch::new_empty(self.schema.clone()), 0);
-        let mut batch = bound.map_err(|source| Error::Record { file: self.name.clone(), source })?;
+        let mut batch = bound.map_err(|source| Error::record(&self.name, source))?;
         if let File::Text(file) = &self.file {
             carry_as_read(&mut batch, &file.nothing_read());
         }
@@ -128,7 +129,7 @@ impl PartReader {
             let first_row = self.next_row;
             self.next_row += batch.num_rows() as u64;
             let bound = self.binding.batch(&batch, first_row);
-            let mut batch = bound.map_err(|source| Error::Record { file: self.name.clone(), source })?;
+            let mut batch = bound.map_err(|source| Error::record(&self.name, source))?;
             read.iter().for_each(|read| carry_as_read(&mut batch, read));
             Ok(batch)
         }))
@@ -157,6 +158,16 @@ fn open(input: &Input, handle: &Handle, schema: impl Fn(&TextFile) -> SchemaRef)
             (File::Text(file), schema)
         }
     })
+}
+
+/// Refuses a file that has a wanted column twice: which of them is meant is not for us to guess.
+fn refuse_repeated(file: &str, own: &ArrowSchema, columns: &[String]) -> Result<(), Error> {
+    for column in columns {
+        if own.fields().iter().filter(|field| field.name() == column).count() > 1 {
+            return Err(Error::repeated(file, column));
+        }
+    }
+    Ok(())
 }
 
 fn hive_field(name: &str) -> Field {
@@ -276,5 +287,5 @@ fn all_text(head: &SchemaRef) -> Result<Schema, Error> {
     use clickcast_record::{Feature, Kind, Side};
     let feature = |name: &String| Feature::new(name, Kind::Categorical, Side::Context);
     let features = head.fields().iter().map(|field| feature(field.name())).collect();
-    Schema::new(features).map_err(|source| Error::Record { file: String::new(), source })
+    Schema::new(features).map_err(|source| Error::record("", source))
 }

@@ -20,13 +20,14 @@ mod write;
 
 pub use carried::{joined, picked, plain, text_of};
 pub use discover::{Input, Looked, discover, discover_in};
-pub use error::Error;
+pub use error::{Error, Kind};
+pub use guard::is_guarded;
 pub use input::{row_groups, rows_of, sample};
 pub use pairs::{Coded, PairColumn, PairEncoder, PairGroup, PairWriter, RepeatedColumn};
-pub use scan::{Scan, Step, scan};
+pub use scan::{Scan, ScanEvent, scan};
 pub use write::{
-    CTR, Place, PredictionWriter, TableWriter, Written, footer, is_written, looked_metadata, prediction_metadata,
-    written,
+    CTR, PredictionWriter, Replaces, TableWriter, Written, footer, is_written, looked_metadata, prediction_metadata,
+    predictions, written,
 };
 
 /// Rows decoded at a time at most: enough to amortize a batch's overhead.

@@ -5,9 +5,10 @@
 //! two threads as busy as two small ones do: while one decodes, the other maps.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use clickcast_record::{Batch, InferredTimeUnit, Need, Schema};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 
 use crate::Error;
@@ -40,7 +41,7 @@ impl Scan<'_> {
 
 /// What is handed over, in order.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step<R> {
+pub enum ScanEvent<R> {
     /// The input of this number begins.
     Begin(usize),
     /// A mapped batch of it. An input without rows gives one empty batch, which shows its columns.
@@ -101,7 +102,7 @@ enum Work {
 pub fn scan<R, E>(
     scan: Scan<'_>,
     map: impl Fn(Batch) -> R + Sync,
-    mut sink: impl FnMut(Step<R>) -> Result<(), E>,
+    mut sink: impl FnMut(ScanEvent<R>) -> Result<(), E>,
 ) -> Result<(), E>
 where
     R: Send,
@@ -140,8 +141,7 @@ where
 
 impl<R: Send> Shared<'_, R> {
     fn lock(&self) -> MutexGuard<'_, State<R>> {
-        // A worker that panicked has its panic raised again when the scope ends.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A worker's life.
@@ -154,7 +154,7 @@ impl<R: Send> Shared<'_, R> {
                 return;
             }
             let Some(work) = state.take(&self.scan) else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut state);
                 continue;
             };
             drop(state);
@@ -226,18 +226,18 @@ impl<R: Send> Shared<'_, R> {
     fn hand_over<E: From<Error>>(
         &self,
         map: &impl Fn(Batch) -> R,
-        sink: &mut impl FnMut(Step<R>) -> Result<(), E>,
+        sink: &mut impl FnMut(ScanEvent<R>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut part = 0;
         for input in 0..self.scan.inputs.len() {
             let opened = self.opened(input)?;
             let parts_end = part + opened.parts();
             let mut empty = true;
-            sink(Step::Begin(input))?;
+            sink(ScanEvent::Begin(input))?;
             while part < parts_end {
                 let mut number = 0;
                 while let Some(rows) = self.next((part, number))? {
-                    sink(Step::Rows(rows))?;
+                    sink(ScanEvent::Rows(rows))?;
                     number += 1;
                     empty = false;
                 }
@@ -245,12 +245,12 @@ impl<R: Send> Shared<'_, R> {
                 part += 1;
             }
             if empty {
-                sink(Step::Rows(map(opened.without_rows()?)))?;
+                sink(ScanEvent::Rows(map(opened.without_rows()?)))?;
             }
             self.lock().opened.remove(&input);
             // There is room for another one to be opened.
             self.changed.notify_all();
-            sink(Step::End(input))?;
+            sink(ScanEvent::End(input))?;
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl<R: Send> Shared<'_, R> {
                 return Err(error);
             }
             assert!(!state.stop, "a thread that maps batches panicked");
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
     }
 
@@ -288,7 +288,7 @@ impl<R: Send> Shared<'_, R> {
                 return Ok(None);
             }
             assert!(!state.stop, "a thread that maps batches panicked");
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
     }
 }

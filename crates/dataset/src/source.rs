@@ -1,10 +1,11 @@
 //! The bytes of an input, wherever it lies, as Parquet's and CSV's readers want them.
 
 use std::io::{BufReader, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clickcast_storage::LocalFile;
+use parking_lot::Mutex;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
@@ -35,8 +36,8 @@ pub(crate) struct Failure(Arc<Mutex<Option<clickcast_storage::Error>>>);
 impl Failure {
     /// The store's error if there was one, else what the reader said.
     pub(crate) fn or(&self, otherwise: impl FnOnce() -> Error) -> Error {
-        let failure = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.map_or_else(otherwise, Error::Storage)
+        let failure = self.0.lock().take();
+        failure.map_or_else(otherwise, Error::from)
     }
 }
 
@@ -87,7 +88,7 @@ impl Source {
         };
         read.map_err(|error| {
             let told = std::io::Error::other(error.to_string());
-            *self.failure.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            *self.failure.0.lock() = Some(error);
             told
         })
     }

@@ -91,7 +91,7 @@ impl TextFile {
             let earlier = head.fields()[..index].iter().any(|other| other.name() == field.name());
             earlier.then_some(field.name())
         }) {
-            return Err(Error::file(&name, format!("column `{twice}` is there twice; rename one")));
+            return Err(Error::repeated(&name, twice));
         }
         Ok(Self { name, input: input.clone(), source, delimiter, head: Arc::new(head) })
     }
@@ -192,14 +192,13 @@ impl TextReader {
             let Some(cells) = batch.column(index).as_any().downcast_ref::<StringArray>() else {
                 return Err(Error::file(&self.name, "the reader gave no text"));
             };
-            columns.push(convert(cells, role).map_err(|(row, expected)| Error::Record {
-                file: self.name.clone(),
-                source: clickcast_record::Error::Value {
-                    column: name.clone(),
-                    row: first_row + row as u64 + 1,
-                    problem: format!("`{}` is not {expected}", cells.value(row)),
-                },
-            })?);
+            let column = convert(cells, role).map_err(|(row, expected)| {
+                let problem = format!("`{}` is not {expected}", cells.value(row));
+                let row = first_row + row as u64 + 1;
+                let source = clickcast_record::Error::Value { column: name.clone(), row, problem };
+                Error::record(&self.name, source)
+            })?;
+            columns.push(column);
         }
         // All that is wanted may be in the names of folders.
         let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -305,14 +304,11 @@ fn stream(input: &Input, source: &Source) -> Result<Box<dyn BufRead + Send>, Err
 }
 
 fn unreadable(name: &str, input: &Input, error: std::io::Error) -> Error {
-    match (Error::stream(name, error), input.compression) {
-        (Error::File { file, problem }, Compression::Gzip) => {
-            Error::File { file, problem: format!("not readable as gzip: {problem}") }
-        }
-        (Error::File { file, problem }, Compression::Zstd) => {
-            Error::File { file, problem: format!("not readable as zstd: {problem}") }
-        }
-        (other, _) => other,
+    let error = Error::stream(name, error);
+    match input.compression {
+        Compression::None => error,
+        Compression::Gzip => error.within("not readable as gzip"),
+        Compression::Zstd => error.within("not readable as zstd"),
     }
 }
 

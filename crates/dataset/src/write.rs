@@ -45,7 +45,7 @@ pub mod footer {
 
 /// What a file may take the place of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Replaces {
     /// Whatever is there.
     Any,
     /// Nothing: of several writers at once, one succeeds.
@@ -85,7 +85,7 @@ impl PredictionWriter {
     /// # Errors
     /// As [`PredictionWriter::create`].
     pub fn create_at(
-        place: &Place,
+        place: &Replaces,
         store: &Store,
         key: &str,
         handle: &Handle,
@@ -101,24 +101,8 @@ impl PredictionWriter {
     /// # Errors
     /// Where the store can't take them, a column is not the one of the first batch, or is called [`CTR`].
     pub fn write(&mut self, carried: &[(String, ArrayRef)], scores: &[f64]) -> Result<(), Error> {
-        if carried.iter().any(|(name, _)| name == CTR) {
-            return Err(Error::file(&self.file.name, format!("no carried column can be called `{CTR}`")));
-        }
-        let ctr: ArrayRef = match self.precision {
-            Precision::F32 => Arc::new(scores.iter().map(|&score| score as f32).collect::<Float32Array>()),
-            Precision::F64 => Arc::new(Float64Array::from(scores.to_vec())),
-        };
-        let own = (CTR.to_owned(), ctr);
-        let columns = carried.iter().chain(std::iter::once(&own));
-        let (fields, arrays): (Vec<_>, Vec<_>) = columns
-            .map(|(name, array)| {
-                // Text stays text: a reader need not know that it came as a dictionary.
-                let array = plain(array);
-                (Field::new(name, array.data_type().clone(), name != CTR), array)
-            })
-            .unzip();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-            .map_err(|error| Error::arrow(&self.file.name, error))?;
+        let batch = predictions(carried, scores, self.precision);
+        let batch = batch.map_err(|error| error.of(&self.file.name))?;
         self.rows += scores.len() as u64;
         self.file.write(&batch)
     }
@@ -135,6 +119,33 @@ impl PredictionWriter {
         let pairs = std::mem::take(&mut self.metadata);
         self.file.finish(pairs)
     }
+}
+
+/// Returns predictions as the rows of a table: the carried columns without their dictionaries, then [`CTR`].
+///
+/// # Shapes
+/// Each column has as many rows as there are scores.
+/// # Errors
+/// [`Kind::Content`](crate::Kind::Content), which names the table as `predictions`, if a carried column has another length or is called [`CTR`].
+pub fn predictions(carried: &[(String, ArrayRef)], scores: &[f64], precision: Precision) -> Result<RecordBatch, Error> {
+    if carried.iter().any(|(name, _)| name == CTR) {
+        return Err(Error::file("predictions", format!("no carried column can be called `{CTR}`")));
+    }
+    let ctr: ArrayRef = match precision {
+        Precision::F32 => Arc::new(scores.iter().map(|&score| score as f32).collect::<Float32Array>()),
+        Precision::F64 => Arc::new(Float64Array::from(scores.to_vec())),
+    };
+    let mut fields = Vec::with_capacity(carried.len() + 1);
+    let mut arrays = Vec::with_capacity(carried.len() + 1);
+    for (name, array) in carried {
+        // Text stays text: a reader need not know that it came as a dictionary.
+        let array = plain(array);
+        fields.push(Field::new(name, array.data_type().clone(), true));
+        arrays.push(array);
+    }
+    fields.push(Field::new(CTR, ctr.data_type().clone(), false));
+    arrays.push(ctr);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::arrow("predictions", error))
 }
 
 /// The metadata in the footer of a file that [`PredictionWriter`] wrote; none where there is no file.
@@ -398,14 +409,14 @@ enum OutForm {
 
 impl Out {
     pub(crate) fn new(store: &Store, key: &str, handle: &Handle) -> Self {
-        Self::at(&Place::Any, store, key, handle)
+        Self::at(&Replaces::Any, store, key, handle)
     }
 
-    fn at(place: &Place, store: &Store, key: &str, handle: &Handle) -> Self {
+    fn at(place: &Replaces, store: &Store, key: &str, handle: &Handle) -> Self {
         let form = match place {
-            Place::Any => OutForm::Streamed(store.writer(key)),
-            Place::Free => OutForm::Streamed(store.writer_new(key)),
-            Place::Of(etag) => {
+            Replaces::Any => OutForm::Streamed(store.writer(key)),
+            Replaces::Free => OutForm::Streamed(store.writer_new(key)),
+            Replaces::Of(etag) => {
                 OutForm::Held { bytes: Vec::new(), store: store.clone(), key: key.to_owned(), etag: etag.clone() }
             }
         };

@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use clickcast_record::Need;
 use parquet::basic::{Compression, ZstdLevel};
 use support::{SCHEMA, World, csv, everything, gzip, parquet, said, table};
@@ -63,6 +67,29 @@ fn what_is_wrong_with_a_file_is_said() {
     {
         let error = world.inputs(&world.uri(uri)).unwrap_err();
         assert!(!error.is_transient() && said(&error).contains(wanted), "{}", said(&error));
+    }
+}
+
+#[test]
+fn a_parquet_file_that_has_a_wanted_column_twice_is_refused() {
+    let world = World::new();
+    let batch = table(0, 10);
+    let field = |name| batch.schema().field_with_name(name).unwrap().clone();
+    for (repeated, refused) in [("age", true), ("click", true), ("id", true), ("unused", false)] {
+        let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+        let mut columns = batch.columns().to_vec();
+        fields.push(Arc::new(field(repeated)));
+        columns.push(batch.column_by_name(repeated).unwrap().clone());
+        let twice = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let name = format!("{repeated}.parquet");
+        let uri = world.write(&name, parquet(&[twice], Compression::SNAPPY, true));
+        let read = world.read(&uri, SCHEMA, &everything()).map_err(|error| said(&error));
+        match read {
+            Ok(_) => assert!(!refused, "{name} was read"),
+            Err(said) => {
+                assert!(refused && said.contains(&format!("column `{repeated}` is there twice; rename one")), "{said}");
+            }
+        }
     }
 }
 

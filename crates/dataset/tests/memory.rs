@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray};
-use clickcast_dataset::{Error, Scan, Step, scan};
+use clickcast_dataset::{Error, Scan, ScanEvent, scan};
 use clickcast_record::{Need, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -69,8 +69,8 @@ fn measured(uri: &str) {
     let handle = world.runtime.handle();
     let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads: 2, batches_max: 12, handle };
     let mut rows = 0;
-    let each = |step: Step<usize>| {
-        if let Step::Rows(batch_rows) = step {
+    let each = |step: ScanEvent<usize>| {
+        if let ScanEvent::Rows(batch_rows) = step {
             rows += batch_rows;
         }
         Ok::<(), Error>(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use clickcast_dataset::{Error, Scan, Step, scan};
+use clickcast_dataset::{Error, Scan, ScanEvent, scan};
 use clickcast_record::{Need, Schema};
 use clickcast_storage::{Fault, Operation, Store};
 use parquet::basic::Compression;
@@ -62,7 +62,7 @@ fn counted(world: &World, uri: &str, batches_max: usize, threads: usize, mut eac
             batch.rows
         },
         |step| {
-            if let Step::Rows(batch_rows) = step {
+            if let ScanEvent::Rows(batch_rows) = step {
                 taken += 1;
                 each(mapped.load(Ordering::SeqCst) - taken);
                 rows += batch_rows;
@@ -123,13 +123,13 @@ fn files_without_row_groups_are_opened_no_further_ahead_than_batches() {
                 std::thread::yield_now();
             }
             match step {
-                Step::Rows(batch_rows) => rows += batch_rows,
-                Step::End(_) => ended += 1,
-                Step::Begin(input) if input < EMPTY => {
+                ScanEvent::Rows(batch_rows) => rows += batch_rows,
+                ScanEvent::End(_) => ended += 1,
+                ScanEvent::Begin(input) if input < EMPTY => {
                     let opened = requests.load(Ordering::SeqCst).div_ceil(for_one);
                     assert!(opened <= ended + BATCHES_MAX + 1, "{opened} files opened, {ended} ended");
                 }
-                Step::Begin(_) => {}
+                ScanEvent::Begin(_) => {}
             }
             Ok::<(), Error>(())
         },
@@ -156,7 +156,7 @@ fn wide_tables_come_in_smaller_batches() {
             scanned,
             |batch| batch.rows,
             |step| {
-                if let Step::Rows(rows) = step {
+                if let ScanEvent::Rows(rows) = step {
                     most = most.max(rows);
                 }
                 Ok::<(), Error>(())
@@ -186,7 +186,7 @@ fn an_input_without_rows_gives_one_empty_batch_which_shows_its_columns() {
         let scanned = Scan { inputs: &inputs, schema: &schema, need: &need, threads: 2, batches_max: 4, handle };
         let mut batches = Vec::new();
         let collect = |step| {
-            batches.extend(if let Step::Rows(batch) = step { Some(batch) } else { None });
+            batches.extend(if let ScanEvent::Rows(batch) = step { Some(batch) } else { None });
             Ok::<(), Error>(())
         };
         scan(scanned, |batch| batch, collect).unwrap();
@@ -215,7 +215,7 @@ fn a_sinks_error_ends_the_scan_at_once() {
         |step| {
             calls += 1;
             match step {
-                Step::Rows(_) => Err(Error::File { file: "out".to_owned(), problem: "full".to_owned() }),
+                ScanEvent::Rows(_) => Err(Error::file("out", "full")),
                 _ => Ok(()),
             }
         },

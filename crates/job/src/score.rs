@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use clickcast_dataset::{CTR, Input, Place, PredictionWriter, Scan, Step, Written, footer, is_written, scan, written};
+use clickcast_dataset::{
+    CTR, Input, PredictionWriter, Replaces, Scan, ScanEvent, Written, footer, is_written, scan, written,
+};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need, Precision};
 use clickcast_storage::Store;
@@ -17,7 +19,7 @@ pub struct Piece {
     /// The output's key.
     pub output: String,
     /// What the output may take the place of.
-    pub place: Place,
+    pub place: Replaces,
 }
 
 /// A model, and how it scores.
@@ -111,8 +113,11 @@ impl Error {
     /// Whether the input itself is at fault, so that it can never be scored.
     #[must_use]
     pub fn is_of_input(&self) -> bool {
-        use clickcast_dataset::Error as E;
-        matches!(&*self.source, Source::Model(_) | Source::Dataset(E::File { .. } | E::Record { .. }))
+        match &*self.source {
+            Source::Dataset(error) => error.is_of_file(),
+            Source::Model(_) => true,
+            Source::Stopped => false,
+        }
     }
 
     /// Whether it was told to stop.
@@ -183,8 +188,8 @@ impl Scorer<'_> {
         let (mut writer, mut ended, mut scored) = (None, 0, Scored::default());
         let done = scan(scan_of, map, |step| {
             match step {
-                Step::Begin(index) => writer = Some(self.begin(&pieces[index])?),
-                Step::Rows(batch) => {
+                ScanEvent::Begin(index) => writer = Some(self.begin(&pieces[index])?),
+                ScanEvent::Rows(batch) => {
                     let (carried, scores) = batch?;
                     if let Some(writer) = &mut writer {
                         writer.write(&carried, &scores)?;
@@ -194,7 +199,7 @@ impl Scorer<'_> {
                         return Err(Source::Stopped);
                     }
                 }
-                Step::End(index) => {
+                ScanEvent::End(index) => {
                     if let Some(writer) = writer.take() {
                         self.end(writer, &pieces[index], &mut scored)?;
                     }
@@ -219,7 +224,7 @@ impl Scorer<'_> {
             Ok(_) => scored.written += 1,
             // Somebody else was faster, or this process's first answer was lost: the bytes are the same.
             Err(error) => match self.is_done(piece) {
-                Ok(true) if piece.place != Place::Any => scored.lost += 1,
+                Ok(true) if piece.place != Replaces::Any => scored.lost += 1,
                 _ => return Err(error.into()),
             },
         }

@@ -1,7 +1,7 @@
 //! The files behind a data URI, and how an operation reads them.
 
 use arrow_array::RecordBatch;
-use clickcast_dataset::{Error as DatasetError, Input, Scan, Step};
+use clickcast_dataset::{Error as DatasetError, Input, Scan, ScanEvent};
 use clickcast_record::{Batch, Need, Schema};
 use clickcast_storage::Store;
 use tokio::runtime::Handle;
@@ -84,7 +84,7 @@ impl Data {
         schema: &Schema,
         need: &Need,
         map: impl Fn(Batch) -> R + Sync,
-        sink: impl FnMut(Step<R>) -> Result<(), E>,
+        sink: impl FnMut(ScanEvent<R>) -> Result<(), E>,
     ) -> Result<(), E> {
         let scan = Scan {
             inputs: &self.inputs,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use arrow_array::Array;
-use clickcast_dataset::Step;
+use clickcast_dataset::ScanEvent;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need, Roles, Schema};
@@ -132,7 +132,7 @@ pub fn measure(
         Ok::<_, clickcast_model::Error>(ScoredBatch { scores, batch: Batch { features: Vec::new(), ..batch } })
     };
     data.scan(&schema, &need, score, |step| {
-        let Step::Rows(scored) = step else { return Ok(()) };
+        let ScanEvent::Rows(scored) = step else { return Ok(()) };
         let scored = scored?;
         for (_, score, label, weight) in scored.rows() {
             all.add(score, label, weight);

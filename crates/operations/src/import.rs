@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clickcast_dataset::Step;
+use clickcast_dataset::ScanEvent;
 use clickcast_model::profile::Collector;
 use clickcast_model::{Model, golden};
 use clickcast_record::{Batch, Need};
@@ -84,7 +84,7 @@ fn described(model: Model, data: &Data, observer: &dyn Observer) -> Result<Model
     let (mut collector, mut rows) = (Collector::new(schema.features()), golden::Rows::default());
     let whole = |batch: Batch| batch;
     data.scan(schema, &need, whole, |step| {
-        let Step::Rows(batch) = step else { return Ok(()) };
+        let ScanEvent::Rows(batch) = step else { return Ok(()) };
         if rows.is_empty() {
             rows = golden::Rows::of(&batch);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use clickcast_dataset::{Input, Place, row_groups};
+use clickcast_dataset::{Input, Replaces, row_groups};
 use clickcast_job::{Piece, Scored, Scorer, Told, carried, ranges};
 use clickcast_record::Precision;
 use clickcast_registry::{PinnedModel, Rejected, Run, RunName, RunRecord, RunSettings, Runs};
@@ -140,7 +140,7 @@ impl Job<'_> {
         let pieces = match self.run {
             None => {
                 let piece =
-                    |input: &Input| Piece { input: input.clone(), output: input.output_key(), place: Place::Any };
+                    |input: &Input| Piece { input: input.clone(), output: input.output_key(), place: Replaces::Any };
                 data.inputs.iter().map(piece).collect()
             }
             Some(run) => self.pieces_of_run(run, &data.inputs)?,
@@ -152,10 +152,10 @@ impl Job<'_> {
                 continue;
             }
             // An output of an older version of the input is replaced.
-            if piece.place == Place::Free
+            if piece.place == Replaces::Free
                 && let Ok(older) = self.resources.wait(self.scorer.out.head(&piece.output))
             {
-                piece.place = Place::Of(older.etag);
+                piece.place = Replaces::Of(older.etag);
             }
             todo.push(piece);
         }
@@ -180,12 +180,12 @@ impl Job<'_> {
             match groups.and_then(|groups| ranges(&groups)) {
                 None => {
                     let output = run.output_key(&input.output_key(), None);
-                    pieces.push(Piece { input: input.clone(), output, place: Place::Free });
+                    pieces.push(Piece { input: input.clone(), output, place: Replaces::Free });
                 }
                 Some(ranges) => pieces.extend(ranges.into_iter().map(|range| Piece {
                     input: input.only(range),
                     output: run.output_key(&input.output_key(), Some(range)),
-                    place: Place::Free,
+                    place: Replaces::Free,
                 })),
             }
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clickcast_dataset::Step;
+use clickcast_dataset::ScanEvent;
 use clickcast_learn::{FactorFamily, Phase, Settings, Source, Trained};
 use clickcast_model::Model;
 use clickcast_model::factors::WeightType;
@@ -171,7 +171,7 @@ impl Source<LearnError> for Passes<'_> {
         let progress = &self.progress;
         let whole = |batch: Batch| batch;
         self.data.scan(self.schema, self.need, whole, |step| {
-            let Step::Rows(batch) = step else { return Ok(()) };
+            let ScanEvent::Rows(batch) = step else { return Ok(()) };
             let rows = batch.rows as u64;
             each(batch)?;
             if let Some(progress) = progress {

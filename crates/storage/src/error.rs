@@ -1,27 +1,35 @@
-//! What can go wrong with a store, by what the caller may do.
+//! How stores and queues fail, by what the caller can do about it.
 
 use std::error::Error as StdError;
 
 /// What kind of failure it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The object isn't there.
+    /// The object does not exist.
     NotFound,
-    /// The object is there already, or is another by now.
+    /// The object exists already, or has changed.
     Conflict,
-    /// The credentials don't allow it, or there are none.
+    /// The credentials do not allow it, or there are none.
     Denied,
     /// No space is left.
     Full,
     /// The store asks for fewer requests.
     Throttled,
-    /// The store can't be reached, failed, or broke off.
+    /// The store failed, can't be reached, or broke off.
     Unavailable,
     /// The request can never succeed.
     Invalid,
 }
 
-/// A failed operation on an object.
+impl Kind {
+    /// Whether repeating the same request may succeed.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Throttled | Self::Full)
+    }
+}
+
+/// A failed operation on an object or a queue.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {operation} `{object}`")]
 pub struct Error {
@@ -29,11 +37,13 @@ pub struct Error {
     operation: &'static str,
     object: String,
     #[source]
-    source: Box<dyn StdError + Send + Sync>,
+    source: Option<Source>,
 }
 
+type Source = Box<dyn StdError + Send + Sync>;
+
 impl Error {
-    /// What kind of failure it was.
+    /// Returns what kind of failure it was.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
@@ -42,15 +52,16 @@ impl Error {
     /// Whether repeating the same request may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Throttled | Kind::Full)
+        self.kind.is_transient()
     }
 
-    /// Whether the object isn't there.
+    /// Whether the object does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.kind == Kind::NotFound
     }
 
+    /// From the object store's error. Its own text often holds its sources': so it becomes one sentence here.
     pub(crate) fn new(operation: &'static str, object: &str, error: object_store::Error) -> Self {
         use object_store::Error as E;
         let kind = match &error {
@@ -65,15 +76,25 @@ impl Error {
             | E::UnknownConfigurationKey { .. } => Kind::Invalid,
             other => io_beneath(other).map_or_else(|| kind_of_answer(other), kind_of),
         };
-        Self { kind, operation, object: object.to_owned(), source: Box::new(error) }
+        let problem = match &error {
+            // These say again what failed and on which object, before they come to the reason.
+            E::Generic { source, .. }
+            | E::NotFound { source, .. }
+            | E::AlreadyExists { source, .. }
+            | E::PermissionDenied { source, .. }
+            | E::Unauthenticated { source, .. }
+            | E::NotSupported { source } => flattened(&**source),
+            other => flattened(other),
+        };
+        Self::with(kind, operation, object, problem)
     }
 
     pub(crate) fn io(operation: &'static str, object: &str, error: std::io::Error) -> Self {
-        Self { kind: kind_of(&error), operation, object: object.to_owned(), source: Box::new(error) }
+        Self::with(kind_of(&error), operation, object, error)
     }
 
     pub(crate) fn invalid(operation: &'static str, object: &str, problem: &str) -> Self {
-        Self { kind: Kind::Invalid, operation, object: object.to_owned(), source: problem.into() }
+        Self::with(Kind::Invalid, operation, object, problem)
     }
 
     /// For a URI of a service that the build was made without.
@@ -83,51 +104,56 @@ impl Error {
     }
 
     pub(crate) fn unavailable(operation: &'static str, object: &str, problem: &str) -> Self {
-        Self { kind: Kind::Unavailable, operation, object: object.to_owned(), source: problem.into() }
+        Self::with(Kind::Unavailable, operation, object, problem)
     }
 
     pub(crate) fn conflict(operation: &'static str, object: &str) -> Self {
-        let source = "it was changed in the meantime".into();
-        Self { kind: Kind::Conflict, operation, object: object.to_owned(), source }
-    }
-
-    pub(crate) fn queue(
-        operation: &'static str,
-        queue: &str,
-        kind: Kind,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        Self { kind, operation, object: queue.to_owned(), source: source.into() }
+        Self::with(Kind::Conflict, operation, object, "it was changed in the meantime")
     }
 
     pub(crate) fn incomplete(operation: &'static str, object: &str, kind: Kind) -> Self {
-        let source = "an earlier part of it could not be written; begin it anew".into();
-        Self { kind, operation, object: object.to_owned(), source }
+        Self::with(kind, operation, object, "an earlier part could not be written; start the object again")
+    }
+
+    pub(crate) fn with(kind: Kind, operation: &'static str, object: &str, source: impl Into<Source>) -> Self {
+        Self { kind, operation, object: object.to_owned(), source: Some(source.into()) }
     }
 }
 
-/// The system's error at the bottom of a chain.
-fn io_beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref() {
-            return Some(io);
+/// Returns another library's error and its sources as one sentence. Some libraries print their sources, some do not:
+/// what was said is not said again.
+pub(crate) fn flattened(error: &(dyn StdError + 'static)) -> String {
+    let mut sentence = error.to_string();
+    for source in chain(error).skip(1) {
+        let said = source.to_string();
+        if !sentence.contains(&said) {
+            sentence = format!("{sentence}: {said}");
         }
-        next = error.source();
     }
-    None
+    sentence
 }
 
-/// By the answer's status, which only the text of the error tells: what is wrong with a request stays wrong.
+/// An error and its sources, outermost first.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Returns the operating system's error in a chain.
+fn io_beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// Returns the kind of failure by the answer's status, which only the error's text tells. A request that was wrong once
+/// stays wrong.
 fn kind_of_answer(error: &(dyn StdError + 'static)) -> Kind {
-    let text = std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<String>();
+    let text = chain(error).map(ToString::to_string).collect::<String>();
     let answer = text.split_once("status code: ").or_else(|| text.split_once("error response: "));
     let Some((_, answer)) = answer else { return Kind::Unavailable };
-    // S3 says it with a 503, and at the end of a copy or an upload even with a 200; Azure names it otherwise.
+    // S3 sends it with a 503, and at the end of a copy or an upload even with a 200; Azure has another name for it.
     let throttled = ["SlowDown", "Slow Down", "ServerBusy"].iter().any(|said| answer.contains(said));
     match answer.get(..3).and_then(|status| status.parse::<u16>().ok()) {
         Some(429) => Kind::Throttled,
-        // Took too long, too early.
+        // The request took too long, or came too early.
         Some(408 | 425) => Kind::Unavailable,
         Some(400..500) => Kind::Invalid,
         _ if throttled => Kind::Throttled,
@@ -180,5 +206,23 @@ mod tests {
             let error = Error::new("read", "s3://b/k", error);
             assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{error:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_said_twice_along_the_chain() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{text}")]
+        struct Layer {
+            text: &'static str,
+            source: Option<Box<Layer>>,
+        }
+        let layer = |text, source: Option<Layer>| Layer { text, source: source.map(Box::new) };
+        let reset = layer("connection reset", None);
+        let silent = layer("error sending request", Some(reset));
+        let speaking = layer("GET failed: error sending request", Some(silent));
+        let error = object_store::Error::Generic { store: "S3", source: speaking.into() };
+        let error = Error::new("read", "s3://b/k", error);
+        let said: Vec<_> = chain(&error).map(ToString::to_string).collect();
+        assert_eq!(said, ["can't read `s3://b/k`", "GET failed: error sending request: connection reset"]);
     }
 }

@@ -8,6 +8,8 @@ mod aws;
 mod bucket;
 mod error;
 mod faults;
+#[cfg(feature = "http")]
+mod http;
 mod local;
 mod location;
 pub mod queue;

@@ -185,11 +185,11 @@ fn uris_that_name_no_place_are_refused_in_a_sentence() {
     use std::error::Error as _;
     for (uri, said) in [
         ("", "a path is missing"),
-        ("ftp://host/x", "`ftp://` is unknown here"),
+        ("ftp://host/x", "`ftp://` is not supported"),
         // These name an account and perhaps a container, each in its own place.
-        ("azure://container/x", "`azure://` is unknown here"),
-        ("abfs://container@account.dfs.core.windows.net/x", "`abfs://` is unknown here"),
-        ("abfss://container@account.dfs.core.windows.net/x", "`abfss://` is unknown here"),
+        ("azure://container/x", "`azure://` is not supported"),
+        ("abfs://container@account.dfs.core.windows.net/x", "`abfs://` is not supported"),
+        ("abfss://container@account.dfs.core.windows.net/x", "`abfss://` is not supported"),
         ("s3:///x", "the bucket's name is missing"),
         ("file://host.example/x", "file:///FOLDER/NAME"),
         ("file:///tmp/50%", "%25"),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use clickcast_dataset::Step;
+use clickcast_dataset::ScanEvent;
 use clickcast_learn::FactorFamily;
 use clickcast_model::metrics::{Accumulator, Metrics, ScoreHistogram};
 use clickcast_model::{Model, Scratch};
@@ -136,7 +136,7 @@ fn measure(
         scored.map(|()| (batch, scores))
     };
     data.scan(model.schema(), &need, score, |step| {
-        let Step::Rows(scored) = step else { return Ok(()) };
+        let ScanEvent::Rows(scored) = step else { return Ok(()) };
         let (batch, scores) = scored.map_err(Failure::input)?;
         if importance.is_none() {
             importance = Some(model.importance(&batch).map_err(Failure::input)?);

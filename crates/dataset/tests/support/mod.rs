@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
-use clickcast_dataset::{Error, Input, Scan, Step, discover, discover_in, scan};
+use clickcast_dataset::{Error, Input, Scan, ScanEvent, discover, discover_in, scan};
 use clickcast_record::{Batch, Category, Column, Need, Schema};
 use clickcast_storage::Store;
 use clickcast_testing::Folder;
@@ -69,13 +69,13 @@ impl World {
         let (mut rows, mut expected, mut input) = (Vec::new(), 0, None);
         scan(scanned, texts, |step| {
             match step {
-                Step::Begin(begun) => (input, expected) = (Some(begun), 0),
-                Step::Rows((first_row, texts)) => {
+                ScanEvent::Begin(begun) => (input, expected) = (Some(begun), 0),
+                ScanEvent::Rows((first_row, texts)) => {
                     assert_eq!(first_row, expected, "rows of one file are in order");
                     expected += texts.len() as u64;
                     rows.extend(texts);
                 }
-                Step::End(ended) => assert_eq!(input.take(), Some(ended)),
+                ScanEvent::End(ended) => assert_eq!(input.take(), Some(ended)),
             }
             Ok::<(), Error>(())
         })?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use clickcast_dataset::{Error as DatasetError, Input, Looked, Place, Written, discover_in, row_groups};
+use clickcast_dataset::{Error as DatasetError, Input, Looked, Replaces, Written, discover_in, row_groups};
 use clickcast_registry::{Kind as RegistryKind, Rejected, has_output};
 use clickcast_storage::queue::{Message, Receipt};
 use clickcast_storage::{Error as StorageError, Kind};
@@ -251,11 +251,11 @@ impl Worker<'_> {
 
     fn look_at_input(&self, held: &mut Held, open: &OpenRun, task: &Task, input: Input) -> Result<Event, Problem> {
         let output = input.output_key();
-        let whole = Piece { output: open.run.output_key(&output, None), input, place: Place::Free };
+        let whole = Piece { output: open.run.output_key(&output, None), input, place: Replaces::Free };
         let of_range = |row_groups| Piece {
             input: whole.input.only(row_groups),
             output: open.run.output_key(&output, Some(row_groups)),
-            place: Place::Free,
+            place: Replaces::Free,
         };
         let etag = &whole.input.object.etag;
         held.piece = Some(whole.clone());
@@ -271,7 +271,7 @@ impl Worker<'_> {
             None => {
                 let groups = match row_groups(&whole.input, &self.handle) {
                     Ok(groups) => groups.unwrap_or_default(),
-                    Err(error @ (DatasetError::File { .. } | DatasetError::Record { .. })) => {
+                    Err(error) if error.is_of_file() => {
                         return Ok(Event::Bad(Problem::from(error).sentence));
                     }
                     Err(error) => return Err(error.into()),
@@ -315,7 +315,7 @@ impl Worker<'_> {
                     )));
                 }
                 // The output of an older version of the input gives way.
-                piece.place = if let Written::Other(etag) = found { Place::Of(etag) } else { Place::Free };
+                piece.place = if let Written::Other(etag) = found { Replaces::Of(etag) } else { Replaces::Free };
                 Event::Missing
             }
         };
@@ -380,7 +380,7 @@ impl Worker<'_> {
         let inputs = match inputs {
             Ok(inputs) => inputs,
             // An empty file is met by its own message.
-            Err(DatasetError::File { .. }) => return Ok(held.unready()),
+            Err(error) if error.kind() == clickcast_dataset::Kind::Content => return Ok(held.unready()),
             Err(error) => return Err(error.into()),
         };
         let outputs: Vec<&str> = outputs.iter().map(|object| object.key.as_str()).collect();

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::data::Data;
 use arrow_array::{Array, ArrayRef};
-use clickcast_dataset::{Step, joined, plain, text_of};
+use clickcast_dataset::{ScanEvent, joined, plain, text_of};
 use clickcast_model::cross::{Ads, Cross, Origin, Side};
 use clickcast_record::{Batch, Need, hash};
 
@@ -103,11 +103,11 @@ pub(super) fn read_ads(cross: &Cross<'_>, sides: &Sides, data: &Data) -> Result<
     let encode = |batch: Batch| Entities::new(cross, Origin::Ad, batch);
     data.scan(&sides.ads, &need, encode, |step| {
         match step {
-            Step::Begin(index) => {
+            ScanEvent::Begin(index) => {
                 file = data.inputs[index].name();
                 files.push(rows..rows);
             }
-            Step::Rows(entities) => {
+            ScanEvent::Rows(entities) => {
                 let entities = entities.map_err(|error| Error::about(format!("`{file}`"), error))?;
                 distinct.add(&file, &entities)?;
                 rows += entities.side.rows();
@@ -119,7 +119,7 @@ pub(super) fn read_ads(cross: &Cross<'_>, sides: &Sides, data: &Data) -> Result<
                 keys.extend(entities.keys);
                 parts.push(entities.side);
             }
-            Step::End(_) => {
+            ScanEvent::End(_) => {
                 if let Some(range) = files.last_mut() {
                     range.end = rows;
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use clickcast_dataset::{
-    Coded, Input, PairColumn, PairEncoder, PairGroup, PairWriter, PredictionWriter, RepeatedColumn, Step, picked,
+    Coded, Input, PairColumn, PairEncoder, PairGroup, PairWriter, PredictionWriter, RepeatedColumn, ScanEvent, picked,
 };
 use clickcast_model::cross::{Cross, Origin, Scratch};
 use clickcast_record::{Batch, Need, Precision};
@@ -101,15 +101,15 @@ impl Job<'_> {
         let (mut file, mut users, mut distinct) = (0, 0, Distinct::default());
         Data::of(self.resources, inputs.to_vec()).scan(&self.sides.users, &need, encode, |step| {
             match step {
-                Step::Begin(index) => file = index,
-                Step::Rows(entities) => {
+                ScanEvent::Begin(index) => file = index,
+                ScanEvent::Rows(entities) => {
                     let name = || inputs[file].name();
                     let entities = entities.map_err(|error| Error::about(format!("`{}`", name()), error))?;
                     distinct.add(&name(), &entities)?;
                     users += entities.side.rows() as u64;
                     each(file, Some(&entities))?;
                 }
-                Step::End(_) => each(file, None)?,
+                ScanEvent::End(_) => each(file, None)?,
             }
             Ok::<(), Error>(())
         })?;

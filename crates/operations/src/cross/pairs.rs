@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::data::Data;
-use clickcast_dataset::Step;
+use clickcast_dataset::ScanEvent;
 use clickcast_model::cross::{Cross, Listed, ListedSides, Origin, Scratch, Side};
 use clickcast_record::{Batch, Need, Schema};
 
@@ -55,8 +55,8 @@ pub(super) fn read_pairs(cross: &Cross<'_>, source: &PairSource<'_>, ads: &AdTab
     };
     data.scan(schema, &need, encode, |step| {
         match step {
-            Step::Begin(index) => file = data.inputs[index].name(),
-            Step::Rows(read) => {
+            ScanEvent::Begin(index) => file = data.inputs[index].name(),
+            ScanEvent::Rows(read) => {
                 let ((users, ads), entities) = read.map_err(|error: Error| Error::about(format!("`{file}`"), error))?;
                 distinct.add(&file, &entities)?;
                 let entries = users.into_iter().zip(ads).zip(rows as u32..);
@@ -68,7 +68,7 @@ pub(super) fn read_pairs(cross: &Cross<'_>, source: &PairSource<'_>, ads: &AdTab
                 }
                 parts.push(entities.side);
             }
-            Step::End(_) => {}
+            ScanEvent::End(_) => {}
         }
         Ok(())
     })?;

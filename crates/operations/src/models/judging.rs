@@ -58,7 +58,7 @@ impl JudgedRows for Data {
         sink: &mut dyn FnMut(&Scored) -> Result<(), Error>,
     ) -> Result<(), Error> {
         Data::scan(self, schema, need, score, |step| match step {
-            clickcast_dataset::Step::Rows(scored) => sink(&scored?),
+            clickcast_dataset::ScanEvent::Rows(scored) => sink(&scored?),
             _ => Ok(()),
         })
     }

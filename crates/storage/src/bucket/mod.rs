@@ -45,13 +45,15 @@ impl Cloud {
 }
 
 /// Connects to a bucket; `variables` take the place of the environment's of the same name.
-#[cfg_attr(not(any(feature = "s3", feature = "gcs", feature = "azure")), allow(unused_variables))]
+#[cfg_attr(not(feature = "http"), allow(unused_variables))]
 pub(crate) fn connect(
     cloud: Cloud,
     bucket: &str,
     uri: &str,
     variables: &[(&str, &str)],
 ) -> Result<Arc<dyn ObjectStore>, Error> {
+    #[cfg(feature = "http")]
+    crate::http::set_up_tls();
     match cloud {
         #[cfg(feature = "s3")]
         Cloud::S3 => s3::connect(bucket, uri, variables),
@@ -69,7 +71,7 @@ pub(crate) fn connect(
 }
 
 /// How failed requests are repeated.
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+#[cfg(feature = "http")]
 fn retries() -> object_store::RetryConfig {
     use std::time::Duration;
 

@@ -6,14 +6,15 @@ use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists};
 
 use crate::Error;
-use crate::aws::with_profile;
+use crate::aws::Account;
 
 pub(super) fn connect(bucket: &str, uri: &str, variables: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, Error> {
     let failed = |error| Error::new("open", uri, error);
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
     // Variables that are given stand for the environment, and for the account named there.
     if variables.is_empty() {
-        builder = with_profile(builder);
+        let account = Account::of_environment().map_err(|problem| Error::invalid("open", uri, &problem))?;
+        builder = account.apply(builder);
     }
     for (name, value) in variables {
         builder = builder.with_config(name.to_ascii_lowercase().parse().map_err(failed)?, *value);

@@ -110,7 +110,7 @@ impl Queue {
         match uri.strip_prefix("sqlite://") {
             Some(path) if !std::path::Path::new(path).exists() => {
                 let problem = "there is no such queue; check its name: `queue send` and `worker` make one";
-                Err(Error::queue("open", uri, crate::Kind::NotFound, problem))
+                Err(Error::with(crate::Kind::NotFound, "open", uri, problem))
             }
             _ => Self::open(uri).await,
         }

@@ -1,10 +1,11 @@
 //! A queue in an SQLite file, which any number of processes of one machine share.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::{Clock, Dead, Depth, Message, Port, RECEIVES_MAX, Receipt, VISIBILITY};
@@ -60,7 +61,7 @@ impl Sqlite {
     ) -> Result<T, Error> {
         let (connection, now_ms) = (self.connection.clone(), milliseconds((self.clock)()));
         let done = blocking(move || {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = connection.lock();
             // One that reads first and writes then could find that another wrote in between.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
             Ok(transaction.and_then(|transaction| {
@@ -267,5 +268,5 @@ fn failed(operation: &'static str, uri: &str, error: rusqlite::Error) -> Error {
         Some(ErrorCode::CannotOpen | ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Kind::Invalid,
         _ => Kind::Unavailable,
     };
-    Error::queue(operation, uri, kind, error)
+    Error::with(kind, operation, uri, error.to_string())
 }

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Credentials, Region};
@@ -19,7 +18,8 @@ use aws_sdk_sqs::types::{
 };
 
 use super::{Dead, Depth, Message, Port, Receipt, VISIBILITY};
-use crate::{Error, Kind};
+use crate::error::flattened;
+use crate::{Error, Kind, aws};
 
 /// Messages of a batch, by the service's limit.
 const BATCH_MAX: usize = 10;
@@ -49,7 +49,7 @@ pub(super) struct Sqs {
 impl Sqs {
     /// Opens `sqs://name`, or a queue by its URL.
     pub(super) async fn open(uri: &str, variables: &[(&str, &str)]) -> Result<Self, Error> {
-        let client = client(variables).await;
+        let client = client(uri, variables).await?;
         let url = match uri.strip_prefix("sqs://") {
             None => uri.to_owned(),
             Some(name) => url_of(&client, uri, name).await?,
@@ -84,7 +84,7 @@ impl Sqs {
         // The receipt is at fault where its time is over.
         if let Some(failed) = failed.iter().find(|failed| !failed.sender_fault) {
             let problem = failed.message.clone().unwrap_or_else(|| failed.code.clone());
-            return Err(Error::queue(operation, &self.uri, Kind::Unavailable, problem));
+            return Err(Error::with(Kind::Unavailable, operation, &self.uri, problem));
         }
         Ok((0..count).map(|number| failed.iter().all(|failed| failed.id != number.to_string())).collect())
     }
@@ -121,7 +121,7 @@ impl Port for Sqs {
         for bodies in bodies.chunks(BATCH_MAX) {
             let entries = bodies.iter().enumerate().map(|(number, body)| {
                 let entry = SendMessageBatchRequestEntry::builder().id(number.to_string()).message_body(body);
-                entry.build().map_err(|error| Error::queue("send to", &self.uri, Kind::Invalid, error))
+                entry.build().map_err(|error| Error::with(Kind::Invalid, "send to", &self.uri, error))
             });
             let entries = entries.collect::<Result<Vec<_>, _>>()?;
             let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
@@ -129,7 +129,7 @@ impl Port for Sqs {
             if let Some(failed) = sent.failed.first() {
                 let kind = if failed.sender_fault { Kind::Invalid } else { Kind::Unavailable };
                 let problem = failed.message.clone().unwrap_or_else(|| failed.code.clone());
-                return Err(Error::queue("send to", &self.uri, kind, problem));
+                return Err(Error::with(kind, "send to", &self.uri, problem));
             }
         }
         Ok(())
@@ -147,7 +147,7 @@ impl Port for Sqs {
             let entries = receipts.iter().enumerate().map(|(number, receipt)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
                 let entry = entry.receipt_handle(&receipt.0).visibility_timeout(seconds(visible_in)).build();
-                entry.map_err(|error| Error::queue(OPERATION, &self.uri, Kind::Invalid, error))
+                entry.map_err(|error| Error::with(Kind::Invalid, OPERATION, &self.uri, error))
             });
             let entries = entries.collect::<Result<Vec<_>, _>>()?;
             let change = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
@@ -163,7 +163,7 @@ impl Port for Sqs {
         for receipts in receipts.chunks(BATCH_MAX) {
             let entries = receipts.iter().enumerate().map(|(number, receipt)| {
                 let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(&receipt.0);
-                entry.build().map_err(|error| Error::queue(OPERATION, &self.uri, Kind::Invalid, error))
+                entry.build().map_err(|error| Error::with(Kind::Invalid, OPERATION, &self.uri, error))
             });
             let entries = entries.collect::<Result<Vec<_>, _>>()?;
             let deleted =
@@ -177,10 +177,10 @@ impl Port for Sqs {
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
         const OPERATION: &str = "bury a message of";
         let Some(dead_url) = &self.dead_url else {
-            return Err(Error::queue(OPERATION, &self.uri, Kind::Invalid, "the queue has none for dead letters"));
+            return Err(Error::with(Kind::Invalid, OPERATION, &self.uri, "the queue has none for dead letters"));
         };
         let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
-        let reason = reason.map_err(|error| Error::queue(OPERATION, &self.uri, Kind::Invalid, error))?;
+        let reason = reason.map_err(|error| Error::with(Kind::Invalid, OPERATION, &self.uri, error))?;
         let send = self.client.send_message().queue_url(dead_url).message_body(&message.body);
         let sent = send.message_attributes(REASON, reason).send().await;
         sent.map_err(|error| self.failed(OPERATION, error))?;
@@ -262,11 +262,11 @@ fn seconds(visibility: Duration) -> i32 {
     visibility.min(VISIBILITY_MAX).as_secs() as i32
 }
 
-/// By the standard chain, where variables don't say otherwise.
-async fn client(variables: &[(&str, &str)]) -> Client {
+/// Makes a client by Amazon's chain, where no variable says otherwise.
+async fn client(uri: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
     let variable = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-    let loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
-    let mut loader = loader.timeout_config(answered_within(ANSWER_MAX));
+    let chain = aws::chain().map_err(|error| Error::with(Kind::Invalid, "open", uri, flattened(&error)))?;
+    let mut loader = chain.timeout_config(answered_within(ANSWER_MAX));
     if let Some(endpoint) = variable("AWS_ENDPOINT_URL") {
         loader = loader.endpoint_url(endpoint);
     }
@@ -276,7 +276,7 @@ async fn client(variables: &[(&str, &str)]) -> Client {
     if let (Some(id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
         loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "given"));
     }
-    Client::new(&loader.load().await)
+    Ok(Client::new(&loader.load().await))
 }
 
 /// By itself the client waits for an answer as long as the connection stands.
@@ -298,7 +298,7 @@ fn message(message: aws_sdk_sqs::types::Message) -> Option<Message> {
 
 async fn url_of(client: &Client, uri: &str, name: &str) -> Result<String, Error> {
     let found = client.get_queue_url().queue_name(name).send().await.map_err(|error| failed("open", uri, error))?;
-    found.queue_url.ok_or_else(|| Error::queue("open", uri, Kind::NotFound, "the queue has no URL"))
+    found.queue_url.ok_or_else(|| Error::with(Kind::NotFound, "open", uri, "the queue has no URL"))
 }
 
 async fn attributes(
@@ -335,10 +335,8 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         (_, "ThrottlingException" | "RequestThrottled" | "OverLimit") => Kind::Throttled,
         (SdkError::ConstructionFailure(_), _) => Kind::Denied,
         // Nobody said who asks: that doesn't pass by itself.
-        (SdkError::DispatchFailure(_), _) if lacks_credentials(&error) => {
-            let problem = "no credentials were found in the environment, the shared files, a web identity or the instance's \
-                           role; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
-            return Error::queue(operation, uri, Kind::Denied, problem);
+        (SdkError::DispatchFailure(_), _) if aws::lacks_credentials(&error) => {
+            return Error::with(Kind::Denied, operation, uri, aws::NO_CREDENTIALS);
         }
         (SdkError::ServiceError(service), _) if service.raw().status().is_client_error() => Kind::Invalid,
         _ => Kind::Unavailable,
@@ -347,19 +345,7 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         Some(message) => message.to_owned(),
         None => DisplayErrorContext(&error).to_string(),
     };
-    Error::queue(operation, uri, kind, problem)
-}
-
-/// Whether a request was not sent for want of credentials; the reason is deep in the chain, and has no type of its own there.
-fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(CredentialsError::CredentialsNotLoaded(_)) = error.downcast_ref() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    Error::with(kind, operation, uri, problem)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, ArrayRef, StringArray};
-use clickcast_dataset::{CTR, Input, Looked, Step, discover, row_groups, sample, text_of};
+use clickcast_dataset::{CTR, Input, Looked, ScanEvent, discover, row_groups, sample, text_of};
 use clickcast_gate::run::{AuditedInput, AuditedOutput, JudgedModel, RunScores, RunStatistics};
 use clickcast_job::closing::sha256;
 use clickcast_operations::artifacts::open_registry;
@@ -265,8 +265,8 @@ fn each_batch(
     let need = Need { carried: columns.to_vec(), ..Need::default() };
     let whole = |batch: Batch| batch;
     Data::of(&context.resources, vec![file.clone()]).scan(&schema, &need, whole, |step| match step {
-        Step::Rows(batch) => each(&batch),
-        Step::Begin(_) | Step::End(_) => Ok(()),
+        ScanEvent::Rows(batch) => each(&batch),
+        ScanEvent::Begin(_) | ScanEvent::End(_) => Ok(()),
     })
 }
 

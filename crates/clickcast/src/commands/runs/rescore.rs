@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use clickcast_dataset::{Input, Step};
+use clickcast_dataset::{Input, ScanEvent};
 use clickcast_model::{Model, Scratch};
 use clickcast_operations::data::Data;
 use clickcast_record::hash::text;
@@ -90,7 +90,7 @@ impl Rescorer {
         let (schema, need) = (self.model.schema(), Need::default());
         let mut is_enough = false;
         let scanned = Data::of(&context.resources, vec![input]).scan(schema, &need, score, |step| {
-            if let Step::Rows(scores) = step {
+            if let ScanEvent::Rows(scores) = step {
                 expected.extend(scores.map_err(Failure::input)?);
                 is_enough = expected.len() >= predictions.len();
             }
