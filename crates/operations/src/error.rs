@@ -136,6 +136,12 @@ impl From<clickcast_model::Error> for Error {
     }
 }
 
+impl From<clickcast_synth::Error> for Error {
+    fn from(error: clickcast_synth::Error) -> Self {
+        Self::library(Kind::Invalid, error)
+    }
+}
+
 impl From<clickcast_learn::Error> for Error {
     fn from(error: clickcast_learn::Error) -> Self {
         Self::library(Kind::Invalid, error)

@@ -38,6 +38,7 @@ pub mod outputs;
 pub mod predict;
 mod resources;
 pub mod schema;
+pub mod synthesize;
 mod text;
 pub mod train;
 

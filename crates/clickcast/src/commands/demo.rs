@@ -10,13 +10,14 @@ use clickcast_learn::FactorFamily;
 use clickcast_model::metrics::{Accumulator, Metrics, ScoreHistogram};
 use clickcast_model::{Model, Scratch};
 use clickcast_operations::data::{Data, write_object};
+use clickcast_operations::synthesize::{Destination, write_impressions};
 use clickcast_operations::train::{TrainRequest, train};
 use clickcast_operations::{ModelLocation, artifacts};
 use clickcast_record::{Batch, Need};
 use clickcast_report::number::grouped;
 use clickcast_report::plot::{self, CalibrationBin, ScoreSeries, Series};
 use clickcast_report::{Page, Verdict};
-use clickcast_synth::{Generator, Settings};
+use clickcast_synth::{Generator, Settings, features_toml};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -24,7 +25,6 @@ use serde_json::{Value, json};
 
 use super::delivery::{Day, Delivered, Judged, Share};
 use super::fleet::VISIBILITY_S;
-use super::synth::{self, Destination};
 use super::{Context, pace};
 use crate::arguments::DemoArguments;
 use crate::console;
@@ -68,16 +68,17 @@ pub(super) fn run(context: &Context, arguments: &DemoArguments) -> Result<(), Fa
     let first = generator.settings().first_day;
     let day = |offset: i64| first.saturating_add(offset.days()).to_string();
     let (next_day, booked_day) = (day(DAYS_LEARNED), day(DAYS_LEARNED + 1));
-    synth::write(context, &generator, |date, hour| {
+    let destination = |date: &str, hour: i8| {
         let (folder, part, without): (_, _, &'static [&'static str]) = match date {
             date if date == next_day => ("next-day", 0, &[]),
-            // By the hour, for workers to share.
+            // A file an hour, for workers to share.
             date if *date >= *booked_day => ("bookings", hour, &["click", "true_ctr"]),
             _ => ("impressions", 0, &[]),
         };
         Destination { uri: path(&format!("{folder}/dt={date}/part-{part}.parquet")), without }
-    })?;
-    synth::write_schema(context, &path("features.toml"))?;
+    };
+    write_impressions(&context.resources, &generator, destination, &context.observer())?;
+    write_object(&context.resources, &path("features.toml"), features_toml())?;
 
     let mut measured = Vec::new();
     let mut importance: Importance = Vec::new();
