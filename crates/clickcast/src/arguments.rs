@@ -23,6 +23,7 @@ pub(crate) use wrong::read;
 #[command(
     after_help = "Settings: a flag wins over the environment (CLICKCAST_THREADS=2), which wins over clickcast.toml in this folder \
     (threads = 2; a table such as [train] sets one command), which wins over the default.\n\
+    Decisions (--expect, --fence, --force, --reason) are taken from the command line only.\n\
     Exit codes: 0 done; 1 failed, may be retried; 2 the request or its input is wrong; 3 a gate or an audit said fail or hold.\n\
     A data URI is a file, a folder or a prefix (s3://, gs://, az://) of .parquet, .csv or .tsv files, each also .gz or .zst."
 )]

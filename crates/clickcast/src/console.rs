@@ -1,4 +1,4 @@
-//! What a command prints: a table for eyes, or one JSON object for scripts.
+//! Prints a command's output: a table for people, or one JSON object for scripts.
 
 use std::io::Write;
 
@@ -14,21 +14,21 @@ use crate::failure::Failure;
 pub(crate) fn say(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}") {
-        // The reader has seen enough (`clickcast ... | head`).
+        // The reader has closed the pipe (`clickcast ... | head`).
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| Failure::transient(format!("stdout can't be written: {error}"))),
     }
 }
 
-/// Prints a note to stderr, unless told to be quiet.
+/// Prints a note to stderr, unless `quiet` is set.
 pub(crate) fn note(text: &str, quiet: bool) {
     if !quiet {
-        // Notes are a courtesy; a closed stderr is no reason to stop.
+        // A closed stderr is no reason to stop.
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 }
 
-/// Prints a command's report: as one JSON object under `--json`, else its scalar fields as a table of two columns.
+/// Prints a command's report: as one JSON object with `--json`, otherwise its scalar fields as a table of two columns.
 pub(crate) fn result(report: &impl Serialize, json: bool) -> Result<(), Failure> {
     let object = serde_json::to_value(report).map_err(|error| Failure::input(format!("the report: {error}")))?;
     if json {
@@ -73,7 +73,7 @@ fn words(key: &str) -> String {
     key.replace('_', " ")
 }
 
-/// A number as people read it.
+/// Formats a number for people.
 pub(crate) fn readable(key: &str, value: &Value) -> String {
     match value {
         Value::Number(number) if key.ends_with("bytes") => bytes(number.as_f64().unwrap_or(0.0)),
@@ -90,7 +90,7 @@ pub(crate) fn readable(key: &str, value: &Value) -> String {
     }
 }
 
-/// A measure with four decimals, or a dash where there is none.
+/// Formats a measure with four decimals, or a dash for `None`.
 pub(crate) fn decimal(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
 }

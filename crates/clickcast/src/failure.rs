@@ -1,11 +1,11 @@
-//! How a command ends: an exit code and one sentence.
+//! How a command fails: an exit code and one sentence.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use clickcast_job::worker::Problem;
 
-/// A command's failure, as the person who typed it sees it.
+/// A command's failure, as its user sees it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     sentence: String,
@@ -15,11 +15,11 @@ pub(crate) struct Failure {
 /// The process's exit code.
 #[derive(Debug, Clone, Copy)]
 enum Exit {
-    /// It may be retried.
+    /// The command may be retried.
     Transient = 1,
     /// The request or its input is wrong.
     Input = 2,
-    /// A gate or an audit said no.
+    /// A gate or an audit said fail or hold.
     Gate = 3,
 }
 
@@ -29,28 +29,28 @@ impl Failure {
         Self { sentence: sentence.to_string(), exit: Exit::Input }
     }
 
-    /// It failed for a reason that may pass.
+    /// The command failed for a reason that may pass; retrying may help.
     pub(crate) fn transient(sentence: impl fmt::Display) -> Self {
         Self { sentence: sentence.to_string(), exit: Exit::Transient }
     }
 
-    /// A gate or an audit said no, or hold.
+    /// A gate or an audit said fail or hold.
     pub(crate) fn gate(sentence: impl fmt::Display) -> Self {
         Self { sentence: sentence.to_string(), exit: Exit::Gate }
     }
 
-    /// From a library's error: its whole chain in one sentence.
+    /// Converts a library's error: its chain of sources becomes one sentence.
     pub(crate) fn new(error: &(dyn std::error::Error + 'static), transient: bool) -> Self {
         let sentence = Problem::new(error, transient).sentence;
         Self { sentence, exit: if transient { Exit::Transient } else { Exit::Input } }
     }
 
-    /// Whether it may be retried.
+    /// Returns whether the command may be retried.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self.exit, Exit::Transient)
     }
 
-    /// The process's exit code: 1 may be retried, 2 is wrong, 3 is a gate's no.
+    /// Returns the process's exit code: 1 may be retried, 2 the request is wrong, 3 a gate or an audit said fail or hold.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
     }

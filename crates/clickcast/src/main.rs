@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // The exit code still tells where stderr is closed.
+            // If stderr is closed, the exit code still says it.
             let _ = writeln!(std::io::stderr(), "error: {failure}");
             failure.exit_code()
         }

@@ -1,4 +1,4 @@
-//! Progress on stderr: a bar on a terminal, a line now and then otherwise.
+//! Progress on stderr: a bar on a terminal, otherwise a line every ten seconds.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -10,19 +10,19 @@ use parking_lot::Mutex as Lock;
 
 use crate::console;
 
-/// How often a line is written where there is no terminal.
+/// How often a line is written if stderr is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How far a task is.
+/// The progress of a task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Reached {
-    /// Rows that are done.
+    /// Number of rows done.
     pub(crate) rows: u64,
-    /// Of so many, where it is known.
+    /// Number of rows in all, if known.
     pub(crate) rows_total: Option<u64>,
 }
 
-/// Shows what an operation is doing: a bar, or lines, for each stage, and its notes.
+/// Shows the progress of an operation (a bar or lines for each stage) and its notes.
 pub(crate) struct Console {
     stage: Lock<Option<Progress>>,
     quiet: bool,
@@ -58,14 +58,14 @@ impl Observer for Console {
     }
 }
 
-/// Counts rows of one task, or whatever else it is made of.
+/// Counts a task's rows, or other units.
 pub(crate) struct Progress {
     task: &'static str,
     unit: &'static str,
-    /// Where the task was at `start`: what was done before tells nothing of its speed.
+    /// Progress at `start`; work done before doesn't count for the speed.
     first: Reached,
     start: Instant,
-    /// And when it was last told in a line.
+    /// The progress now, and when the last line was written.
     reached: Mutex<(Reached, Instant)>,
     form: Form,
 }
@@ -77,17 +77,17 @@ enum Form {
 }
 
 impl Progress {
-    /// Starts counting rows; `rows_total` where it is known gives an ETA.
+    /// Starts counting rows; with `rows_total` an ETA is shown.
     pub(crate) fn new(task: &'static str, rows_total: Option<u64>, quiet: bool) -> Self {
         Self::of(task, "rows", rows_total, quiet)
     }
 
-    /// Starts counting rows of another name, such as `pairs`.
+    /// Starts counting another unit, such as `pairs`.
     pub(crate) fn of(task: &'static str, unit: &'static str, rows_total: Option<u64>, quiet: bool) -> Self {
         Self::from(task, unit, Reached { rows: 0, rows_total }, quiet)
     }
 
-    /// Looks at rows that others count, of a task that is under way; says where it is.
+    /// Joins a task in progress whose rows others count, and shows its progress at once.
     pub(crate) fn joining(task: &'static str, first: Reached, quiet: bool) -> Self {
         let progress = Self::from(task, "rows", first, quiet);
         match progress.form {
@@ -118,12 +118,12 @@ impl Progress {
         Self { task, unit, first, start, reached: Mutex::new((first, start)), form }
     }
 
-    /// So many more rows are done.
+    /// Adds rows that are done.
     pub(crate) fn add(&self, rows: u64) {
         self.update(|reached| reached.rows += rows);
     }
 
-    /// It is there by now.
+    /// Sets the progress that others have counted.
     pub(crate) fn see(&self, now: Reached) {
         self.update(|reached| *reached = now);
     }
@@ -148,12 +148,12 @@ impl Progress {
     fn say(&self, now: Reached) {
         let of = now.rows_total.map(|total| format!(" of {total}")).unwrap_or_default();
         let pace = pace(self.first, now, self.start.elapsed(), self.unit);
-        // Nobody may be listening any more; that is no reason to stop working.
+        // A closed stderr is no reason to stop.
         let _ = writeln!(std::io::stderr(), "{}: {}{of} {}, {pace}", self.task, now.rows, self.unit);
     }
 }
 
-/// How fast a task is, by what was done since the first look at it, and when it will be done at that speed.
+/// Formats a task's speed since `first`, and its ETA at that speed.
 fn pace(first: Reached, now: Reached, since_first: Duration, unit: &str) -> String {
     let rate = now.rows.saturating_sub(first.rows) as f64 / since_first.as_secs_f64().max(1e-9);
     let left = now.rows_total.map(|total| total.saturating_sub(now.rows)).filter(|&left| left > 0 && rate > 0.0);
@@ -180,13 +180,13 @@ mod tests {
             (reached(0, None), reached(0, None), 0, "0 rows/s"),
             (reached(0, Some(100)), reached(20, Some(100)), 2, "10 rows/s, ETA 8 s"),
             (reached(0, None), reached(20, None), 2, "10 rows/s"),
-            // What was done before is no speed.
+            // Rows done before don't count.
             (reached(900, Some(1_000)), reached(900, Some(1_000)), 5, "0 rows/s"),
             (reached(900, Some(1_000)), reached(910, Some(1_000)), 5, "2 rows/s, ETA 45 s"),
             // More inputs came.
             (reached(900, Some(1_000)), reached(910, Some(2_000)), 5, "2 rows/s, ETA 545 s"),
             (reached(900, Some(1_000)), reached(1_000, Some(1_000)), 5, "20 rows/s"),
-            // An output gave way to one of fewer rows, or an input went.
+            // An output was replaced by one with fewer rows, or an input was deleted.
             (reached(900, Some(1_000)), reached(800, Some(700)), 5, "0 rows/s"),
         ] {
             assert_eq!(pace(first, now, Duration::from_secs(seconds), "rows"), expected, "{first:?} {now:?}");

@@ -1,6 +1,6 @@
-//! Where a setting comes from: flags, then `CLICKCAST_*`, then `clickcast.toml`, then defaults.
+//! Where settings come from: flags, then `CLICKCAST_*` variables, then `clickcast.toml`, then defaults.
 //!
-//! Decisions are no settings. Each is about one model or run, so it comes from the command line alone.
+//! Decisions are not settings. Each concerns one model or run, so it is taken from the command line only.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use clap::Command;
 
 use crate::failure::Failure;
 
-/// The settings file, in the folder one works in.
+/// The settings file, in the current folder.
 const FILE: &str = "clickcast.toml";
 
-/// The long names of flags that decide something, such as to promote a model that its gate held.
+/// The long names of flags that make a decision, such as to promote a model that the gate held.
 const DECISIONS: [&str; 4] = ["expect", "fence", "force", "reason"];
 
-/// Gives every flag but those of decisions its environment variable, and its default from the settings file.
+/// Gives every flag, except those of decisions, its environment variable and its default from the settings file.
 ///
 /// The file's top level sets any command's flags by their long names; a table sets one command's.
 pub(crate) fn apply(command: Command) -> Result<Command, Failure> {
@@ -51,7 +51,7 @@ fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failu
         for (flag, value) in values {
             if own.is_some() && command.get_arguments().any(|argument| argument.get_long() == Some(flag.as_str())) {
                 return Err(Failure::input(format!(
-                    "settings file `{FILE}`: `{flag}` holds for every command; put it above the table `[{key}]`"
+                    "settings file `{FILE}`: `{flag}` applies to every command; put it above the table `[{key}]`"
                 )));
             }
             if DECISIONS.contains(&flag.as_str()) {
@@ -77,7 +77,7 @@ fn with_file(mut command: Command, table: &toml::Table) -> Result<Command, Failu
                 known = true;
                 argument.default_value(text.clone()).required(false)
             };
-            // Settings of every command belong to the top level, and reach the commands from there.
+            // Settings of every command belong to the top level; clap passes them on to the commands.
             command = command.mut_args(&mut with_default);
             for target in targets {
                 command = command.mut_subcommand(target, |sub| {

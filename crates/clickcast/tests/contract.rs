@@ -138,7 +138,7 @@ fn settings_come_from_flags_then_environment_then_file() {
         ("[models]\nreason = \"so\"\n", "`reason` is a decision"),
         ("[runs]\nfence = 3\n", "`fence` is a decision"),
         ("expect = 1\n", "`expect` is a decision"),
-        ("[train]\nthreads = 1\n", "`threads` holds for every command; put it above the table `[train]`"),
+        ("[train]\nthreads = 1\n", "`threads` applies to every command; put it above the table `[train]`"),
     ] {
         world.write("clickcast.toml", settings);
         let ended = world.run("synth --rows 100 --out x.parquet");

@@ -1,4 +1,4 @@
-//! What is wrong with a command line, in one sentence.
+//! Reports what is wrong with a command line in one sentence.
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command, Error};
 
 use crate::failure::Failure;
 
-/// Reads a command line; help and the version are printed, and end the process.
+/// Parses a command line. `--help` and `--version` print their text and end the process.
 pub(crate) fn read(command: Command, line: &[OsString]) -> Result<ArgMatches, Failure> {
     let help = help(&command, line);
     command.try_get_matches_from(line).map_err(|error| match error.kind() {

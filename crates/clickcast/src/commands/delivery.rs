@@ -1,4 +1,4 @@
-//! The second half of the demo's day: models are judged, and predictions delivered, or not.
+//! The second half of the demo's day: judges models, and publishes predictions if they pass.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ use crate::failure::Failure;
 
 /// The model's name in the registry.
 const NAME: &str = "ctr";
-/// A folder with a day's data, in which the day is gone through.
+/// A folder with a day's data, and what the demo needs to process that day.
 pub(super) struct Day<'a> {
     pub(super) context: &'a Context,
     pub(super) dir: &'a Path,
@@ -32,11 +32,11 @@ pub(super) struct Day<'a> {
     pub(super) booked: &'a str,
 }
 
-/// What the gate said of a model, and what followed.
+/// The gate's verdict on a model, and whether it was promoted.
 #[derive(Serialize)]
 pub(super) struct Judged {
     pub(super) version: String,
-    /// The folder it was learned into.
+    /// The model's folder.
     pub(super) model: String,
     pub(super) verdict: Verdict,
     pub(super) why: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Judged {
     pub(super) page: String,
 }
 
-/// What came of the bookings.
+/// The result of scoring the bookings.
 #[derive(Serialize)]
 pub(super) struct Delivered {
     pub(super) rows: u64,
@@ -56,7 +56,7 @@ pub(super) struct Delivered {
     pub(super) workers: [Share; 2],
 }
 
-/// What one worker did of it.
+/// One worker's share.
 #[derive(Serialize)]
 pub(super) struct Share {
     pub(super) files: u64,
@@ -73,7 +73,7 @@ impl Day<'_> {
         console::note(text, self.context.quiet);
     }
 
-    /// Registers a model, asks the gate, and promotes it where it passes.
+    /// Registers a model, lets the gate judge it, and promotes it if it passes.
     pub(super) fn judge(&self, model: &str) -> Result<Judged, Failure> {
         let (resources, registry) = (&self.context.resources, self.path("registry"));
         let name = Name::from_str(NAME)?;
@@ -89,7 +89,7 @@ impl Day<'_> {
         let GateReport { verdict, why, .. } = models::gate(resources, &gate, &self.context.observer())?;
         let because = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         self.note(&format!("    {NAME}@{version} ({model}): {verdict}{because}"));
-        // A person decides on a first model, and on one that is held; here the demo does.
+        // A person would decide on a first model, and on one that is held; here the demo does.
         let promoted = verdict != Verdict::Fail;
         if promoted {
             let reason = (verdict != Verdict::Pass).then(|| "the demo goes on".to_owned());
@@ -108,8 +108,8 @@ impl Day<'_> {
         Ok(Judged { version: format!("{NAME}@{version}"), model: model.to_owned(), verdict, why, promoted, page })
     }
 
-    /// Learns from what a wrong join has made of the days before `end_ms`: each row tells of the user of the row before it, so
-    /// that every column by itself looks as it did.
+    /// Trains on the days before `end_ms` after a wrong join: each row has the user of the row before it, so each column by
+    /// itself looks right.
     pub(super) fn train_misjoined(&self, generator: &Generator, end_ms: i64) -> Result<(), Failure> {
         let users = generator.users(0..0).schema();
         let is_of_user = |name: &str| name != "user_id" && users.field_with_name(name).is_ok();
@@ -134,8 +134,8 @@ impl Day<'_> {
         Ok(())
     }
 
-    /// Scores the bookings by the champion into a run, by two workers of which one is killed, and closes, audits and
-    /// publishes it.
+    /// Scores the bookings with the champion into a run, with two workers of which one is killed; then closes, audits and
+    /// publishes the run.
     pub(super) fn deliver(&self) -> Result<Delivered, Failure> {
         let start = Instant::now();
         let (registry, out) = (self.path("registry"), self.path("predictions"));

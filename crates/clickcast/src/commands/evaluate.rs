@@ -1,4 +1,4 @@
-//! `clickcast evaluate`: how good a model is on labelled impressions.
+//! `clickcast evaluate`: measures a model on labelled impressions.
 
 use clickcast_operations::evaluate::{EvaluateRequest, Slice, evaluate};
 use clickcast_report::number::grouped;

@@ -1,4 +1,4 @@
-//! The demo's workers: two share a day's files, and the first is killed on the way.
+//! The demo's workers: two share a day's files, and the first is killed before it is done.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,37 +12,38 @@ use serde_json::{Value, json};
 use super::{Context, storage_failure};
 use crate::failure::Failure;
 
-/// How long a worker's messages are kept from the other: what a killed one held comes back so soon.
+/// Visibility timeout of the queue: the messages of the killed worker come back after this time.
 pub(super) const VISIBILITY_S: u32 = 3;
-/// Files after which the first worker is killed: it holds more by then.
+/// The first worker is killed after this many files, while it holds more messages.
 const FILES_BEFORE_KILL: u64 = 3;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// A worker that has done nothing for so long never will.
+/// A worker that has done nothing for this long is considered stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A queue that was sent a day's files, and what its workers are told.
+/// A queue with a message for each of a day's files, and the arguments of its workers.
 pub(super) struct Fleet<'a> {
     pub(super) context: &'a Context,
-    /// What the workers are called with beside the queue.
+    /// The workers' arguments besides the queue.
     pub(super) arguments: &'a [String],
     pub(super) queue: &'a str,
-    /// Where they write what they have to say.
+    /// The folder of the workers' logs.
     pub(super) logs: &'a Path,
 }
 
-/// A worker that ends with its owner, whatever happens in between.
+/// A worker process that is killed when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended, or is of no use any more.
+        // The worker has ended, or isn't needed any more.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 impl Fleet<'_> {
-    /// Works until nothing is left; whether the first worker was killed before that, and what the second one reported.
+    /// Runs both workers until the queue is empty. Returns whether the first worker was killed before that, and the report of the
+    /// second.
     pub(super) fn work(&self) -> Result<(bool, Value), Failure> {
         let queue = self.context.runtime.block_on(Queue::open(self.queue)).map_err(|error| storage_failure(&error))?;
         let sent = waiting(&self.depth(&queue)?);
@@ -52,7 +53,7 @@ impl Fleet<'_> {
         self.wait_until(&queue, &mut first, |depth| waiting(depth) + FILES_BEFORE_KILL <= sent)?;
         let is_killed = matches!(first.0.try_wait(), Ok(None));
         if is_killed {
-            // SIGKILL: it can neither finish nor give back what it holds.
+            // SIGKILL: the worker can neither finish nor release its messages.
             let killed = first.0.kill().and_then(|()| first.0.wait());
             killed.map_err(|error| Failure::transient(format!("worker-1 can't be killed: {error}")))?;
         } else {
@@ -80,7 +81,7 @@ impl Fleet<'_> {
         self.context.runtime.block_on(queue.depth()).map_err(|error| storage_failure(&error))
     }
 
-    /// Looks at the queue until it is so, or the worker has ended.
+    /// Polls the queue until the condition holds, or the worker has ended.
     fn wait_until(&self, queue: &Queue, worker: &mut Running, is_so: impl Fn(&Depth) -> bool) -> Result<(), Failure> {
         let end = Instant::now() + PATIENCE;
         while !is_so(&self.depth(queue)?) && matches!(worker.0.try_wait(), Ok(None)) && Instant::now() < end {
@@ -89,7 +90,7 @@ impl Fleet<'_> {
         Ok(())
     }
 
-    /// Waits for a worker's end, and reads what it reported.
+    /// Waits for a worker to end, and reads its report.
     fn report(&self, worker: &mut Running, name: &str) -> Result<Value, Failure> {
         let mut report = String::new();
         let read = worker.0.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut report));
@@ -102,7 +103,7 @@ impl Fleet<'_> {
     }
 }
 
-/// Messages that are not done.
+/// Returns the number of messages that are not done.
 fn waiting(depth: &Depth) -> u64 {
     depth.visible + depth.in_flight + depth.delayed
 }

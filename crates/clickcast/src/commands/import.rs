@@ -1,4 +1,4 @@
-//! `clickcast import`: takes a model that another system learned.
+//! `clickcast import`: imports a model that another system trained.
 
 use clickcast_operations::import::{Format, ImportRequest, import};
 

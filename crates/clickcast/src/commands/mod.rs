@@ -1,4 +1,4 @@
-//! The commands: each wires the parts of the house and prints what came of it.
+//! The commands: each calls an operation and prints its report.
 
 mod cross;
 mod delivery;
@@ -26,11 +26,11 @@ use crate::arguments::{Arguments, Command, Common};
 use crate::failure::Failure;
 use crate::progress::Console;
 
-/// What every command works with.
+/// What every command needs.
 pub(crate) struct Context {
-    /// For input and output; computing happens elsewhere.
+    /// For input and output; operations compute on threads of their own.
     runtime: Runtime,
-    /// What operations compute with.
+    /// The threads that operations compute with.
     resources: Resources,
     json: bool,
     quiet: bool,
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 impl Context {
     fn new(common: &Common) -> Result<Self, Failure> {
-        // Two threads wait on the network and disks; more would only wait for each other.
+        // Two threads are enough to wait for network and disks.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime =
             runtime.map_err(|error| Failure::transient(format!("no threads for input and output: {error}")))?;
@@ -72,12 +72,12 @@ impl Context {
     }
 }
 
-/// Where a model is, from `--model` and `--registry`.
+/// Returns the location of a model, from `--model` and `--registry`.
 fn model_location(model: &str, registry: Option<&str>) -> ModelLocation {
     ModelLocation { model: model.to_owned(), registry: registry.map(str::to_owned) }
 }
 
-/// Seconds since `start`, and how many of `rows` went by in one.
+/// Returns the seconds since `start`, and the rows per second.
 fn pace(start: Instant, rows: u64) -> (f64, f64) {
     let seconds = start.elapsed().as_secs_f64();
     (seconds, rows as f64 / seconds.max(1e-9))
@@ -87,16 +87,16 @@ fn storage_failure(error: &clickcast_storage::Error) -> Failure {
     Failure::new(error, error.is_transient())
 }
 
-/// Opens a folder, or a prefix, to say what is in it: of a folder that isn't there nothing can be said.
+/// Opens a folder or a prefix to list its contents; a folder that doesn't exist is an error.
 fn open_to_list(uri: &str, flag: &str, things: &str) -> Result<Store, Failure> {
     let store = Store::open(uri).map_err(|error| storage_failure(&error))?;
     if store.is_there() {
         return Ok(store);
     }
-    Err(Failure::input(format!("there is no folder `{uri}`; give {flag} the one that {things} are in")))
+    Err(Failure::input(format!("there is no folder `{uri}`; give {flag} the folder of the {things}")))
 }
 
-/// Who does it, for histories: the user and the machine, as the system tells.
+/// Returns the user and the machine, for histories.
 fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname");

@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, command: &ModelsCommand) -> Result<(), Fail
     }
 }
 
-/// Whether the command succeeds: it does not if the candidate is held or fails.
+/// Fails if the verdict is hold or fail.
 fn outcome(report: &GateReport, candidate: &str) -> Result<(), Failure> {
     let what = match report.verdict {
         Verdict::Pass => return Ok(()),

@@ -1,4 +1,4 @@
-//! `clickcast predict`: files in and predictions out, or staged into a run.
+//! `clickcast predict`: scores files, into plain files or into a run.
 
 use clickcast_operations::predict::{PredictRequest, predict};
 

@@ -1,4 +1,4 @@
-//! `clickcast queue`: what a person does with a queue.
+//! `clickcast queue`: sends, counts and redrives messages.
 
 use clickcast_dataset::discover;
 use clickcast_job::message::{SUCCESS, Task};
@@ -11,7 +11,7 @@ use crate::arguments::{DeadArguments, QueueArgument, QueueCommand, SendArguments
 use crate::console;
 use crate::failure::Failure;
 
-/// Messages sent at once: what a queue takes in one go, many times over.
+/// Messages sent per call: many times what a queue takes in one request.
 const SENT_AT_ONCE: usize = 1000;
 
 pub(super) fn run(context: &Context, command: &QueueCommand) -> Result<(), Failure> {
@@ -27,18 +27,18 @@ pub(super) fn run(context: &Context, command: &QueueCommand) -> Result<(), Failu
     }
 }
 
-/// Only who sends or works makes a queue: to look into a mistyped one tells of none.
+/// Refuses a queue that doesn't exist: only sending and working create one, so a mistyped name is noticed.
 fn open_existing(context: &Context, argument: &QueueArgument) -> Result<Queue, Failure> {
     context.runtime.block_on(Queue::open_existing(&argument.queue)).map_err(|error| storage_failure(&error))
 }
 
-/// Sends a message for each file; what to report comes back.
+/// Sends a message for each file, and returns the report.
 pub(super) fn send(context: &Context, arguments: &SendArguments) -> Result<Value, Failure> {
     let inputs = context.runtime.block_on(discover(&arguments.data))?;
     let Some(first) = inputs.first() else {
         return Err(Failure::input(format!("`{}` has no files", arguments.data)));
     };
-    // Workers run in other folders than this one.
+    // Workers may run in other folders, so the URI must be absolute.
     let folder = absolute(&first.store.uri("")).map_err(|error| storage_failure(&error))?;
     let task = |key: &str| Task {
         folder: Some(folder.clone()),

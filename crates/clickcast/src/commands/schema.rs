@@ -1,4 +1,4 @@
-//! `clickcast schema`: guesses a schema from data, to be edited.
+//! `clickcast schema`: drafts a schema from data.
 
 use clickcast_operations::schema::{SchemaRequest, schema};
 
@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<(), 
     }
     match &report.schema {
         _ if context.json => console::result(&report, true),
-        Some(out) => console::say(&format!("{out}: read it through, then train with it")),
+        Some(out) => console::say(&format!("{out}: review it before you train with it")),
         None => console::say(report.text.trim_end()),
     }
 }

@@ -1,4 +1,4 @@
-//! `clickcast train`: learns a model from labelled impressions.
+//! `clickcast train`: trains a model on labelled impressions.
 
 use clickcast_operations::train::{TrainRequest, train};
 
