@@ -1,5 +1,5 @@
-//! The cluster's files: rendered by Helm's own library, checked against Kubernetes' schemas and KEDA's types, and created at a
-//! real API server.
+//! The chart and the Terraform: rendered by Helm's own library, validated against Kubernetes' schemas and KEDA's types, and created
+//! at a real API server.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::fs;
@@ -8,10 +8,10 @@ use std::process::{Command, Output};
 
 use clickcast_testing::skip;
 
-/// The oldest Kubernetes that the chart takes, and a recent one.
+/// The oldest version of Kubernetes that the chart supports, and a recent one.
 const KUBERNETES: [&str; 2] = ["1.27", "1.34"];
 const ENVIRONMENTS: [&str; 3] = ["dev", "stg", "prod"];
-/// What every environment has to be told.
+/// The values that every environment must set.
 const NEEDED: [&str; 4] = [
     "worker.queue=https://sqs.eu-west-1.amazonaws.com/123456789012/clickcast-work",
     "worker.registry=s3://models/registry",
@@ -92,7 +92,7 @@ fn an_api_server_takes_every_object_and_every_part_of_it() {
 
 #[test]
 fn the_binary_needs_no_library_that_the_image_lacks() {
-    // What `distroless/cc` has, and the kernel's own.
+    // The libraries of `distroless/cc`, and the kernel's own.
     let had = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "/lib64/ld-linux-x86-64.so.2", "linux-vdso.so.1"];
     let Ok(listed) = Command::new("ldd").arg(env!("CARGO_BIN_EXE_clickcast")).output() else {
         return skip::because("`ldd` is missing");
@@ -147,7 +147,7 @@ fn workers_come_from_zero_and_may_harm_nothing() {
     }
     let kept = rendered("prod", &["scaling.replicasMin=2"]);
     assert!(kept.contains("stabilizationWindowSeconds: 300") && !kept.contains("selectPolicy"), "{kept}");
-    // KEDA's number of workers is not set back by a release.
+    // A release must not reset KEDA's number of workers.
     assert!(!objects.contains("replicas:"), "{objects}");
     let elsewhere = rendered("dev", &["config.AWS_REGION=eu-north-1"]);
     assert!(elsewhere.contains("AWS_REGION: \"eu-north-1\"") && !objects.contains("eu-north-1"), "{elsewhere}");
@@ -178,13 +178,13 @@ fn terraform_names_only_what_it_declares() {
     );
 }
 
-/// A Kubernetes API server of its own.
+/// A Kubernetes API server for one test.
 struct ApiServer {
     folder: tempfile::TempDir,
 }
 
 impl ApiServer {
-    /// Starts one. It takes ten minutes to build, so that is done where nobody waits for it: by CI, or by hand.
+    /// Starts a server. Building one takes ten minutes, so CI builds it in the background; on other machines build it by hand.
     fn start() -> Option<Self> {
         if std::env::var_os("CI").is_some() {
             let installed = kube(&["install"]);
@@ -215,7 +215,7 @@ fn kube(arguments: &[&str]) -> Output {
     service("kube.sh", arguments)
 }
 
-/// Whether Helm's library is here; where it can't be had, records the test as skipped.
+/// Returns whether Helm's library is installed; if it can't be installed, records the test as skipped.
 fn installed() -> bool {
     let installed = helm(&["install"]).status.success();
     if !installed {
@@ -224,7 +224,7 @@ fn installed() -> bool {
     installed
 }
 
-/// The objects of an environment.
+/// Returns the rendered objects of an environment.
 fn rendered(environment: &str, more: &[&str]) -> String {
     let output = chart("template", environment, &[&NEEDED[..], more].concat());
     assert!(output.status.success(), "{}", text(&output));

@@ -1,4 +1,4 @@
-//! What scripts rely on: keys, exit codes, order, and the same bytes for the same work.
+//! The contract with scripts: keys, exit codes, order, and the same bytes for the same work.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use support::World;
 
-/// Three days of impressions, their schema, and a model of the first.
+/// Three days of impressions, their schema, and a model of the first day.
 fn world() -> World {
     let world = World::new();
     world.json("synth --rows 30000 --days 3 --users 2000 --ads 60 --out days --schema features.toml");
@@ -87,7 +87,7 @@ fn a_second_run_scores_only_what_is_new() {
     };
     assert_eq!(done("--model model"), (3, 0));
     assert_eq!(done("--model model"), (0, 3));
-    // A file that came anew, another precision, another model, and an output that was cut short are all new work.
+    // A replaced file, another precision, another model, and a truncated output are all new work.
     let bytes = std::fs::read(world.path("days/dt=2026-01-06/impressions.parquet")).unwrap();
     world.write("days/dt=2026-01-06/impressions.parquet", bytes);
     assert_eq!(done("--model model"), (1, 2));
@@ -133,7 +133,7 @@ fn settings_come_from_flags_then_environment_then_file() {
         ("sede = 7\n", "no command has a setting `sede`"),
         ("[synth]\nsede = 7\n", "no command has a setting `sede`"),
         ("[synth]\nfamily = \"lr\"\n", "no command has a setting `family`"),
-        // It would have held for all commands.
+        // The setting applies to all commands.
         ("force = true\n", "`force` is a decision about one model or run; give it as `--force` on the command line"),
         ("[models]\nreason = \"so\"\n", "`reason` is a decision"),
         ("[runs]\nfence = 3\n", "`fence` is a decision"),

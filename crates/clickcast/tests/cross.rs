@@ -1,4 +1,4 @@
-//! Pairs: every one scored as `predict` scores it written out, and the best of them picked.
+//! Pairs: each is scored as `predict` scores it as a row, and the best are chosen.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -9,7 +9,7 @@ use support::World;
 use support::pairs::{Pair, alike, read, write_out};
 
 const IDS: &str = "--id user_id,ad_id";
-/// The circumstances of all pairs, but for the hour, which is each user's own.
+/// The context of all pairs, except the hour, which each user has.
 const CONTEXT: &str = "creative_age_days=3,weekend=0,publisher=pub_1,placement=,connection=wifi,position=2";
 const FAMILIES: [&str; 3] = ["lr", "fm", "ffm"];
 
@@ -32,7 +32,7 @@ fn world(families: &[&str]) -> World {
     world
 }
 
-/// Scores the pairs of some files both ways, and compares them.
+/// Scores the pairs of some files with `cross` and with `predict`, and compares the scores.
 fn compared(world: &World, model: &str, context: &str) {
     write_out(world, "users.csv", "ads.csv", context, "written.csv");
     let context = if context.is_empty() { String::new() } else { format!("--context {context}") };
@@ -54,7 +54,7 @@ fn compared(world: &World, model: &str, context: &str) {
 #[test]
 fn pairs_of_learned_models_score_as_rows() {
     let world = world(&[]);
-    // Pairs are no impressions, whose id `predict` would ask for.
+    // A pair has no impression id, which `predict` would require.
     let features = std::fs::read_to_string(world.path("features.toml")).unwrap();
     world.write("features.toml", features.replace("\"impression_id\", ", ""));
     for family in FAMILIES {
@@ -127,7 +127,7 @@ fn the_best_are_those_of_all_pairs_sorted() {
             scores.sort_by(f64::total_cmp);
             scores[scores.len() / 2]
         };
-        // Of each id in order, its pairs of at least this, the likeliest first, so many.
+        // For each id in order: its pairs above the threshold, the highest score first, up to K.
         let best = |ids: &[String], of: fn(&Pair) -> &String, k: usize, least: f64| {
             let each = ids.iter().flat_map(|id| {
                 let mut own: Vec<Pair> = all.iter().filter(|pair| of(pair) == id && pair.2 >= least).cloned().collect();
@@ -202,7 +202,7 @@ fn users_of_many_files_make_as_many_files_and_a_second_run_finds_them() {
         ["part=0", "part=1", "part=2", "part=none"].map(|part| read(&world.path(&format!("out/{part}/u.csv.parquet"))));
     assert_eq!(parts.concat(), read(&world.path("one/users.csv.parquet")));
     assert_eq!(run(""), (0, 4, 0));
-    // Other settings, other users of one file, other ads: new work.
+    // Other settings, other users in one file, and other ads are new work.
     assert_eq!(run("--top-k 2").0, 4);
     world.write("users/part=2/u.csv", format!("{header}\n{}\n", lines[200..220].join("\n")));
     assert_eq!(run("--top-k 2"), (1, 3, 20 * 37));
@@ -293,7 +293,7 @@ fn pairs_that_make_no_sense_are_refused() {
     }
     let ended = world.run(&format!("cross --model lr {both} {IDS} --out ."));
     assert!(ended.code == 2 && ended.stderr.contains("is the folder of the input"), "{}", ended.stderr);
-    // A model without sides can't tell users from ads.
+    // A model without sides can't distinguish users from ads.
     world.write("sideless.toml", text("features.toml").replace("side = \"ad\"", "side = \"context\""));
     world.json("train --data rows.parquet --schema sideless.toml --family lr --out sideless");
     let ended = world.run(&format!("cross --model sideless {both} {IDS} --out out"));
@@ -313,10 +313,10 @@ fn memory_follows_blocks_and_never_the_number_of_pairs() {
         let outcome = world.json(&format!("{files} --context {CONTEXT},hour=20 {IDS} {arguments} --out {to}"));
         assert_eq!(outcome["rows"], 30_000_000);
         let peak = outcome["peak_memory_bytes"].as_u64().unwrap();
-        // Their probabilities alone would be 114 MiB.
+        // The probabilities of all pairs would take 114 MiB.
         assert!(peak < 300 << 20, "{arguments}: {} MiB", peak >> 20);
     }
-    // Several row groups of all pairs hold what the other way of writing holds.
+    // Writing all pairs, in several row groups, gives the same pairs.
     world.json("synth --rows 100 --days 1 --users 5000 --ads 500 --out few.parquet --users-out few-users.parquet");
     let files = "cross --model fm --users few-users.parquet --ads ads.parquet --threads 2";
     for (arguments, to) in [("", "all"), ("--threshold 0", "all-likely")] {

@@ -1,4 +1,4 @@
-//! The README's tour and the tutorial, typed as they stand.
+//! Runs the README's tour, the concepts page and the tutorial exactly as written.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -9,7 +9,7 @@ use std::process::Command;
 use clickcast_testing::skip;
 use support::World;
 
-/// The text of a document's shell blocks.
+/// Returns the text of a document's shell blocks.
 fn shell(document: &str) -> String {
     let text = std::fs::read_to_string(skip::workspace_root().join(document)).unwrap();
     let (mut inside, mut script) = (false, String::new());
@@ -24,7 +24,7 @@ fn shell(document: &str) -> String {
     script
 }
 
-/// Types a script in an empty folder, where `clickcast` is on the path; what it printed.
+/// Runs a script in an empty folder with `clickcast` on the path, and returns its output.
 fn typed(world: &World, script: &str) -> String {
     let binary = Path::new(env!("CARGO_BIN_EXE_clickcast")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
@@ -41,7 +41,7 @@ fn typed(world: &World, script: &str) -> String {
 
 #[test]
 fn the_tour_of_the_readme_works_as_typed() {
-    // The build was done by whoever runs this, and a model of the reader's own isn't here.
+    // The binary is built already, and the reader's own model doesn't exist here.
     let lines = shell("README.md");
     let lines = lines.lines().filter(|line| !line.starts_with("cargo ") && !line.contains("your-model"));
     let script: String = lines.map(|line| format!("{line}\n")).collect();

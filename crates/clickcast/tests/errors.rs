@@ -1,4 +1,4 @@
-//! What goes wrong is said in one sentence, with the right exit code, and leaves nothing half-written.
+//! Every failure is reported in one sentence, with the right exit code, and leaves nothing half-written.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -12,7 +12,7 @@ use support::{World, runtime};
 const SCHEMA: &str = "label = \"click\"\nid = [\"id\"]\n[[feature]]\nname = \"age\"\nkind = \"numeric\"\n\
                       [[feature]]\nname = \"os\"\nkind = \"categorical\"\n";
 
-/// A few hundred rows that a model can be learned from.
+/// A few hundred rows to train a model on.
 fn impressions() -> String {
     rows(400)
 }
@@ -200,7 +200,7 @@ fn requests_that_make_no_sense_are_refused() {
         ("predict --model model --data data --out out --keep ctr", &["`ctr` is the column of the predictions"]),
         ("predict --model model --data ftp://x/y --out out", &["ftp"]),
         ("predict --model model --data data --out out --keep nope", &["`nope` is missing"]),
-        // A device that takes nothing, as a folder.
+        // A device that accepts no data, as a folder.
         ("predict --model model --data data --out /dev/full", &["`/dev/full` is not a folder"]),
         ("predict --model model --data data --out /dev/full/out", &["`/dev/full` is not a folder"]),
         ("train --data data --schema bad.toml --family lr --out out", &["bad.toml", "number"]),
@@ -222,7 +222,7 @@ fn requests_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_wrong_command_line_is_told_of_in_one_sentence_with_what_to_do() {
+fn a_wrong_command_line_is_reported_in_one_sentence_with_what_to_do() {
     let world = World::new();
     let train = "train --data a --schema f";
     for (arguments, said) in [
@@ -247,7 +247,7 @@ fn a_wrong_command_line_is_told_of_in_one_sentence_with_what_to_do() {
     }
     let with = world.run_with("synth --rows 1 --out x.csv", &[("CLICKCAST_THREADS", "none")]);
     assert!(with.code == 2 && with.stderr.trim_end().lines().count() == 1, "{}", with.stderr);
-    // Who asks gets all of it.
+    // `--help` prints the whole help.
     for (arguments, code) in [("--help", 0), ("predict --help", 0), ("--version", 0), ("predict --version", 0), ("", 2)]
     {
         let ended = world.run(arguments);
@@ -258,7 +258,7 @@ fn a_wrong_command_line_is_told_of_in_one_sentence_with_what_to_do() {
 }
 
 #[test]
-fn to_list_what_is_in_a_folder_that_is_not_there_is_refused_and_in_an_empty_one_it_is_nothing() {
+fn listing_an_absent_folder_is_refused_and_an_empty_folder_lists_nothing() {
     let world = World::new();
     std::fs::create_dir(world.path("empty")).unwrap();
     world.write("file", "");
@@ -272,7 +272,7 @@ fn to_list_what_is_in_a_folder_that_is_not_there_is_refused_and_in_an_empty_one_
 }
 
 #[test]
-fn to_look_into_a_mistyped_queue_makes_none() {
+fn looking_into_a_mistyped_queue_creates_none() {
     let world = World::new();
     for command in ["stats", "dead", "redrive"] {
         let said = ["`sqlite://out/day.db`", "there is no such queue", "`queue send`"];
@@ -287,7 +287,7 @@ fn to_look_into_a_mistyped_queue_makes_none() {
 }
 
 #[test]
-fn an_input_is_never_written_into_however_its_folder_is_named() {
+fn predictions_are_never_written_among_the_inputs_however_the_folder_is_spelled() {
     let world = world();
     std::os::unix::fs::symlink(world.path("data"), world.path("link")).unwrap();
     let root = world.path("");
@@ -304,7 +304,7 @@ fn an_input_is_never_written_into_however_its_folder_is_named() {
         refused(&world, &format!("predict --model model --data {data} --out {out}"), &["the folder of the input"]);
     }
     assert_eq!(world.files("data").len(), 1);
-    // The folder of a single file is searched for no other, and what is hidden is not found.
+    // If the input is a single file, its folder isn't searched; hidden files are not found.
     for (data, out) in [("data", "data/_out"), ("data", "data/x/.hidden/out"), ("data/a.csv", "data/out")] {
         world.json(&format!("predict --model model --data {data} --out {out}"));
         assert_eq!(world.files(out).len(), 1, "{data} {out}");
@@ -312,7 +312,7 @@ fn an_input_is_never_written_into_however_its_folder_is_named() {
 }
 
 #[test]
-fn an_input_that_is_replaced_meanwhile_fails_as_something_to_retry() {
+fn an_input_that_is_replaced_while_it_is_read_may_be_retried() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let world = world();
     let (path, other, text) = (world.path("data/a.csv"), world.path("other"), impressions());
@@ -324,7 +324,7 @@ fn an_input_that_is_replaced_meanwhile_fails_as_something_to_retry() {
                 std::fs::rename(&other, &path).unwrap();
             }
         });
-        // A run that was never interrupted is no failure: another one is.
+        // If the command finished before the replacement, try again.
         let mut runs = (0..100).map(|_| world.run("predict --model model --data data --out out --quiet"));
         let failed = runs.find(|run| run.code != 0);
         ended.store(true, Ordering::SeqCst);
@@ -337,7 +337,7 @@ fn an_input_that_is_replaced_meanwhile_fails_as_something_to_retry() {
 }
 
 #[test]
-fn slices_tell_an_empty_value_from_a_missing_one() {
+fn slices_distinguish_an_empty_value_from_a_missing_one() {
     use arrow_array::{Float64Array, Int64Array, RecordBatch, StringArray};
     let world = world();
     let os = StringArray::from(vec![None, Some(""), Some("ios"), None, Some(""), None]);
@@ -362,7 +362,7 @@ fn slices_tell_an_empty_value_from_a_missing_one() {
 }
 
 #[test]
-fn what_is_no_file_is_neither_read_nor_replaced() {
+fn a_path_that_is_not_a_file_is_neither_read_nor_replaced() {
     let world = world();
     let pipe = |name: &str| {
         let path = world.path(name);
@@ -410,7 +410,7 @@ fn a_file_without_rows_changes_no_model() {
 }
 
 #[test]
-fn a_full_disk_fails_as_something_to_retry_and_leaves_nothing() {
+fn a_full_disk_may_be_retried_and_leaves_nothing() {
     let world = world();
     world.write("large/a.csv", rows(20_000));
     let Some(disk) = SmallDisk::mount(&world.path("out"), 8) else { return };
@@ -421,7 +421,7 @@ fn a_full_disk_fails_as_something_to_retry_and_leaves_nothing() {
     assert!(said.contains("out/a.csv.parquet") && said.contains("No space left"), "{said}");
     assert!(ended.stdout.is_empty(), "{}", ended.stdout);
     assert!(disk.names().is_empty(), "left {:?}", disk.names());
-    // What is written beside data and models ends alike.
+    // Schemas and reports fail in the same way.
     std::fs::write(world.path("out/full"), vec![1; 8192]).unwrap();
     let ended = world.run("schema --data large --label click --out out/features.toml --quiet");
     assert_eq!(ended.code, 1, "{}", ended.stderr);

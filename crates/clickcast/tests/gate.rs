@@ -1,4 +1,4 @@
-//! A retrained model at the gate: a good one is promoted, a spoiled one is stopped, and what can't be judged is said.
+//! A retrained model at the gate: a good model is promoted, a bad one is stopped, and a model that can't be judged is reported.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -12,8 +12,8 @@ use support::World;
 const DAYS: [&str; 7] =
     ["2026-01-05", "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09", "2026-01-10", "2026-01-11"];
 
-/// A week of impressions; a champion that learned its first four days, and a candidate that learned one more, which are
-/// versions 1 and 2. The sixth day is labelled by now, and the seventh is today: a weekend that neither of them knows.
+/// A week of impressions; a champion trained on its first four days (version 1), and a candidate trained on one more (version 2).
+/// The sixth day is labelled already, and the seventh is today: a weekend that neither model has seen.
 fn world() -> World {
     let world = World::new();
     world.json("synth --rows 140000 --days 7 --out days --schema features.toml");
@@ -36,7 +36,7 @@ fn window(world: &World, name: &str, days: &[&str]) {
 
 const ROWS: &str = "--name ctr --data days/dt=2026-01-10 --today days/dt=2026-01-11 --registry registry";
 
-/// The gate's word: its exit code and its JSON.
+/// Returns the gate's exit code and JSON.
 fn gate(world: &World, arguments: &str) -> (i32, Value) {
     let ended = world.run(&format!("models gate {arguments} --json --quiet"));
     let said = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stderr));
@@ -49,7 +49,7 @@ fn verdict_of<'a>(said: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
+fn a_good_retrain_is_promoted_and_a_bad_one_is_stopped() {
     let world = world();
     let (code, first) = gate(&world, &format!("{ROWS} --candidate ctr@1"));
     assert_eq!((code, first["verdict"].as_str(), &first["champion"]), (0, Some("pass"), &Value::Null), "{first:#}");
@@ -70,15 +70,15 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
     assert_eq!(kept, page, "the registry keeps the last one, too");
     assert_eq!(world.json("models show ctr@2 --registry registry")["gate"], "pass");
     assert_eq!(world.json("models show ctr@2 --registry registry")["judged"]["champion"], 1);
-    // To try it elsewhere takes nobody's place.
+    // Another channel replaces no champion.
     world.json("models promote ctr@1 --channel candidate --registry registry");
     world.json("models promote ctr@2 --channel candidate --registry registry");
     world.json("models promote ctr@2 --channel champion --registry registry");
-    // The first was judged when there was no champion, which says nothing of how it compares with this one.
+    // Version 1 was judged without a champion, so its verdict doesn't compare it with this champion.
     let back = world.run("models promote ctr@1 --channel champion --registry registry");
     let why = "judged against no champion, and would take the place of version 2";
     assert!(back.code == 3 && back.stderr.contains(why), "{}", back.stderr);
-    // Judged anew it is held, for it is older; both judgements are kept, each with its page.
+    // Judged again it is held, because it is older. Both judgements are kept, each with its page.
     gate(&world, &format!("{ROWS} --candidate ctr@1"));
     let shown = world.json("models show ctr@1 --registry registry");
     let judged: Vec<&Value> = shown["judgements"].as_array().unwrap().iter().map(|one| &one["champion"]).collect();
@@ -88,7 +88,7 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
     let kept = world.files("registry/models/ctr/gates/1");
     assert_eq!(kept.iter().filter(|(name, _)| name.ends_with(".html")).count(), 2, "{:?}", kept.len());
 
-    // Four days and the one it is judged by, so it knows the answers.
+    // Trained on four days and on the day that it is judged by, so it knows the answers.
     window(&world, "leaked", &DAYS[1..6]);
     world.json("train --data leaked --schema features.toml --family lr --out model3");
     world.json("models register --name ctr --model model3 --registry registry");
@@ -100,7 +100,7 @@ fn a_good_retrain_is_promoted_and_a_spoiled_one_is_stopped() {
 }
 
 #[test]
-fn a_backtest_learns_anew_before_each_of_the_last_days() {
+fn a_backtest_retrains_before_each_of_the_last_days() {
     let world = world();
     let (code, said) = gate(&world, &format!("{ROWS} --candidate ctr@2 --backtest days --report gate.html"));
     assert_eq!((code, verdict_of(&said, "backtest").as_str()), (0, Some("pass")), "{said:#}");
@@ -160,14 +160,14 @@ fn a_backtest_works_with_integer_seconds() {
 }
 
 #[test]
-fn what_cannot_be_judged_is_said_in_a_sentence() {
+fn a_model_that_cannot_be_judged_is_reported_in_a_sentence() {
     let world = world();
     // The users' table has neither ads nor labels.
     world.json("synth --rows 1000 --days 1 --out other.parquet --users-out users.parquet");
     let (code, said) = gate(&world, "--name ctr --data users.parquet --registry registry --candidate ctr@1");
     assert_eq!((code, verdict_of(&said, "labelled_input").as_str()), (3, Some("fail")), "{said:#}");
 
-    // A byte of the weights is another one.
+    // One byte of the weights is changed.
     let weights = world.files("model2").into_iter().find(|(name, _)| name.ends_with(".safetensors")).unwrap();
     let mut bytes = weights.1.clone();
     let middle = bytes.len() / 2;
@@ -189,7 +189,7 @@ fn what_cannot_be_judged_is_said_in_a_sentence() {
     assert!(ended.code == 2 && ended.stderr.contains("champion"), "an unreadable registry: {}", ended.stderr);
 }
 
-/// Telephone offers in the order of their dates, whose clients and success changed much over the years; no column tells when.
+/// Telephone offers in order of date; clients and success changed much over the years, and no column has the date.
 #[test]
 fn a_model_of_the_banks_first_years_does_not_pass_on_the_last_ones() {
     let Some(file) = skip::shared_data("bank-additional-full.csv.gz") else { return };
@@ -210,7 +210,7 @@ fn a_model_of_the_banks_first_years_does_not_pass_on_the_last_ones() {
 }
 
 #[test]
-fn an_imported_model_is_judged_by_what_it_learned_from_where_that_is_given() {
+fn an_imported_model_is_judged_by_its_training_data_if_that_is_given() {
     let world = World::new();
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/golden/dart");
     let checks = |model: &str, data: &str| {

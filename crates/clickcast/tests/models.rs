@@ -1,4 +1,4 @@
-//! Versions and channels by the command line, and what it says to odd requests.
+//! Versions and channels through the command line, and how it refuses invalid requests.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -42,7 +42,7 @@ fn a_model_is_registered_promoted_shown_and_rolled_back() {
 }
 
 #[test]
-fn odd_requests_are_refused_in_a_sentence() {
+fn invalid_requests_are_refused_in_a_sentence() {
     let world = world();
     world.json("models promote ctr@1 --channel champion --force --reason first --registry registry");
     for (arguments, part) in [
@@ -68,7 +68,7 @@ fn odd_requests_are_refused_in_a_sentence() {
         let names_it = ended.stderr.contains("champion.json") && ended.stderr.contains("is damaged");
         assert!(ended.code == 2 && names_it, "{arguments}: {} {}", ended.code, ended.stderr);
     }
-    // What is not damaged can still be used.
+    // A version that is not damaged can still be used.
     world.json("models show ctr@1 --registry registry");
 }
 
@@ -84,7 +84,7 @@ fn an_audit_compares_the_run_with_what_the_gate_saw() {
     let audited = world.json("runs audit r --registry registry --out out");
     let names: Vec<_> = audited["checks"].as_array().unwrap().iter().map(|check| check["name"].clone()).collect();
     assert!(names.contains(&json!("gate_score_drift")) && names.contains(&json!("gate_mean_ratio")), "{audited}");
-    // What the gate saw was nothing like this.
+    // The gate saw a very different distribution.
     let path = "registry/models/ctr/gates/1.json";
     let mut gated: serde_json::Value = serde_json::from_slice(&std::fs::read(world.path(path)).unwrap()).unwrap();
     gated["scores"]["counts"].as_array_mut().unwrap().reverse();

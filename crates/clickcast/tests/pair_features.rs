@@ -9,10 +9,10 @@ use support::World;
 use support::pairs::{Pair, alike, read, write_out};
 
 const IDS: &str = "--id user_id,ad_id";
-/// The circumstances of all pairs, but for the hour, which is each user's own.
+/// The context of all pairs, except the hour, which each user has.
 const CONTEXT: &str = "creative_age_days=3,weekend=0,publisher=pub_1,placement=,connection=wifi,position=2";
 
-/// Rows, users, ads and their schema, with two features more.
+/// Rows, users, ads and their schema, with two more features.
 fn world(more: &str) -> World {
     let world = World::new();
     world.json(
@@ -25,7 +25,7 @@ fn world(more: &str) -> World {
         row => format!("{line},{}\n", row % 24),
     };
     world.write("users.csv", plain.lines().enumerate().map(hour).collect::<String>());
-    // Pairs are no impressions, whose id `predict` would ask for.
+    // A pair has no impression id, which `predict` would require.
     let features = text(&world, "features.toml").replace("\"impression_id\", ", "");
     world.write("features.toml", format!("{features}\n{more}"));
     world
@@ -38,7 +38,7 @@ fn text(world: &World, name: &str) -> String {
 const COLUMNS: &str = "[[feature]]\nname = \"worth\"\nkind = \"numeric\"\nside = \"pair\"\n\
                        [[feature]]\nname = \"both\"\nkind = \"categorical\"\nside = \"pair\"\n";
 
-/// Appends two columns to a CSV file: the worth and the kind of what each line's other cells say.
+/// Appends two columns to a CSV file: the worth and the kind, computed from each line's other cells.
 fn append(world: &World, from: &str, to: &str, keep: impl Fn(usize) -> bool) {
     let text = text(world, from);
     let names: Vec<&str> = text.lines().next().unwrap().split(',').collect();
@@ -59,7 +59,7 @@ fn append(world: &World, from: &str, to: &str, keep: impl Fn(usize) -> bool) {
     world.write(to, out);
 }
 
-/// A table of every third line of a file of pairs, and of a pair that nobody asks for.
+/// A table of every third line of a file of pairs, and of one pair that doesn't occur.
 fn list(world: &World, pairs: &str, columns: &[&str]) {
     let text = text(world, pairs);
     let names: Vec<&str> = text.lines().next().unwrap().split(',').collect();
@@ -74,7 +74,7 @@ fn list(world: &World, pairs: &str, columns: &[&str]) {
     world.write("pairs.csv", out);
 }
 
-/// Of each id in order, its pairs of at least this, the likeliest first, so many.
+/// For each id in order: its pairs above the threshold, the highest score first, up to K.
 fn best(all: &[Pair], of: fn(&Pair) -> &String, k: usize, least: f64) -> Vec<Pair> {
     let mut ids: Vec<&String> = Vec::new();
     all.iter().map(of).for_each(|id| {
@@ -91,7 +91,7 @@ fn best(all: &[Pair], of: fn(&Pair) -> &String, k: usize, least: f64) -> Vec<Pai
     each.collect()
 }
 
-/// Pairs with a table score as the rows of a file that has its values where it lists them, in every way of choosing.
+/// Checks that pairs with a table score like rows with the same values, for every way of choosing pairs.
 fn compared(world: &World, model: &str, rows: &str, context: &str) {
     let context = if context.is_empty() { String::new() } else { format!("--context {context}") };
     for (precision, difference_max) in [("f32", 1e-6), ("f64", 1e-12)] {

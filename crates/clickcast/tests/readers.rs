@@ -1,4 +1,4 @@
-//! Readers follow the pointer, by the program of `docs/runs.md` in a real DuckDB.
+//! Readers follow the pointer, with the program of `docs/runs.md` in a real DuckDB.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -9,7 +9,7 @@ use clickcast_testing::skip;
 use serde_json::Value;
 use support::World;
 
-/// A Python that has DuckDB; where it can't be had, records the test as skipped.
+/// Returns a Python with DuckDB; if it can't be installed, records the test as skipped.
 fn python() -> Option<String> {
     let script = skip::workspace_root().join("scripts/services/duckdb.sh");
     let output = Command::new(script).stderr(Stdio::inherit()).output();
@@ -21,7 +21,7 @@ fn python() -> Option<String> {
     python
 }
 
-/// The first program of the document.
+/// Returns the first program of the document.
 fn program() -> String {
     let text = std::fs::read_to_string(skip::workspace_root().join("docs/runs.md")).unwrap();
     let (_, after) = text.split_once("```python\n").unwrap();
@@ -29,7 +29,7 @@ fn program() -> String {
 }
 
 #[test]
-fn duckdb_sees_the_published_run_whole_and_no_other() {
+fn duckdb_sees_the_whole_published_run_and_no_other() {
     let Some(python) = python() else { return };
     let world = World::new();
     world.json("synth --rows 6000 --days 3 --out days --schema features.toml");
@@ -54,7 +54,7 @@ fn duckdb_sees_the_published_run_whole_and_no_other() {
     let first = read();
     assert_eq!((&first["run"], &first["rows"]), (&"first".into(), &rows("first")));
     assert!(first["mean"].as_f64().is_some_and(|mean| mean > 0.0 && mean < 1.0), "{first}");
-    // A run that is staged, and one that is closed, are not there for readers; nor is a file that only lies about.
+    // Readers see neither a staged run nor a closed one, nor a file that is not in the manifest.
     stage("second", "days");
     assert_eq!(read(), first);
     let stray = world.path("out/runs/first/ctr/stray.parquet");

@@ -1,4 +1,4 @@
-//! A day's predictions: staged, closed, audited, published, rolled back; and what an audit finds.
+//! A day's predictions: staged, closed, audited, published, rolled back; and the errors that an audit finds.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -7,7 +7,7 @@ use clickcast_testing::forgery::{ETAG, retold, shift_features};
 use serde_json::Value;
 use support::World;
 
-/// Four days of impressions, and a model of the first, promoted by force: there is no gate's word yet.
+/// Four days of impressions, and a model of the first day, promoted by force because the gate has not judged it.
 fn world() -> World {
     let world = World::new();
     world.json("synth --rows 40000 --days 4 --out days --schema features.toml");
@@ -48,7 +48,7 @@ fn a_run_is_published_only_after_a_passing_audit_and_rolled_back_in_one_write() 
 }
 
 #[test]
-fn an_audit_compares_the_values_of_carried_columns_that_have_few() {
+fn an_audit_compares_the_values_of_kept_columns_with_few_values() {
     let world = world();
     for day in ["2026-01-06", "2026-01-07"] {
         let run = format!("--data days/dt={day} --out out --run dt={day} --keep os,impression_id");
@@ -88,7 +88,7 @@ fn a_run_that_was_staged_by_relative_paths_is_closed_and_audited_from_anywhere()
 }
 
 #[test]
-fn a_run_keeps_its_model_and_settings_and_what_came_after_its_end_is_refused() {
+fn a_run_keeps_its_model_and_settings_and_an_input_after_its_close_is_refused() {
     let world = world();
     predict(&world, "2026-01-06");
     let again = world.json(
@@ -131,10 +131,10 @@ fn an_input_that_can_never_be_scored_is_noted_and_holds_the_audit() {
     assert_eq!(audit.code, 3);
     assert!(audit.stdout.contains("\"verdict\":\"hold\""), "{}", audit.stdout);
     assert_eq!(world.run("runs publish r --out out").code, 3);
-    // A person may deliver it all the same, and says why.
+    // A person may publish it anyway, with a reason.
     assert_eq!(world.run("runs publish r --out out --force").code, 2);
     world.json("runs publish r --out out --force --reason without-the-broken-one");
-    // Once it is mended, another run is whole.
+    // After the input is repaired, another run is complete.
     std::fs::remove_file(world.path("days/dt=2026-01-06/broken.parquet")).unwrap();
     world.json("predict --model ctr@champion --registry registry --data days/dt=2026-01-06 --out out --run r2");
     world.json("runs close r2 --out out");
@@ -161,7 +161,7 @@ fn closing_a_run_says_how_many_inputs_have_no_predictions() {
 }
 
 #[test]
-fn a_run_is_gone_on_with_however_the_path_of_its_input_is_written() {
+fn a_run_is_continued_however_the_path_of_its_input_is_spelled() {
     let world = world();
     let root = world.path("").display().to_string();
     let root = root.trim_end_matches('/');
@@ -172,7 +172,7 @@ fn a_run_is_gone_on_with_however_the_path_of_its_input_is_written() {
         let again = world.json(&format!("predict --model ctr@champion --registry registry {line}"));
         assert_eq!((&again["files"], &again["skipped"]), (&0.into(), &1.into()), "{same}: {again}");
     }
-    // Messages have paths from the root on: a worker goes on with it, too.
+    // Messages have absolute paths, so a worker continues the run, too.
     world.json("queue send --queue sqlite://queue.db --data days/dt=2026-01-06");
     let worker = "worker --queue sqlite://queue.db --registry registry --model ctr@champion --cache cache --out out";
     let done = world.json(&format!("{worker} --until-idle"));
@@ -180,7 +180,7 @@ fn a_run_is_gone_on_with_however_the_path_of_its_input_is_written() {
 }
 
 #[test]
-fn what_is_left_of_an_older_version_of_an_input_is_no_part_of_the_run() {
+fn outputs_of_an_older_version_of_an_input_are_not_part_of_the_run() {
     let world = world();
     predict(&world, "2026-01-06");
     // As if the input had been larger, and cut into ranges.
@@ -197,7 +197,7 @@ fn what_is_left_of_an_older_version_of_an_input_is_no_part_of_the_run() {
     assert_eq!(audited["verdict"], "pass", "{audited}");
 }
 
-/// Something that goes wrong with a run, before or after it is closed, and the check that finds it.
+/// Damages a run before or after it is closed; paired with the check that finds it.
 struct Sabotage {
     found_by: &'static str,
     before_close: bool,
@@ -208,13 +208,13 @@ const INPUT: &str = "in/part.csv";
 const OUTPUT: &str = "out/runs/r/ctr/part.csv.parquet";
 
 #[test]
-fn an_audit_finds_whatever_went_wrong_with_the_files() {
+fn an_audit_finds_every_kind_of_damage_to_the_files() {
     let before = |found_by, act| Sabotage { found_by, before_close: true, act };
     let after = |found_by, act| Sabotage { found_by, before_close: false, act };
     let table = [
         before("coverage", |world| std::fs::remove_file(world.path(OUTPUT)).unwrap()),
         before("coverage", |world| copy(world, OUTPUT, "out/runs/r/ctr/twice.parquet")),
-        // Predictions of the same rows in another order, of fewer, of more, or by another model.
+        // Predictions of the same rows in another order, of fewer rows, of more rows, or by another model.
         before("ids", |world| forge(world, "model", |lines| lines[1..].reverse())),
         before("rows", |world| forge(world, "model", |lines| lines.truncate(lines.len() / 2))),
         before("rows", |world| forge(world, "model", |lines| lines.extend_from_within(1..))),
@@ -270,7 +270,7 @@ fn spoil(world: &World, file: &str) {
     world.write(file, bytes);
 }
 
-/// Puts predictions of other lines, or by another model, in the place of the output: its footer tells of the true input.
+/// Replaces the output by predictions of other lines or by another model, with the footer of the true input.
 fn forge(world: &World, model: &str, change: fn(&mut Vec<String>)) {
     let path = world.path(INPUT);
     let kept = std::fs::read_to_string(&path).unwrap();

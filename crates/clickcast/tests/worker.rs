@@ -1,4 +1,4 @@
-//! Workers on a queue in an SQLite file: whatever becomes of them, a day's predictions are those of one undisturbed process.
+//! Workers on a queue in an SQLite file: even if workers are killed, a day's predictions equal those of one undisturbed process.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -16,7 +16,7 @@ const QUEUE: &str = "sqlite://queue.db";
 const WORKER: &str =
     "worker --queue sqlite://queue.db --registry registry --model ctr@champion --out out --cache cache --threads 1";
 
-/// A model that is promoted by force, and a day of so many small files with so many rows.
+/// A model that is promoted by force, and a day of small files.
 fn world(files: usize, rows: usize) -> World {
     let world = World::new();
     world.json("synth --rows 20000 --days 1 --out learn.csv --schema features.toml");
@@ -33,7 +33,7 @@ fn world(files: usize, rows: usize) -> World {
     world
 }
 
-/// What one undisturbed process makes of the same run.
+/// Returns the run as one undisturbed process writes it.
 fn expected(world: &World) -> Vec<(String, Vec<u8>)> {
     let in_one = world.path("in/dt=1").display().to_string();
     let line = format!("predict --model ctr@champion --registry registry --data {in_one} --run dt=1 --out undisturbed");
@@ -42,7 +42,7 @@ fn expected(world: &World) -> Vec<(String, Vec<u8>)> {
     outputs(world, "undisturbed")
 }
 
-/// What readers see of a run: without the store's own locks and unfinished files.
+/// Returns the files of a run that readers see: without the store's locks and unfinished files.
 fn names(world: &World, out: &str) -> Vec<String> {
     let entries = std::fs::read_dir(world.path(&format!("{out}/runs/dt=1/ctr"))).into_iter().flatten();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -71,7 +71,7 @@ fn start(world: &World, arguments: &str) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Where a worker that was started with `--listen` says that it can be watched.
+/// Returns the address that a worker started with `--listen` reports.
 fn address(worker: &mut Child) -> String {
     let mut said = String::new();
     let stderr = worker.stderr.as_mut().unwrap();
@@ -106,7 +106,7 @@ fn a_worker_scores_a_day_closes_its_run_and_buries_what_is_broken() {
     let dead = world.json(&format!("queue dead --queue {QUEUE}"));
     assert_eq!(dead["dead"].as_array().unwrap().len(), 1, "{dead}");
     assert!(dead["dead"][0]["reason"].as_str().unwrap().contains("broken.parquet"), "{dead}");
-    // Whatever comes again finds all done; what is new comes too late.
+    // Repeated messages find the work done; a new input is too late.
     world.write("in/dt=1/late.csv", std::fs::read(world.path("in/dt=1/0001.csv")).unwrap());
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
     let again = world.json(&format!("{WORKER} --until-idle"));
@@ -118,7 +118,7 @@ fn a_worker_scores_a_day_closes_its_run_and_buries_what_is_broken() {
     );
 }
 
-/// Takes what is posted to it, for as long as the test runs.
+/// Collects what is posted to it, as long as the test runs.
 fn collector() -> (String, std::sync::mpsc::Receiver<String>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
@@ -145,7 +145,7 @@ fn collector() -> (String, std::sync::mpsc::Receiver<String>) {
 }
 
 #[test]
-fn the_way_of_each_message_is_traced_and_a_collector_that_is_not_there_stops_nothing() {
+fn each_message_is_traced_and_an_absent_collector_stops_nothing() {
     let world = world(3, 50);
     world.write("in/dt=1/broken.parquet", "PAR1 no file");
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
@@ -172,7 +172,7 @@ fn the_way_of_each_message_is_traced_and_a_collector_that_is_not_there_stops_not
 }
 
 #[test]
-fn an_input_that_was_mended_is_no_error_of_the_run_any_more() {
+fn a_repaired_input_is_no_longer_an_error_of_the_run() {
     let world = world(3, 50);
     let good = std::fs::read(world.path("in/dt=1/0001.csv")).unwrap();
     world.write("in/dt=1/0001.csv", "no,such,columns\n1,2,3\n");
@@ -183,7 +183,7 @@ fn an_input_that_was_mended_is_no_error_of_the_run_any_more() {
     world.json(&format!("queue redrive --queue {QUEUE}"));
     let mended = world.json(&format!("{WORKER} --until-idle"));
     assert_eq!(mended["written"], 1, "{mended}");
-    // Another worker may have written what this one's rejection told of: the rejection is still there.
+    // Another worker may have scored the input that this worker rejected: the rejection is still there.
     let rejected = r#"{"key":"0001.csv","etag":"older","reason":"no column"}"#;
     world.write("out/runs/dt=1/errors/0001.csv.json", rejected);
     let closed = world.json("runs close dt=1 --out out");
@@ -193,7 +193,7 @@ fn an_input_that_was_mended_is_no_error_of_the_run_any_more() {
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_gives_its_messages_back_at_once() {
+fn a_worker_that_is_told_to_end_releases_its_messages_at_once() {
     let world = world(200, 20);
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
     let mut worker = start(&world, "");
@@ -209,14 +209,14 @@ fn a_worker_that_is_told_to_end_gives_its_messages_back_at_once() {
 }
 
 #[test]
-fn the_second_interrupt_ends_a_worker_on_the_spot_and_another_does_its_work() {
+fn the_second_interrupt_ends_a_worker_immediately_and_another_does_its_work() {
     let world = world(2, 30);
     let send = format!("queue send --queue {QUEUE} --data in/dt=1");
     world.json(&send);
     world.json(&format!("{WORKER} --until-idle"));
     world.write("in/dt=1/0000.csv", std::fs::read(world.path("in/dt=1/0001.csv")).unwrap());
     world.json(&send);
-    // Who replaces an output waits for its lock, and can't end by itself meanwhile.
+    // To replace an output the worker waits for its lock, and can't end by itself meanwhile.
     let lock = world.path(&format!("out/runs/dt=1/ctr/.{}.lock", names(&world, "out")[0]));
     let lock = std::fs::File::create(lock).unwrap();
     lock.lock().unwrap();
@@ -251,10 +251,10 @@ fn an_overwritten_input_replaces_its_output_while_the_run_is_open() {
 }
 
 #[test]
-fn what_no_message_asked_for_is_asked_for_by_the_end_of_its_folder() {
+fn the_end_of_a_folder_asks_for_inputs_that_no_message_asked_for() {
     let world = world(2, 30);
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1 --close"));
-    // Its event was lost on the way.
+    // Its event was lost.
     world.write("in/dt=1/lost.csv", std::fs::read(world.path("in/dt=1/0001.csv")).unwrap());
     let done = world.json(&format!("{WORKER} --until-idle"));
     assert_eq!((&done["written"], &done["closed"]), (&3.into(), &1.into()), "{done}");
@@ -262,7 +262,7 @@ fn what_no_message_asked_for_is_asked_for_by_the_end_of_its_folder() {
 }
 
 #[test]
-fn without_credentials_it_is_said_what_to_set_and_no_retry_is_asked_for() {
+fn missing_credentials_are_reported_with_what_to_set_and_no_retry() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickcast"));
     command.args(["queue", "stats", "--queue", "sqs://bookings"]).env_clear();
     let ended = command.env("AWS_REGION", "eu-west-1").env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
@@ -273,7 +273,7 @@ fn without_credentials_it_is_said_what_to_set_and_no_retry_is_asked_for() {
 }
 
 #[test]
-fn what_a_worker_says_has_its_run_its_partition_and_its_model_and_no_secret() {
+fn log_lines_have_run_partition_and_model_and_no_secret() {
     let world = world(1, 20);
     world.write("in/dt=1/broken.parquet", "PAR1 no file");
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
@@ -294,7 +294,7 @@ fn what_a_worker_says_has_its_run_its_partition_and_its_model_and_no_secret() {
 }
 
 #[test]
-fn a_promotion_midway_changes_no_run_that_has_begun() {
+fn a_promotion_changes_no_run_that_has_begun() {
     let world = world(4, 30);
     let rest: Vec<Vec<u8>> =
         (1..4).map(|file| std::fs::read(world.path(&format!("in/dt=1/{file:04}.csv"))).unwrap()).collect();
@@ -337,7 +337,7 @@ fn a_run_of_a_model_that_the_registry_does_not_have_ends_among_the_dead_letters(
 }
 
 #[test]
-fn what_a_worker_does_can_be_watched() {
+fn metrics_and_health_of_a_worker_are_served() {
     let world = world(3, 20);
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1"));
     let mut worker = start(&world, "--listen 127.0.0.1:0");
@@ -360,7 +360,7 @@ fn what_a_worker_does_can_be_watched() {
     assert!(worker.wait().unwrap().success());
 }
 
-/// A run of which one of two inputs is scored, watched by somebody who has seen that.
+/// A run with one of two inputs scored, and a `runs show --watch` that has reported that.
 fn watched(world: &World, run: &str) -> Child {
     world.json(&format!("synth --rows 30 --days 1 --seed 3 --out in/{run}/a.parquet"));
     world.json(&format!("queue send --queue {QUEUE} --data in/{run}"));
@@ -375,7 +375,7 @@ fn watched(world: &World, run: &str) -> Child {
     watch
 }
 
-/// What it said in the end.
+/// Returns what the watch printed until its end.
 fn shown(watch: Child) -> Value {
     let ended = watch.wait_with_output().unwrap();
     assert!(ended.status.success());
@@ -383,7 +383,7 @@ fn shown(watch: Child) -> Value {
 }
 
 #[test]
-fn who_watches_a_run_sees_more_inputs_come_and_workers_finish_it() {
+fn watching_a_run_shows_new_inputs_and_ends_when_workers_finish_it() {
     let world = world(1, 30);
     let watch = watched(&world, "dt=2");
     world.json("synth --rows 30 --days 1 --seed 5 --out in/dt=2/c.parquet");
@@ -394,7 +394,7 @@ fn who_watches_a_run_sees_more_inputs_come_and_workers_finish_it() {
 }
 
 #[test]
-fn who_watches_a_run_is_done_when_it_is_closed_whatever_is_missing() {
+fn watching_a_run_ends_when_it_is_closed_even_with_missing_inputs() {
     let world = world(1, 30);
     let watch = watched(&world, "dt=2");
     world.json("runs close dt=2 --out out");
@@ -407,12 +407,12 @@ fn who_watches_a_run_is_done_when_it_is_closed_whatever_is_missing() {
 }
 
 #[test]
-fn whoever_is_killed_whenever_every_row_is_scored_once_and_only_the_poisoned_files_are_dead() {
+fn even_if_workers_are_killed_every_row_is_scored_once_and_only_poisoned_files_are_dead() {
     let files = setting("CLICKCAST_TORTURE_FILES", 1_000) as usize;
     each_day(|seed| torment_a_day(seed, files));
 }
 
-/// One day of so many files, through which workers are killed.
+/// Runs one day of files, during which workers are killed.
 fn torment_a_day(seed: u64, files: usize) {
     let mut dice = Dice::new(seed);
     let world = world(files, 10);
@@ -423,12 +423,12 @@ fn torment_a_day(seed: u64, files: usize) {
     // Every message twice: the second finds the work done, or does it.
     world.json(&send);
     world.json(&send);
-    // A worker that stands still for longer than this has lost its messages when it wakes up.
+    // A worker that is stopped for longer than this has lost its messages when it continues.
     let begin = || start(&world, "--visibility-s 2");
     let mut workers: Vec<Child> = (0..3).map(|_| begin()).collect();
     let mut kills = 0;
     while names(&world, "out").len() < files {
-        // The pace of the disturbance, not a wait for anything.
+        // The interval between disturbances; it waits for nothing.
         std::thread::sleep(Duration::from_millis(30 + dice.roll(200)));
         let victim = dice.roll(workers.len() as u64) as usize;
         if dice.roll(20) == 0 {
@@ -454,7 +454,7 @@ fn torment_a_day(seed: u64, files: usize) {
     let dead: BTreeSet<String> = dead["dead"].as_array().unwrap().iter().map(object).collect();
     let poisoned = (0..5).map(|poisoned| format!("poisoned-{poisoned}.parquet")).collect();
     assert_eq!(dead, poisoned);
-    // Whoever looked at the poisoned ones delivers the others.
+    // After looking at the poisoned files, a person publishes the others.
     world.json("runs close dt=1 --out out");
     assert_eq!(world.run("runs audit dt=1 --out out --quiet").code, 3);
     world.json("runs publish dt=1 --out out --force --reason poisoned");
@@ -462,7 +462,7 @@ fn torment_a_day(seed: u64, files: usize) {
     assert_eq!((&shown["state"], &shown["done"]), (&"published".into(), &files.into()), "{shown}");
 }
 
-/// The name of the object that a dead letter was about.
+/// Returns the name of a dead letter's object.
 fn object(dead: &Value) -> String {
     let body: Value = serde_json::from_str(dead["body"].as_str().unwrap()).unwrap();
     body["clickcast"]["object"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()

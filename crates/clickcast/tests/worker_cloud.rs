@@ -1,4 +1,4 @@
-//! Workers on S3, SNS and SQS, as moto imitates them over HTTP: requests fail, messages come twice, workers die.
+//! Workers on moto's S3, SNS and SQS over HTTP: requests fail, messages come twice, workers die.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -16,15 +16,15 @@ use serde_json::Value;
 use support::{World, runtime};
 
 const QUEUE: &str = "sqs://bookings";
-/// What workers say at their end: 1 where the cloud failed them while they began, and they are to be started again.
+/// Exit codes of workers: 1 if the cloud failed at their start, so that they must be started again.
 const WELL: [i32; 2] = [0, 1];
 const FOLDER: &str = "in/dt=1";
 const WORKER: &str = "worker --queue sqs://bookings --registry registry --model ctr@champion --out s3://bucket/out --cache cache \
                       --threads 1 --quiet";
-/// So many are poisoned: no Parquet file, whatever their name says.
+/// Number of poisoned files: their names end in .parquet, but they aren't Parquet files.
 const POISONED: usize = 5;
 
-/// A model that workers score by.
+/// Registers and promotes a model for the workers.
 fn world_with_a_model() -> World {
     let world = World::new();
     world.json("synth --rows 20000 --days 1 --out learn.csv --schema features.toml");
@@ -34,7 +34,7 @@ fn world_with_a_model() -> World {
     world
 }
 
-/// A bucket that tells a topic of new objects, and a queue that hears of it.
+/// Makes a bucket whose events go to a topic, and a queue that is subscribed to it.
 fn make_events(world: &World, moto: &Moto) {
     moto.make_queue("bookings", "3");
     let topic = "arn:aws:sns:us-east-1:123456789012:bookings";
@@ -51,7 +51,7 @@ fn make_events(world: &World, moto: &Moto) {
     assert!(put.status.success(), "{put:?}");
 }
 
-/// A request of a service's query protocol.
+/// Sends a request of a service's query protocol.
 fn ask(moto: &Moto, service: &str, pairs: &[&str]) {
     let who = format!("Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request");
     let mut command = Command::new("curl");
@@ -63,7 +63,7 @@ fn ask(moto: &Moto, service: &str, pairs: &[&str]) {
     assert!(answered.status.success(), "{pairs:?}: {answered:?}");
 }
 
-/// Puts a day of small files into the bucket, by one process.
+/// Puts a day of small files into the bucket.
 fn upload(world: &World, moto: &Moto, files: usize, rows: usize) {
     world.json(&format!("synth --rows {} --days 1 --seed 2 --out day.csv", files * rows));
     let day = std::fs::read_to_string(world.path("day.csv")).unwrap();
@@ -97,7 +97,7 @@ fn start(world: &World, variables: &[(&str, &str)]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// The predictions in a store, by name.
+/// Returns the predictions in a store, by name.
 fn outputs(store: &Store) -> Vec<(String, Vec<u8>)> {
     runtime().block_on(async {
         let mut found = Vec::new();
@@ -113,7 +113,7 @@ fn outputs(store: &Store) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn the_shared_files_say_who_asks_s3_and_sqs() {
+fn s3_and_sqs_take_credentials_from_the_shared_files() {
     let Some(moto) = Moto::start() else { return };
     let world = World::new();
     moto.make_queue("bookings", "3");
@@ -163,7 +163,7 @@ fn a_small_partition_costs_a_worker_four_requests_and_a_share_of_its_batch() {
         // Is it there? And, once it was put: is it there now?
         ("an output is looked at", count(&format!("GET {outputs}"), ".csv.parquet"), 2 * FILES..=2 * FILES),
         ("an output is put", count(&format!("PUT {outputs}"), ".parquet"), FILES..=FILES),
-        // What came together is asked for, and acknowledged, together.
+        // Messages of one batch are received and acknowledged together.
         ("is the run closed?", count("HEAD ", "/manifest.json"), 1..=receives),
         ("done messages are acknowledged", count("POST DeleteMessageBatch", ""), 1..=receives + POISONED),
         ("messages are received", receives, 1..=FILES + POISONED + 5),
@@ -171,11 +171,11 @@ fn a_small_partition_costs_a_worker_four_requests_and_a_share_of_its_batch() {
     for (what, found, expected) in &all_of_them {
         assert!(expected.contains(found), "{what}: {found}, not {expected:?}: {requests:#?}");
     }
-    // What there is beside these is once a run, or for a poisoned file.
+    // The remaining requests are made once per run, or for a poisoned file.
     let known: usize = all_of_them.iter().map(|(_, found, _)| found).sum();
     assert!(requests.len() - known <= 12 + 8 * POISONED, "{} of {known}: {requests:#?}", requests.len());
 
-    // Whoever closes the run reads each output once.
+    // Closing the run reads each output once.
     let ended = world.run_with("runs close dt=1 --out s3://bucket/out --quiet", &variables);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let requests = seen.requests().split_off(requests.len());
@@ -184,12 +184,12 @@ fn a_small_partition_costs_a_worker_four_requests_and_a_share_of_its_batch() {
 }
 
 #[test]
-fn whatever_fails_between_worker_and_cloud_every_row_is_scored_once() {
+fn even_if_requests_to_the_cloud_fail_every_row_is_scored_once() {
     let files = setting("CLICKCAST_CLOUD_FILES", 1_000) as usize;
     each_day(|seed| torment_a_day(seed, files));
 }
 
-/// One day of so many files, through which workers are killed and requests fail.
+/// Runs one day of files, during which workers are killed and requests fail.
 fn torment_a_day(seed: u64, files: usize) {
     let Some(moto) = Moto::start() else { return };
     let mut dice = Dice::new(seed);
@@ -198,23 +198,23 @@ fn torment_a_day(seed: u64, files: usize) {
     upload(&world, &moto, files, 10);
     let disturbed = Disturbed::new(moto.endpoint(), seed);
     let variables = moto.variables();
-    // Every object is asked for a second time.
+    // A second message asks for every object.
     let again = format!("queue send --queue {QUEUE} --data s3://bucket/{FOLDER}");
     assert_eq!(world.run_with(&format!("{again} --quiet"), &variables).code, 0);
-    // An answer that doesn't come is waited for in vain: not for half a minute each time.
+    // Don't wait half a minute for each answer that never comes.
     let variables = [&variables[1..], &[("AWS_ENDPOINT_URL", &disturbed.endpoint), ("AWS_TIMEOUT", "3s")]].concat();
 
     let store = Store::open_with("s3://bucket/out", &moto.variables()).unwrap();
     let is_closed = || runtime().block_on(store.head("runs/dt=1/manifest.json")).is_ok();
     let mut workers: Vec<Child> = (0..3).map(|_| start(&world, &variables)).collect();
     while !is_closed() {
-        // The pace of the disturbance, not a wait for anything.
+        // The interval between disturbances; it waits for nothing.
         std::thread::sleep(Duration::from_millis(300 + dice.roll(1_200)));
         let victim = dice.roll(workers.len() as u64) as usize;
         let act = ["KILL", "TERM", "STOP"][dice.roll(3) as usize];
         signal(&workers[victim], act);
         if act == "STOP" {
-            // Longer than a message is its own: when it wakes up, others have its work.
+            // Longer than the visibility timeout: when the worker continues, others have its work.
             std::thread::sleep(Duration::from_secs(4));
             signal(&workers[victim], "CONT");
             continue;
@@ -228,7 +228,7 @@ fn torment_a_day(seed: u64, files: usize) {
     }
     eprintln!("{} of {} requests disturbed", disturbed.faults(), disturbed.requests().len());
 
-    // What came twice is still there, and is found done.
+    // The second messages are still there, and find the work done.
     let variables = moto.variables();
     let ended = world.run_with(&format!("{WORKER} --until-idle"), &variables);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -257,7 +257,7 @@ fn torment_a_day(seed: u64, files: usize) {
     }
     let audit = world.run_with("runs audit dt=1 --out s3://bucket/out --json --quiet", &variables);
     assert!(audit.code == 3 && audit.stdout.contains("\"verdict\":\"hold\""), "{}{}", audit.stdout, audit.stderr);
-    // Whoever looked at the poisoned ones delivers the others, and readers find just them.
+    // After looking at the poisoned files, a person publishes the others, and readers find only those.
     let publish = "runs publish dt=1 --out s3://bucket/out --force --reason poisoned --quiet";
     assert_eq!(world.run_with(publish, &variables).code, 0);
     let read = |key: &str| -> Value {
@@ -272,12 +272,12 @@ fn torment_a_day(seed: u64, files: usize) {
 }
 
 #[test]
-fn a_queue_without_dead_letters_is_told_of_and_its_bad_messages_are_left() {
+fn a_queue_without_a_dead_letter_queue_is_reported_and_bad_messages_stay() {
     let Some(moto) = Moto::start() else { return };
     moto.make_queue("bookings", "3");
     let world = world_with_a_model();
     let variables = moto.variables();
-    // What is dead has no dead letters of its own. It has a poisoned file's message, and hears of no other.
+    // The dead-letter queue has no dead-letter queue itself. It has the message of a poisoned file, and receives no other.
     let data = world.write("poison/dt=1/part-0.csv", "not,what\nthe,model\n");
     let queue = "sqs://bookings-dead";
     let send = format!("queue send --queue {queue} --data {} --quiet", data.display());

@@ -19,9 +19,9 @@ use tokio::runtime::Runtime;
 const QUEUE: &str = "sqlite://queue.db";
 const WORKER: &str = "worker --queue sqlite://queue.db --registry registry --model ctr@champion --out out --cache cache \
                       --threads 1 --visibility-s 5";
-/// Rows of a row group, as they are written.
+/// Rows per row group.
 const GROUP_ROWS: u64 = 1 << 20;
-/// Rows after which a range ends.
+/// Rows per range.
 const RANGE_ROWS: u64 = 4 * GROUP_ROWS;
 
 /// A model that is promoted by force.
@@ -41,7 +41,7 @@ fn world() -> World {
     world
 }
 
-/// Writes so many rows, each with a number of its own from `first` on; the file has a row group for each [`GROUP_ROWS`].
+/// Writes rows that are numbered from `first` on, with one row group for each [`GROUP_ROWS`].
 fn write_rows(world: &World, runtime: &Runtime, file: &str, first: u64, rows: u64) {
     let values: ArrayRef = Arc::new(StringArray::from(vec!["android", "ios", "other"]));
     let batch = |first: u64, rows: u64| {
@@ -63,16 +63,16 @@ fn write_rows(world: &World, runtime: &Runtime, file: &str, first: u64, rows: u6
     writer.finish().unwrap();
 }
 
-/// The ids and predictions of a file, in order.
+/// Reads the ids and predictions of a file, in order.
 fn read(world: &World, runtime: &Runtime, file: &str) -> RecordBatch {
     let inputs = runtime.block_on(clickcast_dataset::discover(world.path(file).to_str().unwrap())).unwrap();
     let batch = clickcast_dataset::sample(&inputs[0], runtime.handle(), usize::MAX).unwrap();
-    // A folder called `dt=1` is a column, too.
+    // The folder `dt=1` becomes a column.
     let places: Vec<usize> = ["id", "ctr"].iter().map(|name| batch.schema().index_of(name).unwrap()).collect();
     batch.project(&places).unwrap()
 }
 
-/// The outputs of the run, by name.
+/// Returns the outputs of the run, by name.
 fn outputs(world: &World) -> Vec<String> {
     let files = world.files("out/runs/dt=1/ctr").into_iter().map(|(name, _)| name);
     files.filter(|name| name.ends_with(".parquet") && !name.starts_with('.')).collect()
@@ -84,7 +84,7 @@ fn start(world: &World, arguments: &str) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// What a worker that has ended well reports.
+/// Returns the report of a worker that must have ended with success.
 fn report(worker: Child) -> Value {
     let ended = worker.wait_with_output().unwrap();
     assert!(ended.status.success());
@@ -102,7 +102,7 @@ fn send(world: &World, runtime: &Runtime, name: &str, older: Option<(u64, u64)>)
     runtime.block_on(queue(world, runtime).send(&[task.body()])).unwrap();
 }
 
-/// Looks at the queue until it is so; what takes a minute never comes.
+/// Polls the queue until the condition holds; fails after a minute.
 fn wait_until(runtime: &Runtime, queue: &Queue, is_so: impl Fn(&Depth) -> bool) -> Depth {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
@@ -115,7 +115,7 @@ fn wait_until(runtime: &Runtime, queue: &Queue, is_so: impl Fn(&Depth) -> bool) 
     }
 }
 
-/// Lets a worker stand still when it is so, but not amid a transaction, in which nobody else can use the queue.
+/// Stops a worker when the condition holds, but not during a transaction, which would block the queue for others.
 fn stopped_when(runtime: &Runtime, queue: &Queue, worker: &Child, is_so: impl Fn(&Depth) -> bool) -> Depth {
     loop {
         wait_until(runtime, queue, &is_so);
@@ -128,7 +128,7 @@ fn stopped_when(runtime: &Runtime, queue: &Queue, worker: &Child, is_so: impl Fn
 }
 
 #[test]
-fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_one_in_its_hands() {
+fn a_large_input_is_shared_by_ranges_and_complete_although_a_worker_is_killed_with_one() {
     const RANGES: u64 = 3;
     const ROWS: u64 = 2 * RANGE_ROWS + 1_000;
     let (world, runtime) = (world(), Runtime::new().unwrap());
@@ -138,7 +138,7 @@ fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_on
     let left = |depth: &Depth| depth.visible + depth.in_flight;
 
     let mut victim = start(&world, "");
-    // Of the whole input's message nothing is left: what is in flight are ranges.
+    // The message for the whole input is gone; the messages in flight are ranges.
     let held = stopped_when(&runtime, &queue, &victim, |depth| left(depth) == RANGES && depth.in_flight > 0).in_flight;
     let second = start(&world, "--until-idle --json");
     let both = wait_until(&runtime, &queue, |depth| depth.in_flight > held || left(depth) < RANGES);
@@ -150,7 +150,7 @@ fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_on
     let of_both = |key: &str| second[key].as_u64().unwrap() + third[key].as_u64().unwrap();
     assert_eq!((of_both("written"), of_both("rows")), (RANGES, ROWS), "{second} {third}");
 
-    // The event comes again, and the folder's end: all is done, and the run closed.
+    // The event and the end of the folder come again: all is done, and the run is closed.
     world.json(&format!("queue send --queue {QUEUE} --data in/dt=1 --close"));
     let last = world.json(&format!("{WORKER} --until-idle"));
     assert_eq!((&last["written"], &last["handed_on"], &last["closed"]), (&0.into(), &0.into(), &1.into()), "{last}");
@@ -171,7 +171,7 @@ fn a_large_input_is_shared_by_ranges_and_whole_though_a_worker_is_killed_with_on
 }
 
 #[test]
-fn a_large_input_that_was_overwritten_is_cut_anew_by_one_of_its_old_ranges() {
+fn a_large_input_that_was_overwritten_is_cut_again_by_one_of_its_old_ranges() {
     let (world, runtime) = (world(), Runtime::new().unwrap());
     write_rows(&world, &runtime, "in/dt=1/large.parquet", 0, RANGE_ROWS + 1_000);
     for row_groups in [(4, 7), (0, 3), (8, 9)] {
@@ -184,7 +184,7 @@ fn a_large_input_that_was_overwritten_is_cut_anew_by_one_of_its_old_ranges() {
 }
 
 #[test]
-fn an_overwriting_that_no_message_told_of_is_found_by_the_end_of_its_folder() {
+fn the_end_of_a_folder_finds_an_overwrite_that_no_message_reported() {
     let (world, runtime) = (world(), Runtime::new().unwrap());
     for file in ["a", "b"] {
         write_rows(&world, &runtime, &format!("in/dt=1/{file}.parquet"), 0, 100);
@@ -207,7 +207,7 @@ fn an_overwriting_that_no_message_told_of_is_found_by_the_end_of_its_folder() {
 }
 
 #[test]
-fn a_message_for_an_object_that_is_gone_begins_no_run() {
+fn a_message_for_a_deleted_object_begins_no_run() {
     let (world, runtime) = (world(), Runtime::new().unwrap());
     send(&world, &runtime, "gone.parquet", None);
     let done = world.json(&format!("{WORKER} --until-idle"));

@@ -1,4 +1,4 @@
-//! The binary in a folder to work in.
+//! Runs the binary in a temporary folder.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
 pub mod pairs;

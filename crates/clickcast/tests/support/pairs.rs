@@ -1,4 +1,4 @@
-//! Pairs of users and ads: written out as rows, and read back from predictions.
+//! Pairs of users and ads: written as rows, and read back from predictions.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use arrow_schema::DataType;
 
 use super::World;
 
-/// A user, an ad, and what is predicted of them.
+/// A user, an ad, and their prediction.
 pub type Pair = (String, String, f64);
 
-/// Every user's line with every ad's line, and the constants behind them.
+/// Joins every user's line with every ad's line, followed by the constants.
 pub fn write_out(world: &World, users: &str, ads: &str, constants: &str, name: &str) {
     let read = |file: &str| std::fs::read_to_string(world.path(file)).unwrap();
     let (users, ads) = (read(users), read(ads));
@@ -28,7 +28,7 @@ pub fn write_out(world: &World, users: &str, ads: &str, constants: &str, name: &
     world.write(name, text);
 }
 
-/// The pairs of a file of predictions, in order.
+/// Reads the pairs of a file of predictions, in order.
 pub fn read(path: &Path) -> Vec<Pair> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let inputs = runtime.block_on(clickcast_dataset::discover(path.to_str().unwrap())).unwrap();
@@ -44,7 +44,7 @@ pub fn read(path: &Path) -> Vec<Pair> {
     (0..batch.num_rows()).map(|row| (users.value(row).to_owned(), ads.value(row).to_owned(), ctr(row))).collect()
 }
 
-/// The same pairs in the same order, their predictions within a difference.
+/// Asserts the same pairs in the same order, with predictions within a tolerance.
 pub fn alike(context: &str, found: &[Pair], expected: &[Pair], difference_max: f64) {
     assert_eq!(found.len(), expected.len(), "{context}");
     for (found, expected) in found.iter().zip(expected) {
