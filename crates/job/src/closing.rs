@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clickcast_dataset::{Error as DatasetError, Input, Looked, discover, footer, looked_metadata, row_groups};
-use clickcast_registry::{InputRecord, Manifest, OutputRecord, Run};
+use clickcast_registry::{InputRecord, OutputRecord, Run, RunManifest};
 use clickcast_storage::{Object, Store};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -23,7 +23,11 @@ const PART_BYTES: u64 = 4 << 20;
 ///
 /// # Errors
 /// If the store can't be read just now. A file that is not readable Parquet is no error: the run's audit reports it.
-pub async fn contents(run: &Run, closed: Timestamp, may_go_on: impl Fn() -> bool) -> Result<Option<Manifest>, Problem> {
+pub async fn contents(
+    run: &Run,
+    closed: Timestamp,
+    may_go_on: impl Fn() -> bool,
+) -> Result<Option<RunManifest>, Problem> {
     let listed = discover(&run.record().input).await?;
     let Some(inputs) = read_each(&listed, &may_go_on, |input| input_record(input.clone())).await? else {
         return Ok(None);
@@ -46,12 +50,12 @@ pub async fn contents(run: &Run, closed: Timestamp, may_go_on: impl Fn() -> bool
         outputs.iter().filter(|output| is_superseded(output)).map(|output| output.key.clone()).collect();
     outputs.retain(|output| !superseded.contains(&output.key));
     let (run_name, model) = (run.record().run.clone(), run.record().model.clone());
-    Ok(Some(Manifest { run: run_name, closed, model, inputs, outputs, superseded, errors }))
+    Ok(Some(RunManifest { run: run_name, closed, model, inputs, outputs, superseded, errors }))
 }
 
 /// Returns the keys of a manifest's inputs that are neither scored whole, as they are now, nor rejected.
 #[must_use]
-pub fn unfinished(manifest: &Manifest) -> Vec<&str> {
+pub fn unfinished(manifest: &RunManifest) -> Vec<&str> {
     let scored = scored(&manifest.inputs, &manifest.outputs);
     let is_rejected =
         |input: &InputRecord| manifest.errors.iter().any(|error| error.key == input.key && error.etag == input.etag);
@@ -253,7 +257,7 @@ mod tests {
         });
     }
 
-    fn manifest(outputs: &[(&str, Option<(u64, u64)>)], errors: &[&str]) -> Manifest {
+    fn manifest(outputs: &[(&str, Option<(u64, u64)>)], errors: &[&str]) -> RunManifest {
         let output = |&(input_etag, row_groups): &(&str, Option<(u64, u64)>)| OutputRecord {
             key: String::new(),
             input: "a.parquet".to_owned(),
@@ -266,7 +270,7 @@ mod tests {
         };
         let error =
             |etag: &&str| Rejected { key: "a.parquet".to_owned(), etag: (*etag).to_owned(), reason: "bad".to_owned() };
-        Manifest {
+        RunManifest {
             run: "r".parse().unwrap(),
             closed: Timestamp::UNIX_EPOCH,
             model: model(),

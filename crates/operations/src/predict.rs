@@ -233,7 +233,7 @@ impl Job<'_> {
         for piece in done {
             let key = &piece.input.object.key;
             if rejected.iter().any(|rejected| rejected.key == *key) {
-                self.resources.wait(run.absolve(key))?;
+                self.resources.wait(run.clear_rejection(key))?;
             }
         }
         Ok(())

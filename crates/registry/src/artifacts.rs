@@ -58,7 +58,7 @@ async fn read_manifest(store: &Store, folder: &str) -> Result<ModelManifest, Err
         true => Error::new(Kind::NotFound, format!("`{}` holds no model: {MANIFEST} is missing", store.uri(folder))),
         false => error.into(),
     })?;
-    Artifact::parse_manifest(&bytes).map_err(|error| damaged(store, folder, &error))
+    Artifact::parse_manifest(&bytes).map_err(|error| damaged(store, folder, error))
 }
 
 /// The payloads that are there, by name.
@@ -84,9 +84,9 @@ fn verified(
     manifest: ModelManifest,
     payloads: BTreeMap<String, Bytes>,
 ) -> Result<Artifact, Error> {
-    Artifact::verify(manifest, payloads).map_err(|error| damaged(store, folder, &error))
+    Artifact::verify(manifest, payloads).map_err(|error| damaged(store, folder, error))
 }
 
-fn damaged(store: &Store, folder: &str, error: &clickcast_model::Error) -> Error {
-    Error::new(Kind::Damaged, format!("model `{}`: {error}", store.uri(folder)))
+fn damaged(store: &Store, folder: &str, error: clickcast_model::Error) -> Error {
+    Error::damaged_subject(format!("model `{}`", store.uri(folder)), error)
 }

@@ -4,6 +4,7 @@
 //! moved by one conditional write, and says who moved it, when, why and from what.
 
 mod artifacts;
+mod cache;
 mod error;
 mod models;
 mod names;
@@ -15,11 +16,12 @@ mod runs;
 pub use clickcast_verdict::OutputRecord;
 
 pub use artifacts::{read_artifact, write_artifact};
+pub use cache::ModelCache;
 pub use error::{Error, Kind};
 pub use models::{CHAMPION, Gated, Listed, Registry, Shown, VersionRecord};
 pub use names::{Channel, Name, Reference, RunName, Selector};
 pub use output_names::has_output;
 pub use pointer::{Action, Change, Fence, Moved, Moves, Pointer};
 pub use runs::{
-    Audited, InputRecord, Manifest, PinnedModel, Published, Rejected, Run, RunRecord, RunSettings, Runs, State,
+    Audited, InputRecord, PinnedModel, Published, Rejected, Run, RunManifest, RunRecord, RunSettings, Runs, State,
 };

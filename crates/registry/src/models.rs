@@ -19,9 +19,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::{read_artifact, write_artifact};
+use crate::cache::ModelCache;
 use crate::pointer::{Change, Moved, Moves, Pointer};
 use crate::records::{bytes, create, nonce, read};
-use crate::{Channel, Error, Kind, Name, Reference, Selector};
+use crate::{Channel, Error, Kind, Name, PinnedModel, Reference, Selector};
 
 /// The channel whose version is in use, and what candidates are judged against.
 pub const CHAMPION: &str = "champion";
@@ -175,7 +176,36 @@ impl Registry {
         let artifact = read_artifact(&self.store, &folder).await?;
         if artifact.id() != record.artifact {
             let problem = format!("it is not the one that was registered as `{}@{}`", record.name, record.version);
-            return Err(Error::damaged(&self.store.uri(&folder), &problem));
+            return Err(Error::damaged(&self.store.uri(&folder), problem));
+        }
+        Ok(artifact)
+    }
+
+    /// Reads and verifies the model that a run is pinned to, from the cache if it is there.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] if the model is from no registry, or the version is another model; else as [`Registry::resolve`] and
+    /// [`Registry::load`].
+    pub async fn load_pinned(&self, pinned: &PinnedModel, cache: Option<&ModelCache>) -> Result<Artifact, Error> {
+        if let Some(cache) = cache
+            && let Some(artifact) = cache.get(&pinned.artifact).await
+        {
+            return Ok(artifact);
+        }
+        let (Some(name), Some(version)) = (&pinned.name, pinned.version) else {
+            return Err(Error::refused(
+                "the run was begun with a model that is in no registry; finish it with `predict --run`",
+            ));
+        };
+        let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
+        let record = self.resolve(&reference).await?;
+        if record.artifact != pinned.artifact {
+            let sentence = format!("the registry has another model than the run's, `{}`", pinned.artifact);
+            return Err(Error::refused(sentence));
+        }
+        let artifact = self.load(&record).await?;
+        if let Some(cache) = cache {
+            cache.put(&artifact).await;
         }
         Ok(artifact)
     }

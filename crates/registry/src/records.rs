@@ -34,8 +34,7 @@ pub(crate) async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Resul
             Err(error) if error.kind() == StorageKind::Conflict => continue,
             Err(error) => return Err(error.into()),
         };
-        let value =
-            serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&store.uri(key), &error.to_string()))?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&store.uri(key), error))?;
         return Ok(Some(Read { value, etag: object.etag }));
     }
     Err(Error::new(Kind::Conflict, format!("`{}` is replaced again and again", store.uri(key))))

@@ -359,7 +359,7 @@ impl Worker<'_> {
         let key = &piece.input.object.key;
         let was_rejected = lock(&open.rejected).contains(key);
         if was_rejected {
-            self.handle.block_on(open.run.absolve(key))?;
+            self.handle.block_on(open.run.clear_rejection(key))?;
             lock(&open.rejected).remove(key);
         }
         Counters::count(&self.counters.written);

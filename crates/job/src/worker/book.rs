@@ -7,12 +7,11 @@ use std::time::Instant;
 use clickcast_model::Model;
 use clickcast_record::Precision;
 use clickcast_registry::{
-    Kind, PinnedModel, Reference, Registry, Rejected, Run, RunName, RunRecord, RunSettings, Runs, Selector,
+    Kind, ModelCache, PinnedModel, Reference, Registry, Rejected, Run, RunName, RunRecord, RunSettings, Runs,
 };
 use clickcast_storage::Store;
 use jiff::Timestamp;
 
-use super::cache::ModelCache;
 use super::problem::Problem;
 use crate::message::Task;
 use crate::score::carried;
@@ -156,30 +155,11 @@ impl Book {
         if let Some(model) = known() {
             return Ok(model);
         }
-        let kept = match &setup.cache {
-            Some(cache) => cache.get(&pinned.artifact).await,
-            None => None,
-        };
-        let artifact = match (kept, &pinned.name, pinned.version) {
-            (Some(artifact), _, _) => artifact,
-            (None, Some(name), Some(version)) => {
-                let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
-                let record = setup.registry.resolve(&reference).await?;
-                let artifact = setup.registry.load(&record).await?;
-                if let Some(cache) = &setup.cache {
-                    cache.put(&artifact).await;
-                }
-                artifact
-            }
-            _ => {
-                let sentence = "the run was begun with a model of no registry; end it by `predict --run`".to_owned();
-                return Err(Problem::refusal(sentence));
-            }
-        };
-        if artifact.id() != pinned.artifact {
-            let sentence = format!("the registry has another model than the run's, `{}`", pinned.artifact);
-            return Err(Problem::refusal(sentence));
-        }
+        let loaded = setup.registry.load_pinned(pinned, setup.cache.as_ref()).await;
+        let artifact = loaded.map_err(|error| match error.kind() {
+            Kind::Refused => Problem::refusal(error.to_string()),
+            _ => error.into(),
+        })?;
         let model = Model::from_artifact(artifact).map_err(|error| Problem::new(&error, false))?;
         let model = Arc::new(model);
         lock(&self.models).insert(pinned.artifact.clone(), model.clone());

@@ -5,7 +5,6 @@
 
 mod acts;
 mod book;
-mod cache;
 mod counters;
 mod drain;
 mod leases;
@@ -26,7 +25,6 @@ use tokio::runtime::Handle;
 use acts::{Held, Stop};
 pub use book::Setup;
 use book::{Book, lock};
-pub use cache::ModelCache;
 pub use counters::Counters;
 pub use drain::Drain;
 use leases::Leases;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clickcast_job::protocol::{self, Event, Wait};
-use clickcast_registry::{InputRecord, Manifest, OutputRecord, PinnedModel, Rejected};
+use clickcast_registry::{InputRecord, OutputRecord, PinnedModel, Rejected, RunManifest};
 
 use super::world::{Held, INPUTS, Output, Part, RANGES, Task, World, is_large, is_poisoned, outputs_of};
 
@@ -17,7 +17,7 @@ pub(crate) struct Contents {
 
 impl Contents {
     /// As the worker reads it.
-    fn manifest(&self) -> Manifest {
+    fn manifest(&self) -> RunManifest {
         let key = |input: usize| format!("{input}.parquet");
         let input = |input: usize| InputRecord {
             key: key(input),
@@ -40,7 +40,7 @@ impl Contents {
             etag: self.versions[input].to_string(),
             reason: "poison".to_owned(),
         };
-        Manifest {
+        RunManifest {
             run: "dt=1".parse().unwrap(),
             closed: jiff::Timestamp::UNIX_EPOCH,
             model: PinnedModel { registry: None, name: None, version: None, artifact: String::new() },

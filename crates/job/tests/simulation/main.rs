@@ -11,14 +11,14 @@ mod world;
 
 use clickcast_job::closing::unfinished;
 use clickcast_job::protocol::{self, Action, Event};
-use clickcast_registry::Manifest;
+use clickcast_registry::RunManifest;
 use world::World;
 
 /// What workers and stores go by.
 #[derive(Clone, Copy)]
 struct Rules {
     next: fn(&Event, f64) -> Action,
-    may_close: fn(&Manifest) -> bool,
+    may_close: fn(&RunManifest) -> bool,
     /// Whether a manifest is put only where there is none.
     closes_once: bool,
     /// Whether workers keep their messages from others while they work on them.

@@ -9,7 +9,7 @@ use clickcast_model::artifact::{Artifact, FORMAT, ModelManifest};
 use clickcast_model::calibration::Calibration;
 use clickcast_record::{Precision, Schema};
 use clickcast_registry::{
-    Change, Channel, Error, Gated, Manifest, Name, OutputRecord, PinnedModel, RunRecord, RunSettings, Runs,
+    Change, Channel, Error, Gated, Name, OutputRecord, PinnedModel, RunManifest, RunRecord, RunSettings, Runs,
 };
 use clickcast_storage::Store;
 use clickcast_testing::services::Moto;
@@ -101,7 +101,7 @@ pub fn run_record(run: &str, created: i64) -> RunRecord {
     RunRecord { run: run.parse().unwrap(), model: pinned(), input: "in".to_owned(), settings, created: at(created) }
 }
 
-pub fn manifest(run: &str, closed: i64, rows: u64) -> Manifest {
+pub fn manifest(run: &str, closed: i64, rows: u64) -> RunManifest {
     let output = OutputRecord {
         key: "a.parquet".to_owned(),
         input: "a.parquet".to_owned(),
@@ -113,7 +113,7 @@ pub fn manifest(run: &str, closed: i64, rows: u64) -> Manifest {
         sha256: "00".to_owned(),
     };
     let run = run.parse().unwrap();
-    Manifest {
+    RunManifest {
         run,
         closed: at(closed),
         model: pinned(),

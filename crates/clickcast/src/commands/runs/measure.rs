@@ -9,7 +9,7 @@ use clickcast_job::closing::sha256;
 use clickcast_operations::artifacts::open_registry;
 use clickcast_operations::data::{Data, if_readable, write_object};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
-use clickcast_registry::{Manifest, OutputRecord, Reference, Registry, Run, Runs, Selector, VersionRecord};
+use clickcast_registry::{OutputRecord, Reference, Registry, Run, RunManifest, Runs, Selector, VersionRecord};
 use clickcast_verdict::Verdict;
 use sha2::{Digest, Sha256};
 
@@ -27,7 +27,7 @@ const SCORES: &str = "scores.json";
 pub(super) fn statistics(
     context: &Context,
     run: &Run,
-    manifest: &Manifest,
+    manifest: &RunManifest,
     previous: Option<RunScores>,
     judged: Option<JudgedModel>,
     rescorer: Option<&Rescorer>,

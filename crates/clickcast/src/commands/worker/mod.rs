@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clickcast_job::worker::{Counters, Drain, Listener, ModelCache, Note, Problem, Setup, Trace, Worker, WorkerConfig};
+use clickcast_job::worker::{Counters, Drain, Listener, Note, Problem, Setup, Trace, Worker, WorkerConfig};
 use clickcast_operations::artifacts::open_registry;
 use clickcast_operations::peak_memory_bytes;
+use clickcast_registry::ModelCache;
 use clickcast_registry::RunSettings;
 use clickcast_storage::Store;
 use clickcast_storage::queue::Queue;

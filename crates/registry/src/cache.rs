@@ -1,15 +1,16 @@
-//! Models on this machine's disk, by the hash that names them.
+//! A cache of models on this machine's disk, by their hashes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clickcast_model::artifact::{Artifact, MANIFEST};
-use clickcast_registry::{read_artifact, write_artifact};
 use clickcast_storage::Store;
 
-/// A folder of artifacts, the longest unused of which give way. It is a help, never a need: whatever fails with it is as if
-/// nothing were there. Several workers may share it.
+use crate::artifacts::{read_artifact, write_artifact};
+
+/// A folder that keeps artifacts, and evicts the least recently used ones. Its failures are never errors: an artifact that can't
+/// be read is missing, and one that can't be written is not kept. Several processes may share the folder.
 #[derive(Debug, Clone)]
 pub struct ModelCache {
     folder: PathBuf,
@@ -17,22 +18,22 @@ pub struct ModelCache {
 }
 
 impl ModelCache {
-    /// A cache in a folder, which is made when it is needed.
+    /// Creates a cache in a folder, which is created with its first artifact.
     #[must_use]
     pub fn new(folder: PathBuf, bytes_max: u64) -> Self {
         Self { folder, bytes_max }
     }
 
-    /// The artifact with this hash, verified; none where it isn't there, or is damaged.
-    pub(super) async fn get(&self, id: &str) -> Option<Artifact> {
+    /// Returns the artifact with this hash, verified; `None` if it is missing or damaged.
+    pub async fn get(&self, id: &str) -> Option<Artifact> {
         let artifact = read_artifact(&self.store(id)?, "").await.ok().filter(|artifact| artifact.id() == id)?;
-        // Who looks for the longest unused looks at this.
+        // The time of the last use, for eviction.
         let _ = fs::File::open(self.folder.join(id)).and_then(|folder| folder.set_modified(SystemTime::now()));
         Some(artifact)
     }
 
-    /// Keeps an artifact, and lets others go.
-    pub(super) async fn put(&self, artifact: &Artifact) {
+    /// Keeps an artifact, and evicts others if there is no room for it.
+    pub async fn put(&self, artifact: &Artifact) {
         let bytes: u64 = artifact.files().iter().map(|(_, bytes)| bytes.len() as u64).sum();
         self.make_room(self.bytes_max.saturating_sub(bytes));
         if let Some(store) = self.store(artifact.id()).filter(|_| bytes <= self.bytes_max) {
@@ -41,13 +42,13 @@ impl ModelCache {
     }
 
     fn store(&self, id: &str) -> Option<Store> {
-        // A name from elsewhere leads to no other folder.
+        // A name that is not a hash could lead to another folder.
         Store::open(self.folder.join(id).to_str()?).ok().filter(|_| is_hash(id))
     }
 
     fn make_room(&self, bytes_max: u64) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        // Somebody may have given a folder that holds other things, too.
+        // The folder may hold other things, too.
         let own = entries
             .filter(|entry| entry.file_name().to_str().is_some_and(is_hash) && entry.path().join(MANIFEST).is_file());
         let mut folders: Vec<(SystemTime, u64, PathBuf)> = own
@@ -66,7 +67,7 @@ impl ModelCache {
     }
 }
 
-/// Whether a name is that of an artifact: a SHA-256 in hex.
+/// Returns whether a name is that of an artifact: a SHA-256 in hex.
 fn is_hash(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_models_give_way() {
+    fn only_models_are_evicted() {
         let folder = tempfile::tempdir().unwrap();
         let files = [
             (format!("{:064x}", 1), MANIFEST, false),
