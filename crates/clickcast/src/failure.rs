@@ -45,11 +45,6 @@ impl Failure {
         Self { sentence, exit: if transient { Exit::Transient } else { Exit::Input } }
     }
 
-    /// Returns whether the command may be retried.
-    pub(crate) fn is_transient(&self) -> bool {
-        matches!(self.exit, Exit::Transient)
-    }
-
     /// Returns the process's exit code: 1 may be retried, 2 the request is wrong, 3 a gate or an audit said fail or hold.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)

@@ -77,11 +77,6 @@ enum Form {
 }
 
 impl Progress {
-    /// Starts counting rows; with `rows_total` an ETA is shown.
-    pub(crate) fn new(task: &'static str, rows_total: Option<u64>, quiet: bool) -> Self {
-        Self::of(task, "rows", rows_total, quiet)
-    }
-
     /// Starts counting another unit, such as `pairs`.
     pub(crate) fn of(task: &'static str, unit: &'static str, rows_total: Option<u64>, quiet: bool) -> Self {
         Self::from(task, unit, Reached { rows: 0, rows_total }, quiet)

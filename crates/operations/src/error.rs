@@ -115,6 +115,12 @@ impl From<clickcast_job::Error> for Error {
     }
 }
 
+impl From<clickcast_job::worker::Problem> for Error {
+    fn from(problem: clickcast_job::worker::Problem) -> Self {
+        Self::stored(problem.is_transient, problem)
+    }
+}
+
 impl From<clickcast_registry::Error> for Error {
     fn from(error: clickcast_registry::Error) -> Self {
         match error.kind() {

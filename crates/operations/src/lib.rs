@@ -36,11 +36,14 @@ pub mod models;
 mod observer;
 pub mod outputs;
 pub mod predict;
+pub mod queue;
 mod resources;
+pub mod runs;
 pub mod schema;
 pub mod synthesize;
 mod text;
 pub mod train;
+pub mod work;
 
 pub use artifacts::ModelLocation;
 pub use error::{Error, Kind};

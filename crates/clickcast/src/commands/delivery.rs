@@ -10,6 +10,8 @@ use arrow_array::types::TimestampMillisecondType;
 use clickcast_dataset::TableWriter;
 use clickcast_learn::FactorFamily;
 use clickcast_operations::models::{self, GateReport, GateRequest, PromoteRequest, RegisterRequest};
+use clickcast_operations::queue::{SendRequest, send};
+use clickcast_operations::runs::{AuditRequest, PublishRequest, RunLocation, audit, close, publish};
 use clickcast_operations::train::{TrainRequest, train};
 use clickcast_registry::{Channel, Name, RunName};
 use clickcast_synth::Generator;
@@ -17,8 +19,8 @@ use clickcast_verdict::Verdict;
 use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{Context, queue, runs, who};
-use crate::arguments::{AuditArguments, OutArgument, PublishArguments, QueueArgument, RunArguments, SendArguments};
+use super::runs::verdict_word;
+use super::{Context, who};
 use crate::console;
 use crate::failure::Failure;
 
@@ -52,7 +54,7 @@ pub(super) struct Delivered {
     pub(super) files: u64,
     pub(super) seconds: f64,
     /// The verdict of the run's audit.
-    pub(super) audit: String,
+    pub(super) audit: Verdict,
     pub(super) workers: [Share; 2],
 }
 
@@ -141,13 +143,9 @@ impl Day<'_> {
         let (registry, out) = (self.path("registry"), self.path("predictions"));
         let queue = format!("sqlite://{}", self.path("queue/bookings.db"));
         let run = RunName::from_str(&format!("dt={}", self.booked))?;
-        let send = SendArguments {
-            queue: QueueArgument { queue: queue.clone() },
-            data: self.path("bookings"),
-            run: Some(run.clone()),
-            close: false,
-        };
-        queue::send(self.context, &send)?;
+        let request =
+            SendRequest { queue: queue.clone(), data: self.path("bookings"), run: Some(run.clone()), close: false };
+        send(&self.context.resources, &request)?;
         let champion = format!("{NAME}@champion");
         let cache = self.path("queue/models");
         let arguments =
@@ -156,33 +154,31 @@ impl Day<'_> {
         let fleet = Fleet { context: self.context, arguments: &arguments, queue: &queue, logs: &logs };
         let (is_killed, second) = fleet.work()?;
 
-        let run = RunArguments { run, out: OutArgument { out } };
-        let closed = runs::close(self.context, &run)?;
+        let (resources, observer) = (&self.context.resources, self.context.observer());
+        let location = RunLocation { run, out };
+        let closed = close(resources, &location, &observer)?;
         let seconds = start.elapsed().as_secs_f64();
-        let all = |key: &str| closed[key].as_u64().unwrap_or(0);
-        let [files, rows] = [("outputs", "written"), ("rows", "rows")].map(|(of_run, of_worker)| {
-            let of_second = second[of_worker].as_u64().unwrap_or(0);
-            (all(of_run).saturating_sub(of_second), of_second)
-        });
+        let of_second = |key: &str| second[key].as_u64().unwrap_or(0);
+        let (files_all, rows_all) = (closed.outputs as u64, closed.rows);
+        let [files, rows] = [(files_all, of_second("written")), (rows_all, of_second("rows"))]
+            .map(|(all, of_second)| (all.saturating_sub(of_second), of_second));
         self.note(&format!(
             "    two workers shared {} files: one {} after {}, the other did {}",
-            all("outputs"),
+            files_all,
             if is_killed { "was killed" } else { "had ended" },
             files.0,
             files.1,
         ));
-        let audit = AuditArguments { run: run.clone(), registry: Some(registry) };
-        let audited = runs::audit_run(self.context, &audit)?;
-        let verdict = audited["verdict"].as_str().unwrap_or("-").to_owned();
-        self.note(&format!("    audit: {verdict}"));
-        if verdict == "pass" {
-            let published =
-                runs::publish(self.context, &PublishArguments { run, force: false, reason: None, fence: None })?;
-            self.note(&format!("    published: {}", published["run"].as_str().unwrap_or("-")));
+        let request = AuditRequest { location: location.clone(), registry: Some(registry) };
+        let verdict = audit(resources, &request, &observer)?.verdict;
+        self.note(&format!("    audit: {}", verdict_word(verdict)));
+        if verdict == Verdict::Pass {
+            let request = PublishRequest { location, by: who(), reason: None, force: false, fence: None };
+            self.note(&format!("    published: {}", publish(resources, &request)?.run));
         }
         Ok(Delivered {
-            rows: all("rows"),
-            files: all("outputs"),
+            rows: rows_all,
+            files: files_all,
             seconds,
             audit: verdict,
             workers: [

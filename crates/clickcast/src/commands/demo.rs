@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use super::delivery::{Day, Delivered, Judged, Share};
 use super::fleet::VISIBILITY_S;
+use super::runs::verdict_word;
 use super::{Context, pace};
 use crate::arguments::DemoArguments;
 use crate::console;
@@ -234,7 +235,8 @@ fn page(
         &format!(
             "Two workers shared a queue of {} files. What a worker holds when it is killed comes back to the queue after \
              {VISIBILITY_S} seconds, and another does it. The verdict of the run's audit, which counts every row: {}.",
-            delivered.files, delivered.audit,
+            delivered.files,
+            verdict_word(delivered.audit),
         ),
     );
     page.table(&["Worker", "Files", "Rows", "End"], &workers(delivered));

@@ -19,7 +19,6 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use clickcast_operations::{ModelLocation, Resources};
-use clickcast_storage::Store;
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command, Common};
@@ -85,15 +84,6 @@ fn pace(start: Instant, rows: u64) -> (f64, f64) {
 
 fn storage_failure(error: &clickcast_storage::Error) -> Failure {
     Failure::new(error, error.is_transient())
-}
-
-/// Opens a folder or a prefix to list its contents; a folder that doesn't exist is an error.
-fn open_to_list(uri: &str, flag: &str, things: &str) -> Result<Store, Failure> {
-    let store = Store::open(uri).map_err(|error| storage_failure(&error))?;
-    if store.is_there() {
-        return Ok(store);
-    }
-    Err(Failure::input(format!("there is no folder `{uri}`; give {flag} the folder of the {things}")))
 }
 
 /// Returns the user and the machine, for histories.

@@ -7,45 +7,28 @@ mod watch;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use clickcast_job::worker::{Counters, Drain, Listener, Note, Problem, Setup, Trace, Worker, WorkerConfig};
-use clickcast_operations::artifacts::open_registry;
-use clickcast_operations::peak_memory_bytes;
-use clickcast_registry::ModelCache;
-use clickcast_registry::RunSettings;
-use clickcast_storage::Store;
-use clickcast_storage::queue::Queue;
+use clickcast_job::worker::{Drain, Listener, Note, Trace};
+use clickcast_operations::work::{WorkRequest, prepare};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Context, pace, storage_failure};
+use super::Context;
 use crate::arguments::WorkerArguments;
 use crate::console;
 use crate::failure::Failure;
 
 pub(super) fn run(context: &Context, arguments: &WorkerArguments) -> Result<(), Failure> {
-    let outcome = work(context, arguments)?;
-    console::result(&outcome, context.json)
-}
-
-/// Works until stopped; what to report comes back.
-pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Value, Failure> {
-    let start = Instant::now();
     // Before anything else: a signal that comes early is obeyed, too.
     let drain = Arc::<Drain>::default();
     signals::listen(context, &drain)?;
-    let queue = context.runtime.block_on(Queue::open(&arguments.queue)).map_err(|error| storage_failure(&error))?;
-    let queue = match arguments.visibility_s {
-        Some(seconds) => queue.with_visibility(Duration::from_secs(seconds.into())),
-        None => queue,
-    };
     let log = |note: &Note| say(note, context.quiet);
-    let setup = setup(arguments)?;
     let traces = arguments.otlp.as_deref().map(traces::Traces::to).transpose()?;
     let trace = |trace: &Trace| traces.iter().for_each(|traces| traces.add(trace));
     let listener = Listener { note: &log, trace: &trace };
+    let ready = prepare(&context.resources, &request(arguments), drain.clone(), listener)?;
+    let (queue, model) = (ready.queue().clone(), ready.model().to_owned());
     if !queue.has_dead_letters() {
         log(&Note::new(format!(
             "`{}` has no queue for dead letters: what can't be scored comes back until it expires; set its attribute \
@@ -53,36 +36,29 @@ pub(super) fn work(context: &Context, arguments: &WorkerArguments) -> Result<Val
             arguments.queue
         )));
     }
-    let config = WorkerConfig {
-        queue: queue.clone(),
-        setup,
-        run: arguments.run.clone(),
-        threads: context.resources.threads(),
-        handle: context.runtime.handle().clone(),
-        drain: drain.clone(),
-    };
-    let worker = Worker::new(config, listener);
-    let model = worker.check_model()?;
-    let counters = worker.counters();
     if let Some(address) = arguments.listen {
-        let watched = watch::Watched { counters: counters.clone(), drain: drain.clone(), queue, model: model.clone() };
+        let watched = watch::Watched { counters: ready.counters(), drain, queue, model: model.clone() };
         let address = watch::serve(context, address, watched)?;
         log(&Note::new(format!("watch at http://{address}/metrics")));
     }
     log(&Note::new(format!("scoring by `{model}` what `{}` asks for", arguments.queue)));
-    worker.work(arguments.until_idle)?;
-    Ok(report(&counters, start, &model))
+    let report = ready.work(arguments.until_idle)?;
+    console::result(&report, context.json)
 }
 
-fn setup(arguments: &WorkerArguments) -> Result<Setup, Failure> {
-    let folder = arguments.cache.clone().or_else(user_cache);
-    Ok(Setup {
-        out: Store::open(&arguments.out).map_err(|error| storage_failure(&error))?,
-        registry: open_registry(&arguments.registry)?,
-        reference: arguments.model.clone(),
-        settings: RunSettings { precision: arguments.precision, keep: arguments.keep.clone() },
-        cache: folder.map(|folder| ModelCache::new(folder, arguments.cache_bytes)),
-    })
+fn request(arguments: &WorkerArguments) -> WorkRequest {
+    WorkRequest {
+        queue: arguments.queue.clone(),
+        registry: arguments.registry.clone(),
+        model: arguments.model.clone(),
+        out: arguments.out.clone(),
+        run: arguments.run.clone(),
+        precision: arguments.precision,
+        keep: arguments.keep.clone(),
+        visibility: arguments.visibility_s.map(|seconds| Duration::from_secs(seconds.into())),
+        cache: arguments.cache.clone().or_else(user_cache),
+        cache_bytes: arguments.cache_bytes,
+    }
 }
 
 /// Where this user's programs keep what they can do without.
@@ -90,28 +66,6 @@ fn user_cache() -> Option<PathBuf> {
     let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
     Some(folder.join("clickcast/models"))
-}
-
-fn report(counters: &Counters, start: Instant, model: &str) -> Value {
-    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let (seconds, rows_per_second) = pace(start, of(&counters.rows));
-    json!({
-        "rows": of(&counters.rows),
-        "written": of(&counters.written),
-        "found_done": of(&counters.found_done),
-        "overwritten": of(&counters.overwritten),
-        "ignored": of(&counters.ignored),
-        "handed_on": of(&counters.handed_on),
-        "buried": of(&counters.buried),
-        "left": of(&counters.left),
-        "released": of(&counters.released),
-        "lost": of(&counters.lost),
-        "closed": of(&counters.closed),
-        "seconds": seconds,
-        "rows_per_second": rows_per_second,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "model": model,
-    })
 }
 
 /// Says something on stderr: a line for eyes, or, where nobody looks, one JSON object with what it is about.
@@ -127,10 +81,4 @@ fn say(note: &Note, quiet: bool) {
         }
     }
     console::note(&line.to_string(), quiet);
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        if problem.is_transient { Self::transient(problem) } else { Self::input(problem) }
-    }
 }

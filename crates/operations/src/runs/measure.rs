@@ -1,41 +1,48 @@
-//! What a run's files say: read once, in order, in bounded memory.
+//! Measures a run: reads its files once, in order, in bounded memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, ArrayRef, StringArray};
-use clickcast_dataset::{CTR, Input, Looked, ScanEvent, discover, row_groups, sample, text_of};
+use clickcast_dataset::{CTR, Error as DatasetError, Input, Looked, ScanEvent, discover, row_groups, sample, text_of};
 use clickcast_gate::run::{AuditedInput, AuditedOutput, JudgedModel, RunScores, RunStatistics};
 use clickcast_job::closing::sha256;
-use clickcast_operations::artifacts::open_registry;
-use clickcast_operations::data::{Data, if_readable, write_object};
 use clickcast_record::{Batch, Column, Feature, Kind, Need, Schema, Side};
 use clickcast_registry::{OutputRecord, Reference, Registry, Run, RunManifest, Runs, Selector, VersionRecord};
 use clickcast_verdict::Verdict;
 use sha2::{Digest, Sha256};
 
-use super::super::{Context, storage_failure};
 use super::rescore::{Rescorer, Sampled};
 use super::slices::Slices;
-use crate::console;
-use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::artifacts::open_registry;
+use crate::data::{Data, if_readable, write_object};
+use crate::observer::Progress;
+use crate::{Error, Kind as ErrorKind, Observer, Resources};
 
 /// What the run predicted, kept with it so that the next one can be compared with it.
 const SCORES: &str = "scores.json";
 
-/// What is to be judged of a closed run.
+/// What an audit measures, and with what.
+pub(super) struct MeasureRequest<'a> {
+    pub(super) run: &'a Run,
+    pub(super) manifest: &'a RunManifest,
+    /// The scores of the published run.
+    pub(super) previous: Option<RunScores>,
+    /// What the gate saw of the run's model.
+    pub(super) judged: Option<JudgedModel>,
+    /// Scores rows again; `None` if the run's model is in no registry.
+    pub(super) rescorer: Option<&'a Rescorer>,
+}
+
+/// Reads a closed run's files, and returns what is to be judged.
 pub(super) fn statistics(
-    context: &Context,
-    run: &Run,
-    manifest: &RunManifest,
-    previous: Option<RunScores>,
-    judged: Option<JudgedModel>,
-    rescorer: Option<&Rescorer>,
-) -> Result<RunStatistics, Failure> {
+    resources: &Resources,
+    request: MeasureRequest<'_>,
+    observer: &dyn Observer,
+) -> Result<RunStatistics, Error> {
+    let MeasureRequest { run, manifest, previous, judged, rescorer } = request;
     let rows = manifest.outputs.iter().map(|output| output.rows).sum();
-    let mut reading =
-        Reading { slices: Slices::default(), progress: Progress::new("audit", Some(rows), context.quiet) };
-    let listed = |uri: &str| if_readable(context.runtime.block_on(discover(uri)));
+    let mut reading = Reading { slices: Slices::default(), progress: Progress::rows(observer, "audit", Some(rows)) };
+    let listed = |uri: &str| if_readable(resources.wait(discover(uri)));
     let now = listed(&run.record().input)?.unwrap_or_default();
     let now: BTreeMap<&str, &Input> = now.iter().map(|input| (input.object.key.as_str(), input)).collect();
     let files = listed(&run.store().uri(&run.key("ctr")))?.unwrap_or_default();
@@ -59,19 +66,19 @@ pub(super) fn statistics(
     for record in &manifest.inputs {
         let input = now.get(record.key.as_str()).copied();
         let own = of_input.remove(record.key.as_str()).unwrap_or_default();
-        let groups = input.map(|input| if_readable(row_groups(input, context.runtime.handle()))).transpose()?;
+        let groups = input.map(|input| if_readable(row_groups(input, resources.handle()))).transpose()?;
         let groups = groups.flatten().flatten();
         let mut audited = Vec::new();
         for output in &own {
             let place = statistics.outputs.len() + audited.len();
             let sampled = rescorer.and_then(|rescorer| rescorer.sampled(place, output, groups.as_deref()));
             let file = files.get(output.key.as_str()).copied();
-            audited.push(audited_output(context, output, file, sampled, &mut reading)?);
+            audited.push(audited_output(resources, output, file, sampled, &mut reading)?);
         }
         let is_same = input.is_some_and(|input| input.object.etag == record.etag);
         let rows = match input.filter(|_| is_same) {
-            Some(input) => match compare_ids(context, input, groups.as_deref(), &mut audited) {
-                Err(failure) if failure.is_transient() => return Err(failure),
+            Some(input) => match compare_ids(resources, input, groups.as_deref(), &mut audited) {
+                Err(error) if error.kind() != ErrorKind::Invalid => return Err(error),
                 Err(_) => {
                     // What can't be compared doesn't agree.
                     audited.iter_mut().filter(|read| read.ids.is_some()).for_each(|read| {
@@ -85,7 +92,7 @@ pub(super) fn statistics(
         };
         if let Some((rescorer, input)) = rescorer.zip(input.filter(|_| is_same)) {
             for read in &mut audited {
-                read.output.rescored = rescored(context, rescorer, input, read)?;
+                read.output.rescored = rescored(resources, rescorer, input, read)?;
             }
         }
         statistics.outputs.extend(audited.into_iter().map(|read| read.output));
@@ -100,16 +107,16 @@ pub(super) fn statistics(
     // Outputs of what is no input.
     for output in of_input.into_values().flatten() {
         let file = files.get(output.key.as_str()).copied();
-        statistics.outputs.push(audited_output(context, output, file, None, &mut reading)?.output);
+        statistics.outputs.push(audited_output(resources, output, file, None, &mut reading)?.output);
     }
     statistics.by_value = reading.slices.scores();
     Ok(statistics)
 }
 
 /// What reading outputs goes along with.
-struct Reading {
+struct Reading<'a> {
     slices: Slices,
-    progress: Progress,
+    progress: Progress<'a>,
 }
 
 /// An output as it was read, and a hash of the carried columns, row by row.
@@ -123,22 +130,22 @@ struct ReadOutput {
 
 /// Reads an output; of one that can't be read, or isn't there, no rows are.
 fn audited_output(
-    context: &Context,
+    resources: &Resources,
     record: &OutputRecord,
     file: Option<&Input>,
     sampled: Option<Sampled>,
-    reading: &mut Reading,
-) -> Result<ReadOutput, Failure> {
+    reading: &mut Reading<'_>,
+) -> Result<ReadOutput, Error> {
     let mut output = AuditedOutput::unread(record.clone());
     let nothing = |output| ReadOutput { output, columns: Vec::new(), ids: None, sampled: None };
     let Some(file) = file else { return Ok(nothing(output)) };
     let mut sampled = sampled.map(|sampled| (sampled, Vec::new()));
     let looked = Looked::again(&file.store, file.object.clone());
-    let looked = context.runtime.block_on(looked).map_err(clickcast_dataset::Error::from)?;
-    output.is_unchanged = context.runtime.block_on(sha256(&file.store, &looked))? == record.sha256;
-    match read_rows(context, &Input::new(file.store.clone(), looked)?, &mut output, sampled.as_mut(), reading) {
+    let looked = resources.wait(looked).map_err(DatasetError::from)?;
+    output.is_unchanged = resources.wait(sha256(&file.store, &looked))? == record.sha256;
+    match read_rows(resources, &Input::new(file.store.clone(), looked)?, &mut output, sampled.as_mut(), reading) {
         Ok((columns, ids)) => Ok(ReadOutput { output, columns, ids, sampled }),
-        Err(failure) if failure.is_transient() => Err(failure),
+        Err(error) if error.kind() != ErrorKind::Invalid => Err(error),
         Err(_) => {
             output.rows_read = 0;
             Ok(nothing(output))
@@ -148,19 +155,19 @@ fn audited_output(
 
 /// Reads an output's scores and rows; its carried columns and their hash come back.
 fn read_rows(
-    context: &Context,
+    resources: &Resources,
     file: &Input,
     output: &mut AuditedOutput,
     mut sampled: Option<&mut (Sampled, Vec<f64>)>,
-    reading: &mut Reading,
-) -> Result<(Vec<String>, Option<String>), Failure> {
-    let head = sample(file, context.runtime.handle(), 0)?;
+    reading: &mut Reading<'_>,
+) -> Result<(Vec<String>, Option<String>), Error> {
+    let head = sample(file, resources.handle(), 0)?;
     let names = head.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
     let columns: Vec<String> = names.into_iter().filter(|name| name != CTR).collect();
     let mut hash = Sha256::new();
-    each_batch(context, file, (CTR, Kind::Numeric), &columns, |batch| {
+    each_batch(resources, file, (CTR, Kind::Numeric), &columns, |batch| {
         let Some(Column::Numeric(scores)) = batch.features.first() else {
-            return Err(Failure::input(format!("`{}` has no numbers in `{CTR}`", file.name())));
+            return Err(Error::invalid(format!("`{}` has no numbers in `{CTR}`", file.name())));
         };
         let texts = texts(&batch.carried)?;
         (0..batch.rows).for_each(|row| output.scores.add(scores.get(row)));
@@ -171,8 +178,7 @@ fn read_rows(
         reading.slices.add(&columns, &texts, scores);
         hash_rows(&mut hash, &texts, 0..batch.rows);
         output.rows_read += batch.rows as u64;
-        reading.progress.add(batch.rows as u64);
-        Ok(())
+        reading.progress.advance(batch.rows as u64)
     })?;
     let ids = (!columns.is_empty()).then(|| format!("{:x?}", hash.finalize()));
     Ok((columns, ids))
@@ -181,26 +187,26 @@ fn read_rows(
 /// How many of an output's sampled rows were scored again, and how many differ: all of them where the input can't be scored
 /// any more. None where none was sampled.
 fn rescored(
-    context: &Context,
+    resources: &Resources,
     rescorer: &Rescorer,
     input: &Input,
     read: &ReadOutput,
-) -> Result<Option<(u64, u64)>, Failure> {
+) -> Result<Option<(u64, u64)>, Error> {
     let Some((sampled, predictions)) = &read.sampled else { return Ok(None) };
     let rows = predictions.len() as u64;
-    match rescorer.differing(context, input, *sampled, predictions) {
-        Err(failure) if failure.is_transient() => Err(failure),
+    match rescorer.differing(resources, input, *sampled, predictions) {
+        Err(error) if error.kind() != ErrorKind::Invalid => Err(error),
         differing => Ok(Some((rows, differing.unwrap_or(rows)))),
     }
 }
 
 /// Compares what outputs carry with their input's rows; how many rows it has, where that was read.
 fn compare_ids(
-    context: &Context,
+    resources: &Resources,
     input: &Input,
     groups: Option<&[u64]>,
     outputs: &mut [ReadOutput],
-) -> Result<Option<u64>, Failure> {
+) -> Result<Option<u64>, Error> {
     let Some(columns) = outputs.iter().find(|read| read.ids.is_some()).map(|read| read.columns.clone()) else {
         return Ok(None);
     };
@@ -214,7 +220,7 @@ fn compare_ids(
         })
         .collect();
     let mut rows = 0;
-    each_batch(context, input, (&columns[0], Kind::Categorical), &columns, |batch| {
+    each_batch(resources, input, (&columns[0], Kind::Categorical), &columns, |batch| {
         let (end, texts) = (rows + batch.rows as u64, texts(&batch.carried)?);
         for (first, last, hash) in &mut ranges {
             let (from, to) = ((*first).max(rows), (*last).min(end));
@@ -248,69 +254,70 @@ fn hash_rows(hash: &mut Sha256, texts: &[StringArray], rows: std::ops::Range<usi
     }
 }
 
-fn texts(columns: &[(String, ArrayRef)]) -> Result<Vec<StringArray>, Failure> {
-    columns.iter().map(|(name, array)| text_of(name, array).map_err(Failure::from)).collect()
+fn texts(columns: &[(String, ArrayRef)]) -> Result<Vec<StringArray>, Error> {
+    columns.iter().map(|(name, array)| text_of(name, array).map_err(Error::from)).collect()
 }
 
 /// Reads one column of a file as a feature, and others as they are, batch by batch.
 fn each_batch(
-    context: &Context,
+    resources: &Resources,
     file: &Input,
     (name, kind): (&str, Kind),
     columns: &[String],
-    mut each: impl FnMut(&Batch) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut each: impl FnMut(&Batch) -> Result<(), Error>,
+) -> Result<(), Error> {
     let feature = Feature::new(name, kind, Side::Context);
-    let schema = Schema::new(vec![feature]).map_err(Failure::input)?;
+    let schema = Schema::new(vec![feature]).map_err(Error::from)?;
     let need = Need { carried: columns.to_vec(), ..Need::default() };
     let whole = |batch: Batch| batch;
-    Data::of(&context.resources, vec![file.clone()]).scan(&schema, &need, whole, |step| match step {
+    Data::of(resources, vec![file.clone()]).scan(&schema, &need, whole, |step| match step {
         ScanEvent::Rows(batch) => each(&batch),
         ScanEvent::Begin(_) | ScanEvent::End(_) => Ok(()),
     })
 }
 
 /// The predictions of the run that readers see now; none where there is none, or it is this one.
-pub(super) fn previous(context: &Context, runs: &Runs, run: &Run) -> Result<Option<RunScores>, Failure> {
-    let Some(published) = context.runtime.block_on(runs.published())? else { return Ok(None) };
+pub(super) fn previous(resources: &Resources, runs: &Runs, run: &Run) -> Result<Option<RunScores>, Error> {
+    let Some(published) = resources.wait(runs.published())? else { return Ok(None) };
     if published.current.run == run.record().run {
         return Ok(None);
     }
-    let before = context.runtime.block_on(runs.open(&published.current.run))?;
-    match context.runtime.block_on(before.store().get(&before.key(SCORES))) {
+    let before = resources.wait(runs.open(&published.current.run))?;
+    match resources.wait(before.store().get(&before.key(SCORES))) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             let (name, uri) = (&before.record().run, before.store().uri(&before.key(SCORES)));
             let mend = format!("`runs audit {name}` writes it anew");
-            Failure::input(format!("`{uri}`, with which the run is compared, can't be read: {error}; {mend}"))
+            Error::invalid(format!("`{uri}`, with which the run is compared, can't be read: {error}; {mend}"))
         }),
         Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(storage_failure(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// The run's version of its model in a registry, the given one or that the run began with; none where there is no registry,
 /// or the model never was in one.
 pub(super) fn registered(
-    context: &Context,
+    resources: &Resources,
     run: &Run,
     given: Option<&str>,
-) -> Result<Option<(Registry, VersionRecord)>, Failure> {
+    observer: &dyn Observer,
+) -> Result<Option<(Registry, VersionRecord)>, Error> {
     let model = &run.record().model;
     let uri = given.or(model.registry.as_deref());
     let (Some(uri), Some(name), Some(version)) = (uri, &model.name, model.version) else { return Ok(None) };
     let registry = open_registry(uri)?;
     let reference = Reference { name: name.clone(), selector: Selector::Version(version) };
-    let record = match context.runtime.block_on(registry.resolve(&reference)) {
+    let record = match resources.wait(registry.resolve(&reference)) {
         // The registry may be another's, or a path of another machine.
         Err(error) if given.is_none() && !error.is_transient() => {
             let sentence = format!("`{uri}`, which the run's model came from, can't be read; give --registry: {error}");
-            console::note(&sentence, context.quiet);
+            observer.note(&sentence);
             return Ok(None);
         }
         found => found?,
     };
     if record.artifact != model.artifact {
-        return Err(Failure::input(format!(
+        return Err(Error::invalid(format!(
             "`{uri}` has another model as `{reference}` than the run; give its registry"
         )));
     }
@@ -319,10 +326,10 @@ pub(super) fn registered(
 
 /// What the gate saw of a version; none where it was not judged, or could not be scored.
 pub(super) fn judged(
-    context: &Context,
+    resources: &Resources,
     (registry, version): &(Registry, VersionRecord),
-) -> Result<Option<JudgedModel>, Failure> {
-    let gated = context.runtime.block_on(registry.gate(&version.name, version.version))?;
+) -> Result<Option<JudgedModel>, Error> {
+    let gated = resources.wait(registry.gate(&version.name, version.version))?;
     Ok(gated.and_then(|gated| {
         let has_passed = gated.judgement.verdict == Verdict::Pass;
         gated.scores.map(|scores| JudgedModel { has_passed, scores })
@@ -330,7 +337,7 @@ pub(super) fn judged(
 }
 
 /// Keeps the scores for the next run's audit.
-pub(super) fn write_scores(context: &Context, run: &Run, scores: &RunScores) -> Result<(), Failure> {
-    let bytes = serde_json::to_vec(scores).map_err(Failure::input)?;
-    Ok(write_object(&context.resources, &run.store().uri(&run.key(SCORES)), bytes)?)
+pub(super) fn write_scores(resources: &Resources, run: &Run, scores: &RunScores) -> Result<(), Error> {
+    let bytes = serde_json::to_vec(scores).map_err(|error| Error::invalid(error.to_string()))?;
+    write_object(resources, &run.store().uri(&run.key(SCORES)), bytes)
 }

@@ -5,13 +5,12 @@ use std::ops::Range;
 
 use clickcast_dataset::{Input, ScanEvent};
 use clickcast_model::{Model, Scratch};
-use clickcast_operations::data::Data;
 use clickcast_record::hash::text;
 use clickcast_record::{Batch, Need};
 use clickcast_registry::{OutputRecord, Registry, VersionRecord};
 
-use super::super::Context;
-use crate::failure::Failure;
+use crate::data::Data;
+use crate::{Error, Resources};
 
 /// Rows of a run up to which all are scored again, in seconds. An input's predictions are kept, and those made anew: 16 bytes a row.
 const RUN_ROWS_MAX: u64 = 1 << 23;
@@ -58,12 +57,12 @@ impl Sampled {
 impl Rescorer {
     /// By the run's version of its model, for these outputs.
     pub(super) fn open(
-        context: &Context,
+        resources: &Resources,
         (registry, version): &(Registry, VersionRecord),
         outputs: &[OutputRecord],
-    ) -> Result<Self, Failure> {
-        let artifact = context.runtime.block_on(registry.load(version))?;
-        let model = Model::from_artifact(artifact).map_err(Failure::input)?;
+    ) -> Result<Self, Error> {
+        let artifact = resources.wait(registry.load(version))?;
+        let model = Model::from_artifact(artifact).map_err(Error::from)?;
         let sampling = Sampling { outputs: outputs.len(), rows: outputs.iter().map(|output| output.rows).sum() };
         Ok(Self { model, sampling })
     }
@@ -76,11 +75,11 @@ impl Rescorer {
     /// How many of the predictions are not those of the model for these rows of the input.
     pub(super) fn differing(
         &self,
-        context: &Context,
+        resources: &Resources,
         input: &Input,
         sampled: Sampled,
         predictions: &[f64],
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, Error> {
         let input = sampled.row_groups.map_or_else(|| input.clone(), |groups| input.only(groups));
         let mut expected: Vec<f64> = Vec::new();
         let score = |batch: Batch| {
@@ -89,13 +88,13 @@ impl Rescorer {
         };
         let (schema, need) = (self.model.schema(), Need::default());
         let mut is_enough = false;
-        let scanned = Data::of(&context.resources, vec![input]).scan(schema, &need, score, |step| {
+        let scanned = Data::of(resources, vec![input]).scan(schema, &need, score, |step| {
             if let ScanEvent::Rows(scores) = step {
-                expected.extend(scores.map_err(Failure::input)?);
+                expected.extend(scores.map_err(Error::from)?);
                 is_enough = expected.len() >= predictions.len();
             }
             // The rest of the file is of no interest.
-            if is_enough { Err(Failure::transient("enough rows")) } else { Ok(()) }
+            if is_enough { Err(Error::cancelled()) } else { Ok(()) }
         });
         if !is_enough {
             scanned?;
