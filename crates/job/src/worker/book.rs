@@ -193,6 +193,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
+    use clickcast_registry::Selector;
     use clickcast_storage::{Fault, Operation};
 
     use super::*;
