@@ -16,7 +16,7 @@ use crate::console;
 use crate::failure::Failure;
 use crate::progress::{Progress, Reached};
 
-/// How often a run that is watched is looked at.
+/// How often a watched run is read.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
