@@ -272,9 +272,9 @@ fn a_backtest_bounds_what_is_expected_by_the_worst_of_the_earlier_days() {
         (&[Some(own - 0.03), Some(own - 0.01)][..], Verdict::Pass, "on 2026-01-01"),
         (&[Some(own - 0.04), None, Some(own - 0.03)], Verdict::Hold, "each of 2 earlier days"),
         (&[Some(own - 0.06)], Verdict::Fail, "on 2026-01-00"),
-        (&[Some(own), Some(1.01)], Verdict::Fail, "worse there than one that knows the mean alone"),
-        (&[None], Verdict::Hold, "No day was tried"),
-        (&[], Verdict::Hold, "No day was tried"),
+        (&[Some(own), Some(1.01)], Verdict::Fail, "worse there than predicting the mean"),
+        (&[None], Verdict::Hold, "No day that was tried"),
+        (&[], Verdict::Hold, "No day that was tried"),
     ] {
         let tried = tried(entropies);
         let judgement = judge(&Evidence {
@@ -299,8 +299,8 @@ fn rows_without_labels_or_of_one_class_hold_and_say_what_is_needed() {
     let few = Market { clicked: |row, clicked| clicked && row % 200 == 0, ..HONEST };
     for (labelled, said) in [
         (HONEST.batch(8..9, false), "no labels"),
-        (none.batch(8..9, true), "None of the 6000 labelled rows was clicked"),
-        (all.batch(8..9, true), "All 6000 labelled rows were clicked"),
+        (none.batch(8..9, true), "None of the 6 000 labelled rows was clicked"),
+        (all.batch(8..9, true), "All 6 000 labelled rows were clicked"),
         (few.batch(8..9, true), "more clicked ones are needed"),
         (HONEST.batch(8..8, true), "no labels"),
     ] {

@@ -114,7 +114,7 @@ pub fn describe(kind: Kind, bin: u16) -> String {
             let edge = |place: u64| f64::from_bits((EXPONENT_MIN * 4 + place) << 50);
             format!("{sign}{} to {sign}{}", edge(place), edge(place + 1))
         }
-        (_, bin) => format!("group {bin}"),
+        (_, bin) => format!("in group {bin} of its values"),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One labelled day may be lucky, or hard. What the recipe did on other days bounds what is to be expected of it.
 
+use clickcast_report::number::counted;
 use serde::Serialize;
 
 use super::limits::BACKTEST_LOSS;
@@ -29,24 +30,24 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
         tried.iter().filter_map(|tried| Some((tried.normalized_entropy?, tried))).collect();
     let days = told.len();
     let Some((most, day)) = worst(told) else {
-        let reason = "No day was tried on which rows were clicked; give a longer history.";
+        let reason = "No day that was tried has clicked rows; give a longer history.";
         return vec![Check::plain(NAME, Verdict::Hold, reason)];
     };
     if most >= 1.0 {
         let reason = format!(
-            "Learned the same way before {}, it was worse there than one that knows the mean alone: normalized entropy {most:.4}.",
+            "The same recipe, trained before {}, was worse there than predicting the mean: its normalized entropy is {most:.4}.",
             day.day
         );
         return vec![Check { observed: Some(most), limit: Some(1.0), ..Check::plain(NAME, Verdict::Fail, reason) }];
     }
     let labels = evidence.labelled.labels.as_ref();
     let Some(own) = labels.and_then(|labels| labels.candidate.normalized_entropy) else {
-        return vec![Check::skipped(NAME, "Without labels there is nothing to compare earlier days with.")];
+        return vec![Check::skipped(NAME, "Without labels, earlier days are compared with nothing.")];
     };
     let reason = format!(
-        "Normalized entropy is {own:.4} on the labelled rows; learned the same way before each of {} earlier days it was {most:.4} \
-         at worst, on {}: a difference of {}.",
-        days,
+        "The normalized entropy is {own:.4} on the labelled rows; the same recipe, trained before each of {}, reached \
+         {most:.4} at worst, on {}: a difference of {}.",
+        counted(days as u64, "earlier day"),
         day.day,
         percent(own - most)
     );

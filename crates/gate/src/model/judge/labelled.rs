@@ -8,6 +8,7 @@ use super::{Check, Evidence, Verdict, percent, worst};
 use crate::model::compare::{coin_divergence, entropy};
 use crate::model::measure::{Block, Labels, Observed, Slice};
 use clickcast_model::scores::Scores;
+use clickcast_report::number::grouped;
 
 /// Clicked rows below which nothing can be said.
 const POSITIVES_MIN: u64 = 30;
@@ -17,17 +18,20 @@ const DRAWS: usize = 2_000;
 pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let observed = evidence.labelled;
     let Some(labels) = &observed.labels else {
-        return vec![Check::plain("labels", Verdict::Hold, "The rows to judge by have no labels; give labelled ones.")];
+        return vec![Check::plain("labels", Verdict::Hold, "The rows to judge by have no labels; give labelled rows.")];
     };
     let (rows, clicked) = (labels.candidate.rows, labels.candidate.positives);
     if clicked == rows || clicked < POSITIVES_MIN {
         let reason = match clicked {
             0 => format!(
-                "None of the {rows} labelled rows was clicked; {POSITIVES_MIN} clicked ones are needed at least."
+                "None of the {} labelled rows was clicked; at least {POSITIVES_MIN} clicked rows are needed.",
+                grouped(rows)
             ),
-            all if all == rows => format!("All {rows} labelled rows were clicked; rows of both kinds are needed."),
+            all if all == rows => {
+                format!("All {} labelled rows were clicked; rows of both kinds are needed.", grouped(rows))
+            }
             few => {
-                format!("Only {few} labelled rows were clicked; {} more clicked ones are needed.", POSITIVES_MIN - few)
+                format!("Only {few} of the labelled rows were clicked; at least {POSITIVES_MIN} are needed.")
             }
         };
         return vec![Check {
@@ -39,7 +43,11 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let mut checks = vec![Check {
         observed: Some(clicked as f64),
         limit: Some(POSITIVES_MIN as f64),
-        ..Check::plain("labels", Verdict::Pass, format!("{rows} rows are labelled, {clicked} of them clicked."))
+        ..Check::plain(
+            "labels",
+            Verdict::Pass,
+            format!("Of {} labelled rows, {} were clicked.", grouped(rows), grouped(clicked)),
+        )
     }];
     checks.extend(loss(labels));
     checks.extend(labels.champion.as_ref().and(labels.auc).map(auc));
@@ -53,7 +61,8 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
 fn better_than_nothing(labels: &Labels) -> Check {
     let observed = labels.candidate.normalized_entropy.unwrap_or(f64::NAN);
     let verdict = if observed < 1.0 { Verdict::Pass } else { Verdict::Fail };
-    let reason = format!("The normalized entropy is {observed:.4}; one that knows the mean alone has 1.");
+    let reason =
+        format!("The normalized entropy is {observed:.4}; predicting the mean click rate for every row gives 1.");
     Check { observed: Some(observed), limit: Some(1.0), ..Check::plain("better_than_mean", verdict, reason) }
 }
 
@@ -71,27 +80,27 @@ fn loss(labels: &Labels) -> Vec<Check> {
     let Interval { low, high, deviation } = bootstrap(&labels.blocks, entropy);
     let loss = own - base;
     let said = format!(
-        "Normalized entropy is {own:.4}, the champion's {base:.4}; the difference lies within {} and {}",
+        "The normalized entropy is {own:.4}, the champion's {base:.4}; the difference is between {} and {}",
         percent(low),
         percent(high)
     );
     let worse = match () {
         () if low >= ENTROPY_LOSS.fail => {
-            Check::above("normalized_entropy", loss, ENTROPY_LOSS, format!("{said}: it is worse."))
+            Check::above("normalized_entropy", loss, ENTROPY_LOSS, format!("{said}: the candidate is worse."))
         }
         () if loss >= ENTROPY_LOSS.hold && low >= ENTROPY_LOSS_SURE => {
             let check = Check::above(
                 "normalized_entropy",
                 loss,
                 ENTROPY_LOSS,
-                format!("{said}: it is worse, perhaps by less than it seems."),
+                format!("{said}: the candidate is worse, perhaps by less than it seems."),
             );
             Check { verdict: Verdict::Hold, ..check }
         }
         () if deviation > ENTROPY_DEVIATION_MAX && high >= ENTROPY_LOSS.fail => {
             let times = (deviation / ENTROPY_DEVIATION_MAX).powi(2) - 1.0;
             let more = (times * labels.candidate.rows as f64).ceil();
-            let reason = format!("{said}, which is too wide to tell; about {more} more labelled rows are needed.");
+            let reason = format!("{said}; about {} more labelled rows are needed to decide.", grouped(more as u64));
             let check = Check::plain("normalized_entropy", Verdict::Hold, reason);
             Check { observed: Some(deviation), limit: Some(ENTROPY_DEVIATION_MAX), ..check }
         }
@@ -102,7 +111,7 @@ fn loss(labels: &Labels) -> Vec<Check> {
     };
     // Surely better, by what retraining can't bring.
     let gain = (-high).max(0.0);
-    let reason = format!("It is better than the champion by {} at least.", percent(gain));
+    let reason = format!("The candidate is better than the champion by at least {}.", percent(gain));
     vec![worse, Check::above("too_good", gain, ENTROPY_GAIN, reason)]
 }
 
@@ -144,7 +153,7 @@ fn auc(difference: crate::model::measure::Difference) -> Check {
     let loss = -difference.value;
     let sure = loss - 2.0 * difference.deviation;
     let reason = format!(
-        "AUC is {:.4} {} the champion's, give or take {:.4}.",
+        "The AUC is {:.4} {} the champion's, give or take {:.4}.",
         loss.abs(),
         if loss > 0.0 { "below" } else { "above" },
         2.0 * difference.deviation
@@ -167,11 +176,13 @@ fn calibration(observed: &Observed, labels: &Labels) -> Check {
         _ => beyond,
     };
     let mut reason = format!(
-        "It predicts {predicted:.0} clicks where there were {clicked}, {} of them, give or take {}",
+        "The candidate predicts {} clicks where there were {}: {} of them, give or take {}",
+        grouped(predicted.round() as u64),
+        grouped(clicked as u64),
         percent(predicted / clicked),
         percent(2.0 * deviation)
     );
-    reason += &others.map_or(".".to_owned(), |others| format!("; the champion {}.", percent(others.exp())));
+    reason += &others.map_or(".".to_owned(), |others| format!("; the champion predicts {}.", percent(others.exp())));
     Check::above("calibration", if off.is_nan() { f64::NAN } else { fault }, CALIBRATION, reason)
 }
 
@@ -200,14 +211,14 @@ fn calibration_by_value(observed: &Observed, labels: &Labels) -> Check {
     let slice = worst(observed.slices[index].iter().map(|(bin, slice)| (deviations(slice).abs(), (*bin, slice))));
     let example = slice.map_or(String::new(), |(_, (bin, slice))| {
         format!(
-            ", most of all where it is {}: {:.0} clicks predicted, {} seen",
+            ", most where it is {}: {:.0} clicks were predicted, {} seen",
             observed.describe(index, bin),
             slice.candidate,
             slice.positives
         )
     });
     let reason = format!(
-        "Predictions are off by the values of `{}`, worth {} of normalized entropy more than {}{example}.",
+        "Correcting the predictions by the values of `{}` would gain {} of normalized entropy more than {}{example}.",
         feature.name,
         percent(excess.max(0.0)),
         if compared { "the champion's" } else { "chance" }

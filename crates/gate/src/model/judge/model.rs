@@ -16,25 +16,22 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
 /// Whoever holds a model has verified every hash and put it together; this says so.
 fn loads(evidence: &Evidence<'_>) -> Check {
     let manifest = evidence.candidate.manifest;
-    Check::plain("loads", Verdict::Pass, format!("The {} model loads, and all its hashes agree.", manifest.family))
+    Check::plain("loads", Verdict::Pass, format!("The {} model loads, and all its hashes are right.", manifest.family))
 }
 
 /// Whether the model says of the rows in its artifact what it said when it was made.
 fn golden(evidence: &Evidence<'_>) -> Check {
     const NAME: &str = "golden_rows";
     let Some(difference) = evidence.candidate.golden_difference else {
-        return Check::skipped(
-            NAME,
-            "The artifact holds no rows to try the model on (imported, or made by an older program).",
-        );
+        return Check::skipped(NAME, "The artifact has no golden rows (it was imported, or made by an older program).");
     };
     // A NaN is no probability, and not the same.
     let verdict = if difference <= GOLDEN_DIFFERENCE_MAX { Verdict::Pass } else { Verdict::Fail };
     let reason = match verdict {
-        Verdict::Pass => "The model says of the rows in its artifact what it said when it was made.".to_owned(),
+        Verdict::Pass => "The model scores its golden rows as it did when it was made.".to_owned(),
         _ => format!(
-            "The model is off by {difference:.2e} on rows in its artifact from what it said when it was made: this program \
-             or machine doesn't compute what its maker's did."
+            "The model's scores of its golden rows differ by {difference:.2e} from those when it was made: this program or \
+             machine computes differently."
         ),
     };
     Check { observed: Some(difference), limit: Some(GOLDEN_DIFFERENCE_MAX), ..Check::plain(NAME, verdict, reason) }
@@ -45,7 +42,7 @@ fn scores(evidence: &Evidence<'_>) -> Check {
         let Some(Observed { candidate, .. }) = observed else { continue };
         if candidate.invalid() > 0 {
             let reason = format!(
-                "Of {what} rows {} were scored NaN and {} outside 0 to 1; no such number may be delivered.",
+                "Of {what} rows, {} got the score NaN and {} a score outside 0 to 1.",
                 candidate.not_a_number, candidate.out_of_range
             );
             return Check {
@@ -54,16 +51,14 @@ fn scores(evidence: &Evidence<'_>) -> Check {
             };
         }
         if candidate.is_constant() {
-            return Check::plain(
-                "scores",
-                Verdict::Fail,
-                format!("All {what} rows have the same score: the model tells nothing."),
-            );
+            return Check::plain("scores", Verdict::Fail, format!("All {what} rows have the same score."));
         }
         let certain = candidate.certain as f64 / candidate.rows().max(1) as f64;
         if certain >= CERTAIN_SHARE.hold {
-            let reason =
-                format!("{} of {what} rows are scored exactly 0 or 1, which no model can know.", percent(certain));
+            let reason = format!(
+                "{} of {what} rows have a score of exactly 0 or 1, which no model can justify.",
+                percent(certain)
+            );
             return Check::above("scores", certain, CERTAIN_SHARE, reason);
         }
     }
@@ -75,14 +70,15 @@ fn schema(evidence: &Evidence<'_>) -> Check {
         return Check::plain(
             "champion",
             Verdict::Pass,
-            "There is no champion yet: what compares with one is left out.",
+            "There is no champion yet, so the candidate is compared with nothing.",
         );
     };
     let own = evidence.candidate.manifest.schema.features();
     let others = champion.manifest.schema.features();
     if let Some(why) = evidence.champion_unfit {
-        let reason =
-            format!("The champion can't score this data: {why}; its scores are not compared, so a person has to look.");
+        let reason = format!(
+            "The champion can't score this data: {why}; a person has to look, because the scores can't be compared."
+        );
         return Check::plain("champion", Verdict::Hold, reason);
     }
     let names = |these: &[clickcast_record::Feature], those: &[clickcast_record::Feature]| {
@@ -94,10 +90,12 @@ fn schema(evidence: &Evidence<'_>) -> Check {
             "The champion takes the same features.".to_owned()
         }
         (added, removed) if removed.is_empty() => {
-            format!("Features new since the champion: {added}; they have nothing to be compared with.")
+            format!("These features are new since the champion, and are compared with nothing: {added}.")
         }
-        (added, removed) if added.is_empty() => format!("Features of the champion that are gone: {removed}."),
-        (added, removed) => format!("Features new since the champion: {added}; gone: {removed}."),
+        (added, removed) if added.is_empty() => {
+            format!("The candidate lacks these features of the champion: {removed}.")
+        }
+        (added, removed) => format!("These features are new since the champion: {added}; these are gone: {removed}."),
     };
     Check::plain("champion", Verdict::Pass, reason)
 }
@@ -105,11 +103,11 @@ fn schema(evidence: &Evidence<'_>) -> Check {
 /// Whether it learned from rows that are new enough, and from none that it is judged by.
 fn age(evidence: &Evidence<'_>) -> Vec<Check> {
     let Some(profile) = evidence.candidate.profile else {
-        let reason = "The model has no profile of what it learned from (imported, or made by an older program); its training data can't be checked.";
+        let reason = "The model has no profile of its training data (it was imported, or made by an older program), so that data can't be checked.";
         return vec![Check::skipped("training_profile", reason)];
     };
     let (Some(learned), Some(judged)) = (profile.times, evidence.labelled.profile.times) else {
-        return vec![Check::skipped("staleness", "The data has no times: how old the model is can't be told.")];
+        return vec![Check::skipped("staleness", "The data has no times, so the model's age is unknown.")];
     };
     let day = |days: &[clickcast_model::profile::Day], last: bool| {
         let day = if last { days.last() } else { days.first() };
@@ -120,16 +118,19 @@ fn age(evidence: &Evidence<'_>) -> Vec<Check> {
         "staleness",
         gap,
         STALE_DAYS,
-        format!("The last day learned lies {gap} days before the first labelled one."),
+        format!(
+            "The last day of training is {gap} {} before the first labelled day.",
+            if gap == 1.0 { "day" } else { "days" }
+        ),
     )];
     let future = if learned.1 < judged.0 {
-        Check::plain("future_rows", Verdict::Pass, "All rows learned are older than those it is judged by.")
+        Check::plain("future_rows", Verdict::Pass, "All training rows are older than the labelled rows.")
     } else if learned.1 > judged.1 {
-        let reason = "The model learned from rows that are newer than all it is judged by; train on rows before them.";
+        let reason = "The model learned from rows that are newer than all labelled rows; train on older rows.";
         Check::plain("future_rows", Verdict::Fail, reason)
     } else {
         let reason =
-            "The model learned from rows of the time it is judged by; gate it by newer rows, or train on older ones.";
+            "The training rows and the labelled rows overlap in time; judge by newer rows, or train on older ones.";
         Check::plain("future_rows", Verdict::Hold, reason)
     };
     checks.push(future);
@@ -138,8 +139,7 @@ fn age(evidence: &Evidence<'_>) -> Vec<Check> {
     let last_day =
         evidence.champion_profile().map_or(0.0, |champion| day(&champion.days, true)) - day(&profile.days, true);
     if older && last_day >= 1.0 {
-        let reason =
-            format!("The champion learned from rows {last_day} days newer; the candidate's last days are missing.");
+        let reason = format!("The champion learned from rows {last_day} days newer than the candidate's newest.");
         checks.push(Check { observed: Some(last_day), ..Check::plain("newer_than_champion", Verdict::Hold, reason) });
     }
     checks
@@ -151,14 +151,16 @@ fn clock(evidence: &Evidence<'_>) -> Check {
         [evidence.candidate.profile, Some(&evidence.labelled.profile), evidence.today.map(|today| &today.profile)];
     let newest = profiles.into_iter().flatten().filter_map(|profile| profile.times).map(|times| times.1).max();
     let Some(newest) = newest else {
-        return Check::skipped("clock", "The data has no times that a clock could be compared with.");
+        return Check::skipped("clock", "The data has no times to compare the clock with.");
     };
     let ahead_hours = (newest.as_ms() - evidence.now_ms) as f64 / MS_PER_HOUR;
     let verdict = if ahead_hours > CLOCK_AHEAD_HOURS { Verdict::Hold } else { Verdict::Pass };
     let reason = match verdict {
         Verdict::Pass => "No row is from the future.".to_owned(),
         _ => {
-            format!("The newest row is {ahead_hours:.0} hours ahead of this machine's clock; one of the two is wrong.")
+            format!(
+                "The newest row is {ahead_hours:.0} hours ahead of this machine's clock; the data or the clock is wrong."
+            )
         }
     };
     Check { observed: Some(ahead_hours), limit: Some(CLOCK_AHEAD_HOURS), ..Check::plain("clock", verdict, reason) }

@@ -22,7 +22,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
         let drift = psi(&observed.candidate, champion).unwrap_or(f64::NAN);
         let known = vouched.and_then(|champion| psi(own_labelled, champion)).unwrap_or(0.0);
         let reason = format!(
-            "The scores' distribution differs from the champion's by a PSI of {drift:.3}, on labelled rows by {known:.3}."
+            "The distribution of scores differs from the champion's by a PSI of {drift:.3}; on labelled rows by {known:.3}."
         );
         checks.push(Check::above("score_drift", (drift - known).max(0.0), SCORE_DRIFT, reason));
         let level = |own: &Scores, other: &Scores| (own.mean().unwrap_or(0.0) / other.mean().unwrap_or(0.0)).ln();
@@ -92,7 +92,7 @@ fn effects(observed: &Observed, labelled: Option<&Observed>) -> Option<Check> {
     });
     let (cost, index) = worst(findings)?;
     let reason = format!(
-        "Of what the features do to the score `{}` differs most from the champion, worth {} of normalized entropy{}.",
+        "The two models weigh `{}` most differently; the difference is worth {} of normalized entropy{}.",
         observed.profile.features[index].name,
         percent(cost.max(0.0)),
         if known.is_some() { " more than on the labelled rows" } else { "" }
@@ -114,17 +114,14 @@ fn agreement(observed: &Observed, mean: f64) -> Vec<Check> {
             let feature = &observed.profile.features[worst.feature];
             let what = observed.describe(worst.feature, worst.bin);
             let reason = format!(
-                "The order of rows agrees least with the champion's where `{}` is {what}: a rank correlation of {:.2}, and {:.2} over all.",
+                "The order of rows agrees least with the champion's where `{}` is {what}: the rank correlation is {:.2} there, and {:.2} overall.",
                 feature.name, worst.correlation, agreement.correlation
             );
             (worst.correlation, reason)
         }
         None => (
             agreement.correlation,
-            format!(
-                "The order of rows agrees with the champion's by a rank correlation of {:.2}.",
-                agreement.correlation
-            ),
+            format!("The rank correlation with the champion's scores is {:.2}.", agreement.correlation),
         ),
     };
     checks.push(Check::below("rank_correlation", correlation, RANK_CORRELATION, reason));

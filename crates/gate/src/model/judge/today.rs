@@ -46,7 +46,7 @@ pub(super) fn checks(evidence: &Evidence<'_>) -> Vec<Check> {
     let Some(today) = evidence.today else {
         checks.push(Check::skipped(
             "today",
-            "No rows of today were given: whether they can be scored well is not known.",
+            "No rows of today were given, so it is unknown whether the model scores them well.",
         ));
         return checks;
     };
@@ -129,12 +129,12 @@ fn drift(what: &str, observed: &Observed, labelled: &Observed, known: &[&Profile
     };
     let most = worst(heard.clone().map(|drift| (drift.excess, drift)));
     graded(&format!("{what}_drift"), most, OTHER_DAY_DIVERGENCE, &|drift| {
-        format!("`{}` of {rows} rows differs by {:.4} bits from the days known.", name(drift), drift.divergence)
+        format!("`{}` of {rows} rows differs by {:.4} bits from the nearest known day.", name(drift), drift.divergence)
     });
     let most = worst(heard.clone().map(|drift| (drift.largest.0, drift)));
     graded(&format!("{what}_share"), most, OTHER_DAY_SHARE, &|drift| {
         format!(
-            "The share of {rows} rows where `{}` is {} differs by {} from the nearest day known.",
+            "The share of {rows} rows where `{}` is {} differs by {} from the nearest known day.",
             name(drift),
             observed.describe(drift.feature, drift.largest.1),
             percent(drift.largest.0)
@@ -143,7 +143,7 @@ fn drift(what: &str, observed: &Observed, labelled: &Observed, known: &[&Profile
     let most = worst(heard.map(|drift| (drift.missing, drift)));
     graded(&format!("{what}_missing"), most, MISSING_SHARE, &|drift| {
         format!(
-            "`{}` of {rows} rows is missing in {} of them more than on any day known.",
+            "`{}` is missing in {rows} rows more often than on any known day, by {} of them.",
             name(drift),
             percent(drift.missing)
         )
@@ -163,10 +163,10 @@ fn unseen(labelled: &Observed, today: &Observed) -> Check {
         heard.then_some((share - usual - 4.0 * deviation, (&feature.name, share, usual)))
     });
     let Some((excess, (name, share, usual))) = worst(findings) else {
-        return Check::skipped("today_unseen", "What values the candidate learned is not known.");
+        return Check::skipped("today_unseen", "It is unknown which values the candidate learned.");
     };
     let reason = format!(
-        "Of today's rows {} have a value of `{name}` that was never learned; of the labelled ones {}.",
+        "Of today's rows, {} have a value of `{name}` that the candidate never saw; of the labelled rows, {}.",
         percent(share),
         percent(usual)
     );
@@ -182,7 +182,7 @@ fn lost(learned: &Profile, labelled: &Profile, today: &Profile) -> Check {
         _ => false,
     };
     if labelled.times.is_none() || today.times.is_none() || !is_later {
-        return Check::skipped("labelled_values", "Today's rows are not of a later day than the labelled ones.");
+        return Check::skipped("labelled_values", "Today's rows are not from a later day than the labelled rows.");
     }
     let findings = labelled.features.iter().filter_map(|feature| {
         let ((_, before), (_, after)) = (learned.feature(&feature.name)?, today.feature(&feature.name)?);
@@ -194,10 +194,10 @@ fn lost(learned: &Profile, labelled: &Profile, today: &Profile) -> Check {
         is_told.then_some(((usual - known - 4.0 * deviation) / usual, (&feature.name, known, usual)))
     });
     let Some((lost, (name, known, usual))) = worst(findings) else {
-        return Check::skipped("labelled_values", "No feature has enough values that are there on two days.");
+        return Check::skipped("labelled_values", "No feature has enough values that occur on both days.");
     };
     let reason = format!(
-        "Of the values of `{name}` in the labelled rows {} were learned; of today's {} are among the labelled ones.",
+        "Of the values of `{name}` in the labelled rows, {} were learned; of those in today's rows, {} occur in the labelled rows.",
         percent(known),
         percent(usual)
     );

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use clickcast_model::profile::{Day, FeatureProfile, Profile, bins};
 
 use super::days::{Known, counts, full_days};
+use clickcast_report::number::{counted, grouped};
+
 use super::limits::{
     CLICK_RATE_DROP, DETERMINES_DROP_LATER, DETERMINES_MIN, INFORMATION, INFORMATION_GAIN, OTHER_DAY_DIVERGENCE,
     POSITIVES_MIN, RATES_BY_VALUE, RATES_BY_VALUE_LATER, REPEATED_SHARE, ROWS_OF_CHAMPION, ROWS_OF_DAY,
@@ -37,10 +39,18 @@ fn rows(profile: &Profile, champion: Option<&Profile>) -> Check {
     let of_champion = match champion {
         Some(champion) => {
             let share = profile.rows as f64 / champion.rows.max(1) as f64;
-            let reason = format!("The model learned from {} rows; the champion from {}.", profile.rows, champion.rows);
+            let reason = format!(
+                "The model learned from {}; the champion from {}.",
+                counted(profile.rows, "row"),
+                grouped(champion.rows)
+            );
             Check::below("training_rows", share, ROWS_OF_CHAMPION, reason)
         }
-        None => Check::plain("training_rows", Verdict::Pass, format!("The model learned from {} rows.", profile.rows)),
+        None => Check::plain(
+            "training_rows",
+            Verdict::Pass,
+            format!("The model learned from {}.", counted(profile.rows, "row")),
+        ),
     };
     let positives = profile.positives.unwrap_or(0) as f64;
     if positives >= POSITIVES_MIN || of_champion.verdict == Verdict::Fail {
@@ -61,7 +71,7 @@ fn rows(profile: &Profile, champion: Option<&Profile>) -> Check {
 fn days(profile: &Profile, champion: Option<&Profile>) -> Check {
     let days = &profile.days;
     if days.len() < 3 {
-        return Check::skipped("training_days", "Too few days to tell whether one is missing.");
+        return Check::skipped("training_days", "There are too few days to see whether one is missing.");
     }
     let small = smallest_day(days);
     let span = days[days.len() - 1].day.abs_diff(days[0].day) + 1;
@@ -94,7 +104,7 @@ fn smallest_day(days: &[Day]) -> Check {
     let median = sizes[sizes.len() / 2] as f64;
     let inner = &days[1..days.len() - 1];
     let Some((share, _)) = worst(inner.iter().map(|day| (-(day.rows as f64) / median, day.day))) else {
-        return Check::skipped("training_days", "Too few days to tell whether one is small.");
+        return Check::skipped("training_days", "There are too few days to see whether one is small.");
     };
     Check::below(
         "training_days",
@@ -111,7 +121,7 @@ fn click_rates(profile: &Profile) -> Check {
     rates.sort_by(f64::total_cmp);
     let median = rates.get(rates.len() / 2).copied().unwrap_or(0.0);
     if profile.days.len() < 3 || median <= 0.0 {
-        return Check::skipped("training_click_rate", "Too few days to compare their click rates.");
+        return Check::skipped("training_click_rate", "There are too few days to compare their click rates.");
     }
     let drop = |day: &Day| {
         let deviation = (median * (1.0 - median) / day.rows.max(1) as f64).sqrt();
@@ -119,13 +129,16 @@ fn click_rates(profile: &Profile) -> Check {
     };
     let (drop, day) = worst(profile.days.iter().map(|day| (drop(day), day))).unwrap_or((0.0, &profile.days[0]));
     let reason =
-        format!("The lowest click rate of a day is {}, and the median day's {}.", percent(rate(day)), percent(median));
+        format!("The lowest click rate of a day is {}; the median day has {}.", percent(rate(day)), percent(median));
     Check::above("training_click_rate", drop.max(0.0), CLICK_RATE_DROP, reason)
 }
 
 fn repeated(profile: &Profile, champion: Option<&Profile>, labelled: &Profile) -> Check {
     if champion.is_none() && profile.times.is_none() {
-        return Check::skipped("training_repeated", "The data has no times: equal rows may be different impressions.");
+        return Check::skipped(
+            "training_repeated",
+            "The data has no times, so equal rows may be different impressions.",
+        );
     }
     let reference = champion.unwrap_or(labelled);
     let clicked = |profile: &Profile| {
@@ -137,7 +150,7 @@ fn repeated(profile: &Profile, champion: Option<&Profile>, labelled: &Profile) -
     let all = profile.repeated_share() - reference.repeated_share();
     let of_clicked = clicked(profile) - clicked(reference) - chance;
     let reason = format!(
-        "{} of the training rows are repeated, and {} of the clicked ones.",
+        "{} of the training rows occur more than once, and {} of the clicked ones.",
         percent(profile.repeated_share()),
         percent(clicked(profile))
     );
@@ -153,7 +166,7 @@ fn seen(labelled: &Profile, profile: &Profile, champion: Option<&Profile>) -> Ch
         None => 0.5,
     };
     let deviation = (share.max(1.0 / rows.max(1) as f64) / rows.max(1) as f64).sqrt();
-    let reason = format!("{} of the labelled rows are among those learned from.", percent(share));
+    let reason = format!("{} of the labelled rows are also among the training rows.", percent(share));
     Check::above("seen_rows", (share - usual - 3.0 * deviation).max(0.0), SEEN_SHARE, reason)
 }
 
@@ -165,7 +178,7 @@ fn information(profile: &Profile, champion: Option<&Profile>) -> Check {
             champion.and_then(|champion| champion.feature(&feature.name).map(|(_, other)| told(champion, other)));
         let (now, limits) = (told(profile, feature), if before.is_some() { INFORMATION_GAIN } else { INFORMATION });
         let gain = (now - before.unwrap_or(0.0)).max(0.0);
-        let reason = format!("`{}` alone tells {} of what there is to know of the label.", feature.name, percent(now));
+        let reason = format!("`{}` alone explains {} of the label's entropy.", feature.name, percent(now));
         // Known and new features have limits of their own: the verdicts are compared, then how near the limits they are.
         (Check::above("label_leak", gain, limits, reason), gain / limits.hold)
     };
@@ -215,7 +228,7 @@ fn same_days(profile: &Profile, champion: &Profile) -> Check {
             if found.as_ref().is_none_or(|(most, _)| observed > *most) {
                 let what = bins::describe(feature.kind, apart.bin);
                 let text = format!(
-                    "On a day that both models learned from, `{}` differs most: {} of the candidate's rows are {what}, {} of the champion's.",
+                    "On a day that both models learned from, `{}` differs most: it is {what} in {} of the candidate's rows and in {} of the champion's.",
                     feature.name,
                     percent(apart.first),
                     percent(apart.second)
@@ -225,10 +238,13 @@ fn same_days(profile: &Profile, champion: &Profile) -> Check {
         }
     }
     let Some((observed, reason)) = found else {
-        return Check::skipped("training_same_days", "The two models have no whole day in common.");
+        return Check::skipped("training_same_days", "The two models share no whole day.");
     };
-    let reason =
-        if observed > 0.0 { reason } else { format!("The {days} days that both models learned from are alike.") };
+    let reason = if observed > 0.0 {
+        reason
+    } else {
+        format!("The training rows of the {} that both models learned from are alike.", counted(days as u64, "day"))
+    };
     Check::above("training_same_days", observed, SAME_DAY_DIVERGENCE, reason)
 }
 
@@ -256,10 +272,11 @@ fn other_days(profile: &Profile, champion: &Profile, labelled: &Profile) -> Chec
         }
     }
     let Some((excess, (name, divergence))) = worst(findings) else {
-        return Check::skipped("training_new_days", "There is no day that only the candidate learned from.");
+        return Check::skipped("training_new_days", "The candidate learned from no day that is new to the champion.");
     };
-    let reason =
-        format!("Of the days new to the candidate `{name}` differs most from the days known, by {divergence:.4} bits.");
+    let reason = format!(
+        "On the days that only the candidate learned from, `{name}` differs most from the known days, by {divergence:.4} bits."
+    );
     Check::above("training_new_days", excess, OTHER_DAY_DIVERGENCE, reason)
 }
 
@@ -283,14 +300,16 @@ fn rates_by_value(profile: &Profile, champion: &Profile, labelled: &Profile) -> 
         Some((cost, &feature.name))
     });
     let Some((cost, name)) = worst(findings) else {
-        return Check::skipped("training_labels", "No feature is shared with the champion.");
+        return Check::skipped("training_labels", "The candidate shares no feature with the champion.");
     };
     let (what, limits) = match shared.is_empty() {
         true => ("the champion's data and the labelled rows", RATES_BY_VALUE_LATER),
         false => ("the champion's data", RATES_BY_VALUE),
     };
-    let reason =
-        format!("Click rates by `{name}` differ most from {what}, worth {} of normalized entropy.", percent(cost));
+    let reason = format!(
+        "Click rates by `{name}` differ most from {what}; the difference costs {} of normalized entropy.",
+        percent(cost)
+    );
     Check::above("training_labels", cost.max(0.0), limits, reason)
 }
 
@@ -342,11 +361,11 @@ pub(super) fn joint(name: &str, profile: &Profile, references: &[&Profile], limi
         }
     }
     let Some((drop, (index, other, before, told))) = worst(findings) else {
-        return Check::skipped(name, "Too few rows to tell how features depend on each other.");
+        return Check::skipped(name, "There are too few rows to see how features depend on each other.");
     };
     let feature = &profile.features[index].name;
     // An estimate of nothing may come out a little below it.
     let told = percent(f64::from(told).max(0.0));
-    let reason = format!("`{feature}` tells {told} of `{other}` where it told {}.", percent(before));
+    let reason = format!("`{feature}` determines {told} of `{other}`; before, it determined {}.", percent(before));
     Check::above(name, drop.max(0.0), limits, reason)
 }
