@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use clickcast_job::worker::Problem;
+use clickcast_job::sentence;
 
 /// A command's failure, as its user sees it.
 #[derive(Debug)]
@@ -41,8 +41,7 @@ impl Failure {
 
     /// Converts a library's error: its chain of sources becomes one sentence.
     pub(crate) fn new(error: &(dyn std::error::Error + 'static), transient: bool) -> Self {
-        let sentence = Problem::new(error, transient).sentence;
-        Self { sentence, exit: if transient { Exit::Transient } else { Exit::Input } }
+        Self { sentence: sentence(error), exit: if transient { Exit::Transient } else { Exit::Input } }
     }
 
     /// Returns the process's exit code: 1 may be retried, 2 the request is wrong, 3 a gate or an audit said fail or hold.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
-use crate::worker::Problem;
+use crate::Error;
 
 /// Files read at a time: nearly all of it is waiting for the store, tens of milliseconds a file.
 const FILES_AT_ONCE: usize = 8;
@@ -27,7 +27,7 @@ pub async fn contents(
     run: &Run,
     closed: Timestamp,
     may_go_on: impl Fn() -> bool,
-) -> Result<Option<RunManifest>, Problem> {
+) -> Result<Option<RunManifest>, Error> {
     let listed = discover(&run.record().input).await?;
     let Some(inputs) = read_each(&listed, &may_go_on, |input| input_record(input.clone())).await? else {
         return Ok(None);
@@ -70,7 +70,7 @@ pub type Footers = BTreeMap<(String, String), OutputRecord>;
 ///
 /// # Errors
 /// If the store can't be read just now.
-pub async fn outputs(run: &Run, footers: &mut Footers) -> Result<Vec<OutputRecord>, Problem> {
+pub async fn outputs(run: &Run, footers: &mut Footers) -> Result<Vec<OutputRecord>, Error> {
     let listed = run.outputs().await?;
     let version = |object: &Object| (object.key.clone(), object.etag.clone());
     let unknown: Vec<Object> =
@@ -84,7 +84,7 @@ pub async fn outputs(run: &Run, footers: &mut Footers) -> Result<Vec<OutputRecor
 ///
 /// # Errors
 /// If the store can't be read just now.
-pub async fn is_scored(input: &Input, outputs: &[OutputRecord]) -> Result<bool, Problem> {
+pub async fn is_scored(input: &Input, outputs: &[OutputRecord]) -> Result<bool, Error> {
     let object = &input.object;
     if !outputs.iter().any(|output| output.input == object.key && output.input_etag == object.etag) {
         return Ok(false);
@@ -119,7 +119,7 @@ fn scored(inputs: &[InputRecord], outputs: &[OutputRecord]) -> BTreeSet<String> 
     inputs.iter().filter(|input| input.is_covered_by(own(input))).map(|input| input.key.clone()).collect()
 }
 
-async fn input_record(input: Input) -> Result<InputRecord, Problem> {
+async fn input_record(input: Input) -> Result<InputRecord, Error> {
     let (key, etag) = (input.object.key.clone(), input.object.etag.clone());
     let groups = blocking(move |handle| row_groups(&input, handle)).await;
     let groups = if_readable(groups)?.flatten();
@@ -132,7 +132,7 @@ async fn input_record(input: Input) -> Result<InputRecord, Problem> {
 }
 
 /// Reads an output's footer and, if asked for, hashes its bytes. One request is enough for a small output.
-async fn output_record(run: &Run, listed: &Object, is_hashed: bool) -> Result<OutputRecord, Problem> {
+async fn output_record(run: &Run, listed: &Object, is_hashed: bool) -> Result<OutputRecord, Error> {
     let store = run.store().clone();
     let object = Object { key: run.key(&format!("ctr/{}", listed.key)), ..listed.clone() };
     let looked = Looked::again(&store, object).await.map_err(DatasetError::from)?;
@@ -159,9 +159,9 @@ async fn read_each<'a, T, R, F>(
     files: &'a [T],
     may_go_on: &impl Fn() -> bool,
     read: impl Fn(&'a T) -> F,
-) -> Result<Option<Vec<R>>, Problem>
+) -> Result<Option<Vec<R>>, Error>
 where
-    F: Future<Output = Result<R, Problem>>,
+    F: Future<Output = Result<R, Error>>,
 {
     let each =
         stream::iter(files).map(|file| async { if may_go_on() { read(file).await.map(Some) } else { Ok(None) } });
@@ -179,7 +179,7 @@ async fn blocking<T: Send + 'static>(read: impl FnOnce(&Handle) -> T + Send + 's
 }
 
 /// What was read; `None` if the file never can be.
-fn if_readable<T>(read: Result<T, DatasetError>) -> Result<Option<T>, Problem> {
+fn if_readable<T>(read: Result<T, DatasetError>) -> Result<Option<T>, Error> {
     match read {
         Err(error) if error.is_transient() => Err(error.into()),
         read => Ok(read.ok()),

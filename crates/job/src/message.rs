@@ -5,8 +5,11 @@
 
 use clickcast_dataset::Input;
 use clickcast_registry::RunName;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::Error;
 
 /// Says that all of a folder's inputs are there, as Spark does.
 pub const SUCCESS: &str = "_SUCCESS";
@@ -79,8 +82,8 @@ impl Task {
     /// The run: the one it names, or the inputs' folder. Of Hive folders in a row, all: the hours of two days have the same names.
     ///
     /// # Errors
-    /// In one sentence, where the folder's name makes no run's name.
-    pub fn run(&self) -> Result<RunName, String> {
+    /// [`Kind::Refused`](crate::Kind::Refused) if the folder's name is no run's name.
+    pub fn run(&self) -> Result<RunName, Error> {
         if let Some(run) = &self.run {
             return Ok(run.clone());
         }
@@ -89,16 +92,21 @@ impl Task {
         let folders: Vec<&str> = path.split('/').filter(|folder| !folder.is_empty()).collect();
         let hive = folders.iter().rev().take_while(|folder| folder.contains('=')).count();
         let name = folders[folders.len() - hive.max(1).min(folders.len())..].join(".");
-        name.parse()
-            .map_err(|error| format!("`{}` lies in no folder that a run can be named after: {error}", self.object))
+        name.parse().map_err(|error| {
+            Error::refused(format!("`{}` lies in no folder that a run can be named after: {error}", self.object))
+        })
     }
 }
 
-/// What a message asks for: none where it is of no interest, such as a cloud's test of the connection.
+/// Returns what a message asks for: nothing if it is of no interest, such as a cloud's test of the connection.
 ///
 /// # Errors
-/// In one sentence, where it is nothing that is known here.
-pub fn parse(body: &str) -> Result<Vec<Task>, String> {
+/// [`Kind::Refused`](crate::Kind::Refused) if it is no message of a known kind.
+pub fn parse(body: &str) -> Result<Vec<Task>, Error> {
+    parse_body(body).map_err(Error::refused)
+}
+
+fn parse_body(body: &str) -> Result<Vec<Task>, String> {
     let value: Value = serde_json::from_str(body).map_err(|error| format!("the message is no JSON: {error}"))?;
     match value.get("Type").and_then(Value::as_str) {
         Some("Notification") => {
@@ -167,25 +175,9 @@ fn task(bucket: &Value, object: &Value, decode: impl Fn(&str) -> String) -> Resu
     Ok(is_wanted.then(|| Task::new(format!("s3://{bucket}/{key}"))))
 }
 
-/// A key of an S3 event: a form's encoding, in UTF-8. What is no escape stands for itself.
+/// Decodes a key of an S3 event: a form's encoding, in UTF-8. A `%` that begins no escape stands for itself.
 fn unescape(key: &str) -> String {
-    let mut bytes = Vec::with_capacity(key.len());
-    let mut rest = key.as_bytes();
-    while let Some((&first, others)) = rest.split_first() {
-        let hex = others.get(..2).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-        let escaped = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match (first, escaped) {
-            (b'%', Some(escaped)) => {
-                bytes.push(escaped);
-                rest = &others[2..];
-                continue;
-            }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(first),
-        }
-        rest = others;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -235,7 +227,7 @@ mod tests {
             of_key("in/notes.txt").to_string(),
             removed.to_string(),
         ] {
-            assert_eq!(parse(&body), Ok(vec![]), "{body}");
+            assert_eq!(parse(&body).unwrap(), [], "{body}");
         }
         let success = parse(&of_key("in/dt%3D1/_SUCCESS").to_string()).unwrap();
         assert!(success[0].is_success() && success[0].object == "s3://features/in/dt=1/_SUCCESS");
@@ -256,7 +248,7 @@ mod tests {
             (r#"{"clickcast":{"objekt":"a"}}"#, "work item"),
             (r#"{"clickcast":{"object":"a/b.csv","run":"../x"}}"#, "work item"),
         ] {
-            let refused = parse(body).unwrap_err();
+            let refused = parse(body).unwrap_err().to_string();
             assert!(refused.contains(part), "{body}: {refused}");
         }
     }
@@ -266,7 +258,7 @@ mod tests {
         let range = Range { row_groups: (4, 7), etag: "abc".to_owned() };
         let task = Task { range: Some(range), run: Some("r".parse().unwrap()), ..Task::new("/d/a b+ü%20.parquet") };
         for task in [Task::new("s3://b/k.csv"), task] {
-            assert_eq!(parse(&task.body()), Ok(vec![task]));
+            assert_eq!(parse(&task.body()).unwrap(), [task]);
         }
     }
 
@@ -283,7 +275,7 @@ mod tests {
         let deep = Task { folder: Some("in/today/".to_owned()), ..Task::new("in/today/deep/part.csv") };
         assert_eq!(deep.folder_and_key(), ("in/today", "deep/part.csv"));
         assert_eq!(deep.run().unwrap().as_str(), "today");
-        assert!(Task::new("s3://b/a b/part.csv").run().unwrap_err().contains("no folder"));
+        assert!(Task::new("s3://b/a b/part.csv").run().unwrap_err().to_string().contains("no folder"));
         assert!(Task::new("part.csv").run().is_err());
     }
 

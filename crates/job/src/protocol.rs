@@ -71,7 +71,7 @@ pub enum Event {
     HandedOn,
     /// It ends a run, all inputs of which have their outputs.
     Ready,
-    /// It ends a run that is not so far; the message was received so many times, in its so-manieth round of asking again.
+    /// It ends a run whose inputs are not all done; how often the message was received, and its round of asking again.
     Unready(u32, u32),
     /// The output was put, or somebody else's is there.
     Scored,
@@ -121,8 +121,8 @@ pub enum Wait {
     GiveUp,
 }
 
-/// What the end of a run, received so many times in its so-manieth round, does about what is missing when so many messages are
-/// visible in its queue, and so many in other hands or left for later.
+/// Returns what the end of a run does about missing inputs. `receives` counts the deliveries of its message and `rounds` the
+/// rounds of asking again; `visible` messages wait in the queue, and `held` are in other hands or left for later.
 #[must_use]
 pub fn wait(receives: u32, rounds: u32, visible: u64, held: u64) -> Wait {
     if receives < RECEIVES_MAX || visible > QUIET_MESSAGES_MAX {

@@ -1,7 +1,7 @@
 //! Scores pieces of inputs, and writes each to a file of its own.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
 
 use clickcast_dataset::{
     CTR, Input, PredictionWriter, Replaces, Scan, ScanEvent, Written, footer, is_written, scan, written,
@@ -9,7 +9,10 @@ use clickcast_dataset::{
 use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Need, Precision};
 use clickcast_storage::Store;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
+
+use crate::{Error, Kind};
 
 /// An input, or some of its row groups, and the file that its predictions go to.
 #[derive(Debug, Clone)]
@@ -43,7 +46,7 @@ pub struct Scorer<'a> {
 
 /// What came of some pieces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Scored {
+pub struct ScoreTotals {
     /// Rows scored.
     pub rows: u64,
     /// Pieces written.
@@ -55,8 +58,8 @@ pub struct Scored {
 /// The columns of a model's predictions beside `ctr`: the schema's ids, then those asked for, each once.
 ///
 /// # Errors
-/// In one sentence, where one of them is called as the predictions are.
-pub fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, String> {
+/// [`Kind::Refused`] if one of them has the name of the predictions' column.
+pub fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, Error> {
     let mut columns: Vec<String> = Vec::new();
     for column in model.schema().ids().iter().chain(keep) {
         if !columns.contains(column) {
@@ -64,66 +67,67 @@ pub fn carried(model: &Model, keep: &[String]) -> Result<Vec<String>, String> {
         }
     }
     if columns.iter().any(|column| column == CTR) {
-        return Err(format!("`{CTR}` is the column of the predictions; no other can be kept beside it"));
+        return Err(Error::refused(format!(
+            "`{CTR}` is the column of the predictions; no other can be kept beside it"
+        )));
     }
     Ok(columns)
 }
 
-/// How far it is.
+/// How far scoring is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// So many more rows are on their way out.
+pub enum Progress {
+    /// This many more rows are being written.
     Rows(u64),
     /// The piece of this number is written, or somebody else's is there.
     Ended(usize),
 }
 
 /// A piece that could not be scored.
-#[derive(Debug, thiserror::Error)]
-#[error("{source}")]
-pub struct Error {
+#[derive(Debug)]
+pub struct PieceError {
     /// Its number among those given; the ones before it are done.
     pub piece: usize,
     /// What came of those before it.
-    pub scored: Scored,
-    source: Box<Source>,
+    pub scored: ScoreTotals,
+    error: Error,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Source {
-    #[error(transparent)]
-    Dataset(#[from] clickcast_dataset::Error),
-    #[error(transparent)]
-    Model(#[from] clickcast_model::Error),
-    #[error("stopped")]
-    Stopped,
-}
+impl PieceError {
+    /// Returns what kind of failure it was.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.error.kind()
+    }
 
-impl Error {
     /// Whether repeating it may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        match &*self.source {
-            Source::Dataset(error) => error.is_transient(),
-            Source::Model(_) => false,
-            Source::Stopped => true,
-        }
+        self.error.is_transient()
     }
 
     /// Whether the input itself is at fault, so that it can never be scored.
     #[must_use]
     pub fn is_of_input(&self) -> bool {
-        match &*self.source {
-            Source::Dataset(error) => error.is_of_file(),
-            Source::Model(_) => true,
-            Source::Stopped => false,
-        }
+        self.kind() == Kind::Input
     }
 
     /// Whether it was told to stop.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        matches!(*self.source, Source::Stopped)
+        self.kind() == Kind::Stopped
+    }
+}
+
+impl fmt::Display for PieceError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(formatter)
+    }
+}
+
+impl std::error::Error for PieceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.error)
     }
 }
 
@@ -164,15 +168,14 @@ impl Scorer<'_> {
     ///
     /// # Errors
     /// With the number of the piece that failed, or at which it was stopped; nothing of it is under its output's name.
-    pub fn score(&self, pieces: &[Piece], mut go_on: impl FnMut(Told) -> bool) -> Result<Scored, Error> {
+    pub fn score(&self, pieces: &[Piece], mut go_on: impl FnMut(Progress) -> bool) -> Result<ScoreTotals, PieceError> {
         // Scratch memory outlives a batch: as many as threads are ever in use at once.
         let scratches: Mutex<Vec<Scratch>> = Mutex::default();
-        let lock = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let map = |batch: Batch| {
-            let mut scratch = lock().pop().unwrap_or_default();
+            let mut scratch = scratches.lock().pop().unwrap_or_default();
             let mut scores = Vec::new();
             let scored = self.model.score(&batch, &mut scratch, &mut scores);
-            lock().push(scratch);
+            scratches.lock().push(scratch);
             scored.map(|()| (batch.carried, scores))
         };
         let inputs: Vec<Input> = pieces.iter().map(|piece| piece.input.clone()).collect();
@@ -185,18 +188,18 @@ impl Scorer<'_> {
             batches_max: self.threads * Scan::BATCHES_PER_THREAD,
             handle: self.handle,
         };
-        let (mut writer, mut ended, mut scored) = (None, 0, Scored::default());
+        let (mut writer, mut ended, mut scored) = (None, 0, ScoreTotals::default());
         let done = scan(scan_of, map, |step| {
             match step {
                 ScanEvent::Begin(index) => writer = Some(self.begin(&pieces[index])?),
                 ScanEvent::Rows(batch) => {
-                    let (carried, scores) = batch?;
+                    let (carried, scores) = batch.map_err(Error::input)?;
                     if let Some(writer) = &mut writer {
                         writer.write(&carried, &scores)?;
                     }
                     scored.rows += scores.len() as u64;
-                    if !go_on(Told::Rows(scores.len() as u64)) {
-                        return Err(Source::Stopped);
+                    if !go_on(Progress::Rows(scores.len() as u64)) {
+                        return Err(Error::stopped());
                     }
                 }
                 ScanEvent::End(index) => {
@@ -204,22 +207,22 @@ impl Scorer<'_> {
                         self.end(writer, &pieces[index], &mut scored)?;
                     }
                     ended += 1;
-                    if !go_on(Told::Ended(index)) {
-                        return Err(Source::Stopped);
+                    if !go_on(Progress::Ended(index)) {
+                        return Err(Error::stopped());
                     }
                 }
             }
             Ok(())
         });
-        done.map(|()| scored).map_err(|source| Error { piece: ended, scored, source: Box::new(source) })
+        done.map(|()| scored).map_err(|error| PieceError { piece: ended, scored, error })
     }
 
-    fn begin(&self, piece: &Piece) -> Result<PredictionWriter, Source> {
+    fn begin(&self, piece: &Piece) -> Result<PredictionWriter, Error> {
         let create = PredictionWriter::create_at;
         Ok(create(&piece.place, self.out, &piece.output, self.handle, self.precision, self.metadata(piece))?)
     }
 
-    fn end(&self, writer: PredictionWriter, piece: &Piece, scored: &mut Scored) -> Result<(), Source> {
+    fn end(&self, writer: PredictionWriter, piece: &Piece, scored: &mut ScoreTotals) -> Result<(), Error> {
         match writer.finish() {
             Ok(_) => scored.written += 1,
             // Somebody else was faster, or this process's first answer was lost: the bytes are the same.

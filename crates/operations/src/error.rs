@@ -115,9 +115,9 @@ impl From<clickcast_job::Error> for Error {
     }
 }
 
-impl From<clickcast_job::worker::Problem> for Error {
-    fn from(problem: clickcast_job::worker::Problem) -> Self {
-        Self::stored(problem.is_transient, problem)
+impl From<clickcast_job::PieceError> for Error {
+    fn from(error: clickcast_job::PieceError) -> Self {
+        Self::stored(error.is_transient(), error)
     }
 }
 

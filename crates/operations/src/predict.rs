@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clickcast_dataset::{Input, Replaces, row_groups};
-use clickcast_job::{Piece, Scored, Scorer, Told, carried, ranges};
+use clickcast_job::{Piece, Progress as Scoring, ScoreTotals, Scorer, carried, ranges};
 use clickcast_record::Precision;
 use clickcast_registry::{PinnedModel, Rejected, Run, RunName, RunRecord, RunSettings, Runs};
 use clickcast_storage::Store;
@@ -75,7 +75,7 @@ pub fn predict(
     let data = Data::open(resources, &request.data)?;
     let out = Store::open(&request.out)?;
     outputs::refuse_to_write_into_the_input(&data, &request.out, &out)?;
-    let carried = carried(&loaded.model, &request.keep).map_err(Error::invalid)?;
+    let carried = carried(&loaded.model, &request.keep)?;
     let run = match &request.run {
         Some(name) => Some(resources.wait(Runs::new(out.clone()).begin(record(name, &loaded, request)))?),
         None => None,
@@ -194,16 +194,16 @@ impl Job<'_> {
 
     /// Scores pieces. In a run, an input that can never be scored is recorded there, and the others go on; returns how many
     /// such inputs there were.
-    fn score(&self, mut pieces: &[Piece], progress: &Progress<'_>) -> Result<(Scored, usize), Error> {
-        let (mut all, mut errors) = (Scored::default(), 0);
+    fn score(&self, mut pieces: &[Piece], progress: &Progress<'_>) -> Result<(ScoreTotals, usize), Error> {
+        let (mut all, mut errors) = (ScoreTotals::default(), 0);
         let rejected = match self.run {
             Some(run) => self.resources.wait(run.rejected())?,
             None => Vec::new(),
         };
         loop {
-            let outcome = self.scorer.score(pieces, |told| match told {
-                Told::Rows(rows) => progress.advance(rows).is_ok(),
-                Told::Ended(_) => true,
+            let outcome = self.scorer.score(pieces, |scoring| match scoring {
+                Scoring::Rows(rows) => progress.advance(rows).is_ok(),
+                Scoring::Ended(_) => true,
             });
             let (scored, failed) = match outcome {
                 Ok(scored) => (scored, None),

@@ -6,25 +6,24 @@ use std::time::{Instant, SystemTime};
 use clickcast_dataset::{Error as DatasetError, Input, Looked, Replaces, Written, discover_in, row_groups};
 use clickcast_registry::{Kind as RegistryKind, Rejected, has_output};
 use clickcast_storage::queue::{Message, Receipt};
-use clickcast_storage::{Error as StorageError, Kind};
+use clickcast_storage::{Error as StorageError, Kind as StorageKind};
 use jiff::Timestamp;
 
 use super::Worker;
-use super::book::{OpenRun, gone, lock};
+use super::book::{OpenRun, gone};
 use super::counters::Counters;
 use super::note::Note;
-use super::problem::Problem;
 use super::trace::{Step, Trace};
 use crate::closing::{contents, unfinished};
 use crate::message::{Range, Task, parse};
 use crate::protocol::{self, Action, Event, Wait};
-use crate::{Piece, Scorer, ranges};
+use crate::{Error, Kind, Piece, Scorer, ranges, sentence};
 
 /// Inputs that are asked for again at a time.
 const ASKED_AGAIN_MAX: usize = 1000;
 
 /// A message, and how far it is.
-pub(super) struct Held {
+pub(super) struct InFlight {
     pub(super) message: Message,
     pub(super) event: Event,
     /// What it is handed on as.
@@ -38,7 +37,7 @@ pub(super) struct Held {
     pub(super) steps: Vec<Step>,
 }
 
-impl Held {
+impl InFlight {
     pub(super) fn new(message: Message) -> Self {
         let bodies = vec![message.body.clone()];
         let (event, received) = (Event::Received, Instant::now());
@@ -90,7 +89,7 @@ pub(super) enum Stop {
 
 impl Worker<'_> {
     /// Acts on a message up to the next stop.
-    pub(super) fn advance(&self, held: &mut Held) -> Stop {
+    pub(super) fn advance(&self, held: &mut InFlight) -> Stop {
         loop {
             let can_be_lost = !matches!(held.event, Event::Settled | Event::LeaseLost);
             if can_be_lost && self.leases.is_lost(&held.message.receipt) {
@@ -115,14 +114,14 @@ impl Worker<'_> {
                     let began = SystemTime::now();
                     let event = self.act(held, &action);
                     held.steps.push(Step::since(action.name(), began));
-                    held.event = event.unwrap_or_else(|problem| self.failed(held, &action, &problem));
+                    held.event = event.unwrap_or_else(|error| self.failed(held, &action, &error));
                 }
             }
         }
     }
 
     /// A queue that has no place for dead letters keeps them, as it keeps what fails for the longest.
-    fn possible(&self, held: &Held, action: Action) -> Action {
+    fn possible(&self, held: &InFlight, action: Action) -> Action {
         match action {
             Action::Bury(reason) if !self.queue.has_dead_letters() => {
                 let name = held.name();
@@ -133,15 +132,16 @@ impl Worker<'_> {
         }
     }
 
-    /// What can't be done for a reason that is not the message's leaves it in the queue.
-    fn failed(&self, held: &Held, action: &Action, problem: &Problem) -> Event {
-        if problem.is_refusal {
-            return Event::Refused(problem.sentence.clone());
+    /// Returns the event that follows a failed action. If a store fails, the message stays in the queue.
+    fn failed(&self, held: &InFlight, action: &Action, error: &Error) -> Event {
+        let sentence = sentence(error);
+        if error.kind() == Kind::Refused {
+            return Event::Refused(sentence);
         }
-        (self.note)(&held.note(format!("{}: {problem}", held.name())));
+        (self.note)(&held.note(format!("{}: {sentence}", held.name())));
         let is_work = matches!(action, Action::Look | Action::Close | Action::Verify | Action::Reject(_));
-        if is_work && !problem.is_transient && held.message.receive_count >= protocol::LASTING_RECEIVES_MAX {
-            return Event::Refused(problem.sentence.clone());
+        if is_work && !error.is_transient() && held.message.receive_count >= protocol::LASTING_RECEIVES_MAX {
+            return Event::Refused(sentence);
         }
         match action {
             // The queue itself lets it come back.
@@ -154,10 +154,10 @@ impl Worker<'_> {
     }
 
     /// Acknowledges messages in one go; each then has the event that follows.
-    pub(super) fn acknowledge(&self, done: &mut [Held]) {
+    pub(super) fn acknowledge(&self, done: &mut [InFlight]) {
         let receipts: Vec<Receipt> = done.iter().map(|held| held.message.receipt.clone()).collect();
         let began = SystemTime::now();
-        let acknowledged = self.handle.block_on(self.queue.acknowledge(&receipts)).map_err(Problem::from);
+        let acknowledged = self.handle.block_on(self.queue.acknowledge(&receipts)).map_err(Error::from);
         let step = Step::since(Action::Acknowledge.name(), began);
         done.iter_mut().for_each(|held| held.steps.push(step.clone()));
         match acknowledged {
@@ -166,15 +166,15 @@ impl Worker<'_> {
                     held.event = if was_held { Event::Settled } else { Event::LeaseLost };
                 }
             }
-            Err(problem) => {
+            Err(error) => {
                 for held in done {
-                    held.event = self.failed(held, &Action::Acknowledge, &problem);
+                    held.event = self.failed(held, &Action::Acknowledge, &error);
                 }
             }
         }
     }
 
-    fn act(&self, held: &mut Held, action: &Action) -> Result<Event, Problem> {
+    fn act(&self, held: &mut InFlight, action: &Action) -> Result<Event, Error> {
         let (queue, counters) = (&self.queue, &self.counters);
         let receipt = held.message.receipt.clone();
         match action {
@@ -210,10 +210,10 @@ impl Worker<'_> {
         Event::Done
     }
 
-    fn look(&self, held: &mut Held) -> Result<Event, Problem> {
+    fn look(&self, held: &mut InFlight) -> Result<Event, Error> {
         let tasks = match parse(&held.message.body) {
             Ok(tasks) => tasks,
-            Err(reason) => return Ok(Event::Refused(reason)),
+            Err(error) => return Ok(Event::Refused(sentence(&error))),
         };
         let [task] = tasks.as_slice() else {
             held.bodies = tasks.iter().map(Task::body).collect();
@@ -225,14 +225,12 @@ impl Worker<'_> {
         }
         let name = match self.run.clone().map_or_else(|| task.run(), Ok) {
             Ok(name) => name,
-            Err(reason) => return Ok(Event::Refused(reason)),
+            Err(error) => return Ok(Event::Refused(sentence(&error))),
         };
         let (folder, key) = task.folder_and_key();
         let open = self.handle.block_on(self.book.open(&self.setup, &name, task))?;
         held.open = Some(open.clone());
-        if let Err(reason) = open.check_folder(folder) {
-            return Ok(Event::Refused(reason));
-        }
+        open.check_folder(folder)?;
         if task.is_success() {
             return self.look_at_end(held, &open, task);
         }
@@ -249,7 +247,7 @@ impl Worker<'_> {
         self.look_at_input(held, &open, task, input)
     }
 
-    fn look_at_input(&self, held: &mut Held, open: &OpenRun, task: &Task, input: Input) -> Result<Event, Problem> {
+    fn look_at_input(&self, held: &mut InFlight, open: &OpenRun, task: &Task, input: Input) -> Result<Event, Error> {
         let output = input.output_key();
         let whole = Piece { output: open.run.output_key(&output, None), input, place: Replaces::Free };
         let of_range = |row_groups| Piece {
@@ -272,7 +270,7 @@ impl Worker<'_> {
                 let groups = match row_groups(&whole.input, &self.handle) {
                     Ok(groups) => groups.unwrap_or_default(),
                     Err(error) if error.is_of_file() => {
-                        return Ok(Event::Bad(Problem::from(error).sentence));
+                        return Ok(Event::Bad(sentence(&error)));
                     }
                     Err(error) => return Err(error.into()),
                 };
@@ -297,11 +295,11 @@ impl Worker<'_> {
 
     fn look_at_output(
         &self,
-        held: &mut Held,
+        held: &mut InFlight,
         open: &OpenRun,
         scorer: &Scorer<'_>,
         mut piece: Piece,
-    ) -> Result<Event, Problem> {
+    ) -> Result<Event, Error> {
         let event = match scorer.look(&piece)? {
             Written::Wanted => {
                 Counters::count(&self.counters.found_done);
@@ -330,13 +328,13 @@ impl Worker<'_> {
         key: &str,
         etag: &str,
         error: &DatasetError,
-    ) -> Result<Event, Problem> {
-        let reason = Problem::new(error, false).sentence;
+    ) -> Result<Event, Error> {
+        let reason = sentence(error);
         self.note_rejected(open, key, etag, &reason)?;
         Ok(Event::Rejected(reason))
     }
 
-    fn reject(&self, held: &Held, reason: &str) -> Result<Event, Problem> {
+    fn reject(&self, held: &InFlight, reason: &str) -> Result<Event, Error> {
         if let (Some(open), Some(piece)) = (&held.open, &held.piece) {
             let object = &piece.input.object;
             self.note_rejected(open, &object.key, &object.etag, reason)?;
@@ -344,37 +342,37 @@ impl Worker<'_> {
         Ok(Event::Rejected(reason.to_owned()))
     }
 
-    fn note_rejected(&self, open: &OpenRun, key: &str, etag: &str, reason: &str) -> Result<(), Problem> {
+    fn note_rejected(&self, open: &OpenRun, key: &str, etag: &str, reason: &str) -> Result<(), Error> {
         let rejected = Rejected { key: key.to_owned(), etag: etag.to_owned(), reason: reason.to_owned() };
         self.handle.block_on(open.run.reject(&rejected))?;
-        lock(&open.rejected).insert(key.to_owned());
+        open.rejected.lock().insert(key.to_owned());
         Ok(())
     }
 
-    fn verify(&self, held: &Held) -> Result<Event, Problem> {
+    fn verify(&self, held: &InFlight) -> Result<Event, Error> {
         let (Some(open), Some(piece)) = (&held.open, &held.piece) else { return Ok(Event::Vanished) };
         if !self.scorer(open).is_done(piece)? {
             return Ok(Event::Vanished);
         }
         let key = &piece.input.object.key;
-        let was_rejected = lock(&open.rejected).contains(key);
+        let was_rejected = open.rejected.lock().contains(key);
         if was_rejected {
             self.handle.block_on(open.run.clear_rejection(key))?;
-            lock(&open.rejected).remove(key);
+            open.rejected.lock().remove(key);
         }
         Counters::count(&self.counters.written);
         Ok(Event::Done)
     }
 
     /// A folder's end: its run may be closed when every input is scored, or known to be bad.
-    fn look_at_end(&self, held: &mut Held, open: &OpenRun, task: &Task) -> Result<Event, Problem> {
+    fn look_at_end(&self, held: &mut InFlight, open: &OpenRun, task: &Task) -> Result<Event, Error> {
         held.end = Some(task.clone());
         if self.handle.block_on(open.run.is_closed())? {
             return Ok(Event::Done);
         }
         let found = self.handle.block_on(async {
             let (outputs, rejected) = (open.run.outputs().await?, open.run.rejected().await?);
-            Ok::<_, Problem>((discover_in(&open.inputs).await, outputs, rejected))
+            Ok::<_, Error>((discover_in(&open.inputs).await, outputs, rejected))
         })?;
         let (inputs, outputs, rejected) = found;
         let inputs = match inputs {
@@ -395,7 +393,7 @@ impl Worker<'_> {
     }
 
     /// A run's end waits for inputs, and asks for them again when nobody else does.
-    fn wait_for(&self, held: &mut Held, open: &OpenRun, task: &Task, missing: &[&str]) -> Result<Event, Problem> {
+    fn wait_for(&self, held: &mut InFlight, open: &OpenRun, task: &Task, missing: &[&str]) -> Result<Event, Error> {
         let run = &open.run.record().run;
         let first = missing.first().map(|key| open.inputs.uri(key)).unwrap_or_default();
         (self.note)(&held.note(format!("run `{run}` waits for `{first}`")));
@@ -431,7 +429,7 @@ impl Worker<'_> {
         Ok(Event::Several)
     }
 
-    fn close(&self, held: &mut Held) -> Result<Event, Problem> {
+    fn close(&self, held: &mut InFlight) -> Result<Event, Error> {
         let (Some(open), Some(task)) = (held.open.clone(), held.end.clone()) else { return Ok(Event::Vanished) };
         let contents = contents(&open.run, Timestamp::now(), || !self.drain.is_overdue());
         let Some(manifest) = self.handle.block_on(contents)? else {
@@ -465,10 +463,10 @@ impl Worker<'_> {
 }
 
 /// The queue's answer to the end of a message.
-fn settled(answer: Result<(), StorageError>) -> Result<Event, Problem> {
+fn settled(answer: Result<(), StorageError>) -> Result<Event, Error> {
     match answer {
         Ok(()) => Ok(Event::Settled),
-        Err(error) if error.kind() == Kind::Conflict => Ok(Event::LeaseLost),
+        Err(error) if error.kind() == StorageKind::Conflict => Ok(Event::LeaseLost),
         Err(error) => Err(error.into()),
     }
 }

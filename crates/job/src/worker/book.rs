@@ -1,7 +1,7 @@
 //! The runs that a worker works for, each with the model that it is pinned to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use clickcast_model::Model;
@@ -11,10 +11,10 @@ use clickcast_registry::{
 };
 use clickcast_storage::Store;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
-use super::problem::Problem;
 use crate::message::Task;
-use crate::score::carried;
+use crate::{Error, carried};
 
 /// What runs are begun with, and where they and their models are.
 pub struct Setup {
@@ -46,7 +46,7 @@ pub(super) struct OpenRun {
 
 impl OpenRun {
     /// Whether the run was closed, as it was asked for at this time or later.
-    pub(super) async fn is_closed_since(&self, since: Instant) -> Result<bool, Problem> {
+    pub(super) async fn is_closed_since(&self, since: Instant) -> Result<bool, Error> {
         let mut found_open = self.found_open.lock().await;
         if found_open.is_some_and(|asked| asked >= since) {
             return Ok(false);
@@ -62,13 +62,14 @@ impl OpenRun {
     /// Whether inputs in this folder are the run's.
     ///
     /// # Errors
-    /// In one sentence, where they are another's.
-    pub(super) fn check_folder(&self, folder: &str) -> Result<(), String> {
+    /// [`Kind::Refused`](crate::Kind::Refused) if they are another run's.
+    pub(super) fn check_folder(&self, folder: &str) -> Result<(), Error> {
         if self.run.record().has_input(folder) {
             return Ok(());
         }
         let RunRecord { run, input, .. } = self.run.record();
-        Err(format!("run `{run}` has the input `{input}`, not `{folder}`; send it with another run's name"))
+        let sentence = format!("run `{run}` has the input `{input}`, not `{folder}`; send it with another run's name");
+        Err(Error::refused(sentence))
     }
 }
 
@@ -87,16 +88,16 @@ pub(super) struct Book {
 
 impl Book {
     /// The run of this name, begun where it isn't there, with the inputs of the task's folder.
-    pub(super) async fn open(&self, setup: &Setup, name: &RunName, task: &Task) -> Result<Arc<OpenRun>, Problem> {
-        let known = lock(&self.runs).get(name).cloned();
+    pub(super) async fn open(&self, setup: &Setup, name: &RunName, task: &Task) -> Result<Arc<OpenRun>, Error> {
+        let known = self.runs.lock().get(name).cloned();
         let open = match known {
             Some(open) => open,
             None => {
                 let open = Arc::new(self.open_anew(setup, name, task).await?);
-                let mut runs = lock(&self.runs);
+                let mut runs = self.runs.lock();
                 if runs.len() >= RUNS_MAX {
                     runs.pop_first();
-                    lock(&self.models).retain(|_, model| Arc::strong_count(model) > 1);
+                    self.models.lock().retain(|_, model| Arc::strong_count(model) > 1);
                 }
                 // Of messages that came together each opens it; all go on with the first one's.
                 runs.entry(name.clone()).or_insert(open).clone()
@@ -105,7 +106,7 @@ impl Book {
         Ok(open)
     }
 
-    async fn open_anew(&self, setup: &Setup, name: &RunName, task: &Task) -> Result<OpenRun, Problem> {
+    async fn open_anew(&self, setup: &Setup, name: &RunName, task: &Task) -> Result<OpenRun, Error> {
         let runs = Runs::new(setup.out.clone());
         let run = match runs.open(name).await {
             Err(error) if error.kind() == Kind::NotFound => {
@@ -131,7 +132,7 @@ impl Book {
         };
         let model = self.model(setup, &run.record().model).await?;
         let RunSettings { precision, keep } = &run.record().settings;
-        let (precision, carried) = (*precision, carried(&model, keep).map_err(Problem::refusal)?);
+        let (precision, carried) = (*precision, carried(&model, keep)?);
         let rejected = run.rejected().await?.into_iter().map(|rejected: Rejected| rejected.key).collect();
         let inputs = Store::open(&run.record().input)?;
         Ok(OpenRun {
@@ -146,8 +147,8 @@ impl Book {
     }
 
     /// The model that a run is pinned to.
-    pub(super) async fn model(&self, setup: &Setup, pinned: &PinnedModel) -> Result<Arc<Model>, Problem> {
-        let known = || lock(&self.models).get(&pinned.artifact).cloned();
+    pub(super) async fn model(&self, setup: &Setup, pinned: &PinnedModel) -> Result<Arc<Model>, Error> {
+        let known = || self.models.lock().get(&pinned.artifact).cloned();
         if let Some(model) = known() {
             return Ok(model);
         }
@@ -157,18 +158,18 @@ impl Book {
         }
         let loaded = setup.registry.load_pinned(pinned, setup.cache.as_ref()).await;
         let artifact = loaded.map_err(|error| match error.kind() {
-            Kind::Refused => Problem::refusal(error.to_string()),
+            Kind::Refused => Error::refused(error.to_string()),
             _ => error.into(),
         })?;
-        let model = Model::from_artifact(artifact).map_err(|error| Problem::new(&error, false))?;
+        let model = Model::from_artifact(artifact).map_err(Error::invalid)?;
         let model = Arc::new(model);
-        lock(&self.models).insert(pinned.artifact.clone(), model.clone());
+        self.models.lock().insert(pinned.artifact.clone(), model.clone());
         Ok(model)
     }
 }
 
 /// No run is begun for an object that is gone. A folder's end need be none.
-async fn check_object(task: &Task) -> Result<(), Problem> {
+async fn check_object(task: &Task) -> Result<(), Error> {
     if task.is_success() {
         return Ok(());
     }
@@ -179,12 +180,8 @@ async fn check_object(task: &Task) -> Result<(), Problem> {
     }
 }
 
-pub(super) fn gone(task: &Task) -> Problem {
-    Problem::refusal(format!("`{}` is gone", task.object))
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn gone(task: &Task) -> Error {
+    Error::refused(format!("`{}` is gone", task.object))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What a worker has done, for whoever watches it.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::book::lock;
+use parking_lot::Mutex;
+
 use super::speed::Speed;
 
 /// Counts that only rise, two times, and a speed.
@@ -59,7 +59,7 @@ impl Counters {
     /// Notes that so many rows were scored just now.
     pub(crate) fn beat(&self, rows: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
-        lock(&self.speed).beat(rows, Instant::now());
+        self.speed.lock().beat(rows, Instant::now());
         self.heartbeat_s.store(now_s(), Ordering::Relaxed);
         self.live();
     }
@@ -67,7 +67,7 @@ impl Counters {
     /// Rows scored a second in the last minute.
     #[must_use]
     pub fn rows_per_second(&self) -> f64 {
-        lock(&self.speed).rows_per_second(Instant::now())
+        self.speed.lock().rows_per_second(Instant::now())
     }
 
     /// Notes that the worker is at work.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clickcast_storage::queue::{Queue, Receipt};
+use parking_lot::Mutex;
 
 use super::counters::Counters;
 
@@ -24,16 +25,16 @@ impl Leases {
 
     /// Holds a message that was asked for at `asked`: its time has run since then at the earliest.
     pub(super) fn hold(&self, receipt: &Receipt, asked: Instant) {
-        self.lock().insert(receipt.clone(), asked + self.queue.visibility());
+        self.held.lock().insert(receipt.clone(), asked + self.queue.visibility());
     }
 
     pub(super) fn drop(&self, receipt: &Receipt) {
-        self.lock().remove(receipt);
+        self.held.lock().remove(receipt);
     }
 
     /// Whether another worker may have the message by now.
     pub(super) fn is_lost(&self, receipt: &Receipt) -> bool {
-        self.lock().get(receipt).is_none_or(|until| *until <= Instant::now())
+        self.held.lock().get(receipt).is_none_or(|until| *until <= Instant::now())
     }
 
     /// Extends all leases again and again, each several times before it ends.
@@ -44,7 +45,7 @@ impl Leases {
         beat.tick().await;
         loop {
             beat.tick().await;
-            let held: Vec<Receipt> = self.lock().keys().cloned().collect();
+            let held: Vec<Receipt> = self.held.lock().keys().cloned().collect();
             // A queue that doesn't answer is asked anew by the next beat, before any lease ends.
             let _ = tokio::time::timeout(visibility / 4, self.extend(held, visibility)).await;
         }
@@ -60,7 +61,7 @@ impl Leases {
         let Ok(were_held) = self.queue.extend_all(&receipts, visibility).await else { return };
         let mut let_go = Vec::new();
         for (receipt, was_held) in receipts.into_iter().zip(were_held) {
-            match self.lock().entry(receipt) {
+            match self.held.lock().entry(receipt) {
                 Entry::Occupied(lost) if !was_held => drop(lost.remove()),
                 Entry::Occupied(mut held) => {
                     held.insert(asked + visibility);
@@ -74,10 +75,6 @@ impl Leases {
         if !let_go.is_empty() {
             let _ = self.queue.extend_all(&let_go, Duration::ZERO).await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Receipt, Instant>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,7 +98,7 @@ mod tests {
             let draining = Arc::new(Mutex::new(None::<Leases>));
             let (drained, released, during) = (draining.clone(), queue.clone(), receipt.clone());
             let slow_queue = queue.clone().with_faults(move |step, _| {
-                if let (Step::Extend, Some(leases)) = (step, drained.lock().unwrap().take()) {
+                if let (Step::Extend, Some(leases)) = (step, drained.lock().take()) {
                     leases.drop(&during);
                     let release = || tokio::runtime::Runtime::new().unwrap().block_on(released.release(&during));
                     std::thread::scope(|scope| scope.spawn(release).join()).unwrap().unwrap();
@@ -109,7 +106,7 @@ mod tests {
                 None
             });
             let leases = Leases::new(slow_queue, Arc::default());
-            *draining.lock().unwrap() = Some(leases.clone());
+            *draining.lock() = Some(leases.clone());
             leases.hold(&receipt, Instant::now());
             leases.extend(vec![receipt], queue.visibility()).await;
             assert_eq!(queue.receive(1, Duration::from_secs(5)).await.unwrap().len(), 1, "it is hidden");

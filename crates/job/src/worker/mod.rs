@@ -9,33 +9,31 @@ mod counters;
 mod drain;
 mod leases;
 mod note;
-mod problem;
 mod speed;
 mod trace;
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use clickcast_registry::{PinnedModel, RunName};
 use clickcast_storage::queue::{Message, Queue};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use acts::{Held, Stop};
+use acts::{InFlight, Stop};
+use book::Book;
 pub use book::Setup;
-use book::{Book, lock};
 pub use counters::Counters;
 pub use drain::Drain;
 use leases::Leases;
 pub use note::Note;
-pub use problem::Problem;
 pub use speed::Speed;
 pub use trace::{Step, Trace};
 
 use crate::protocol::{self, Action, Event, messages_to_take};
-use crate::score::Told;
-use crate::{Piece, Scored, Scorer};
+use crate::{Error, Piece, Progress, Scorer, sentence};
 
 /// How long one question to an empty queue waits: a worker that is to end waits no longer.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
@@ -105,7 +103,7 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// Where there is no such model, or it can't be read.
-    pub fn check_model(&self) -> Result<String, Problem> {
+    pub fn check_model(&self) -> Result<String, Error> {
         self.handle.block_on(async {
             let version = self.setup.registry.resolve(&self.setup.reference).await?;
             let said = format!("{}@{}", version.name, version.version);
@@ -119,7 +117,7 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// Where the queue can't be used at all.
-    pub fn work(&self, until_idle: bool) -> Result<(), Problem> {
+    pub fn work(&self, until_idle: bool) -> Result<(), Error> {
         let keeper = self.handle.spawn(self.leases.clone().keep());
         let worked = std::thread::scope(|scope| {
             // Each stage has one batch in its hands, and none lies between them.
@@ -136,17 +134,17 @@ impl<'a> Worker<'a> {
     }
 
     /// The first stage: receives messages, and looks at them.
-    fn fetch(&self, until_idle: bool, looked_at: &SyncSender<Vec<Held>>) -> Result<(), Problem> {
+    fn fetch(&self, until_idle: bool, looked_at: &SyncSender<Vec<InFlight>>) -> Result<(), Error> {
         let (mut failures, mut batches_without_work) = (0, 0);
         while !self.drain.is_asked() {
             self.counters.live();
-            let seconds_each = *lock(&self.seconds_each);
+            let seconds_each = *self.seconds_each.lock();
             let (count, asked) = (messages_to_take(seconds_each, batches_without_work), Instant::now());
             let messages = match self.handle.block_on(self.queue.receive(count, RECEIVE_WAIT)) {
                 Ok(messages) => messages,
                 Err(error) if error.is_transient() => {
                     failures += 1;
-                    (self.note)(&Note::new(Problem::from(error).sentence));
+                    (self.note)(&Note::new(sentence(&error)));
                     let end = Instant::now() + protocol::backoff(failures, self.jitter());
                     while Instant::now() < end && !self.drain.is_asked() {
                         std::thread::sleep(Duration::from_millis(100));
@@ -176,13 +174,13 @@ impl<'a> Worker<'a> {
     }
 
     /// Lets others have messages at once.
-    fn give_back(&self, mut all: Vec<Held>) {
+    fn give_back(&self, mut all: Vec<InFlight>) {
         all.iter_mut().for_each(|held| held.event = Event::Drained(held.message.receive_count));
         drop(self.advance_all(all));
     }
 
     /// Whether nothing is left to do, nor may come back from another worker.
-    fn is_idle(&self) -> Result<bool, Problem> {
+    fn is_idle(&self) -> Result<bool, Error> {
         match self.handle.block_on(self.queue.depth()) {
             Ok(depth) => Ok(depth.visible + depth.in_flight + depth.delayed == 0),
             Err(error) if error.is_transient() => Ok(false),
@@ -191,9 +189,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Those of the messages that are to be scored; the others are settled.
-    fn look_at_all(&self, messages: Vec<Message>, asked: Instant) -> Vec<Held> {
+    fn look_at_all(&self, messages: Vec<Message>, asked: Instant) -> Vec<InFlight> {
         messages.iter().for_each(|message| self.leases.hold(&message.receipt, asked));
-        let mut all: Vec<Held> = messages.into_iter().map(Held::new).collect();
+        let mut all: Vec<InFlight> = messages.into_iter().map(InFlight::new).collect();
         if self.drain.is_asked() {
             all.iter_mut().for_each(|held| held.event = Event::Drained(held.message.receive_count));
         }
@@ -201,7 +199,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Acts on messages until they are settled, or to be scored: those come back. What is done is acknowledged together.
-    fn advance_all(&self, mut all: Vec<Held>) -> Vec<Held> {
+    fn advance_all(&self, mut all: Vec<InFlight>) -> Vec<InFlight> {
         let mut to_score = Vec::new();
         while !all.is_empty() {
             let stops = self.advance_side_by_side(&mut all);
@@ -222,7 +220,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Most of it is waiting for stores.
-    fn advance_side_by_side(&self, all: &mut [Held]) -> Vec<Stop> {
+    fn advance_side_by_side(&self, all: &mut [InFlight]) -> Vec<Stop> {
         match all {
             [only] => vec![self.advance(only)],
             many => std::thread::scope(|scope| {
@@ -234,16 +232,16 @@ impl<'a> Worker<'a> {
     }
 
     /// The second stage: scores, each run's messages together.
-    fn score(&self, to_score: Receiver<Vec<Held>>, scored: &SyncSender<Vec<Held>>) {
+    fn score(&self, to_score: Receiver<Vec<InFlight>>, scored: &SyncSender<Vec<InFlight>>) {
         for mut batch in to_score {
             let (start, count) = (Instant::now(), batch.len());
             batch.sort_by_key(|held| held.open.as_ref().map(|open| Arc::as_ptr(open) as usize));
-            let same_run = |a: &Held, b: &Held| match (&a.open, &b.open) {
+            let same_run = |a: &InFlight, b: &InFlight| match (&a.open, &b.open) {
                 (Some(a), Some(b)) => Arc::ptr_eq(a, b),
                 _ => false,
             };
             batch.chunk_by_mut(same_run).for_each(|chunk| self.score_run(chunk));
-            *lock(&self.seconds_each) = Some(start.elapsed().as_secs_f64() / count as f64);
+            *self.seconds_each.lock() = Some(start.elapsed().as_secs_f64() / count as f64);
             if scored.send(batch).is_err() {
                 return;
             }
@@ -251,7 +249,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Scores messages of one run; each then has an event that says what came of it.
-    fn score_run(&self, batch: &mut [Held]) {
+    fn score_run(&self, batch: &mut [InFlight]) {
         let Some(open) = batch.first().and_then(|held| held.open.clone()) else { return };
         let scorer = self.scorer(&open);
         let mut next = 0;
@@ -266,16 +264,16 @@ impl<'a> Worker<'a> {
     }
 
     /// Scores messages until one of them can't be; how many now have an event.
-    fn score_some(&self, scorer: &Scorer<'_>, batch: &mut [Held]) -> usize {
+    fn score_some(&self, scorer: &Scorer<'_>, batch: &mut [InFlight]) -> usize {
         let pieces: Vec<Piece> = batch.iter().filter_map(|held| held.piece.clone()).collect();
         let (mut now, mut began) = (0, SystemTime::now());
         let mut scored = Vec::with_capacity(batch.len());
-        let outcome = scorer.score(&pieces, |told| match told {
-            Told::Rows(rows) => {
+        let outcome = scorer.score(&pieces, |progress| match progress {
+            Progress::Rows(rows) => {
                 self.counters.beat(rows);
                 !self.drain.is_overdue() && !self.leases.is_lost(&batch[now].message.receipt)
             }
-            Told::Ended(piece) => {
+            Progress::Ended(piece) => {
                 now = piece + 1;
                 scored.push(Step::since(Action::Score.name(), began));
                 began = SystemTime::now();
@@ -283,7 +281,7 @@ impl<'a> Worker<'a> {
             }
         });
         let (ended, error) = match outcome {
-            Ok(Scored { .. }) => (batch.len(), None),
+            Ok(_) => (batch.len(), None),
             Err(error) => (error.piece, Some(error)),
         };
         batch[..ended].iter_mut().for_each(|held| held.event = Event::Scored);
@@ -296,16 +294,16 @@ impl<'a> Worker<'a> {
         } else if error.is_stopped() {
             Event::Drained(receives)
         } else if error.is_of_input() {
-            Event::Bad(Problem::new(&error, false).sentence)
+            Event::Bad(sentence(&error))
         } else {
-            (self.note)(&held.note(Problem::new(&error, error.is_transient()).sentence));
+            (self.note)(&held.note(sentence(&error)));
             Event::Failed(receives)
         };
         ended + 1
     }
 
     /// The third stage: verifies, acknowledges, buries.
-    fn settle(&self, to_settle: &Receiver<Vec<Held>>) {
+    fn settle(&self, to_settle: &Receiver<Vec<InFlight>>) {
         to_settle.iter().for_each(|batch| drop(self.advance_all(batch)));
     }
 

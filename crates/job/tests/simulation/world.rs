@@ -23,7 +23,7 @@ const STEPS_MAX: u64 = 50_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Task {
     Part(Part),
-    /// The end of the folder, in its so-manieth round of asking again.
+    /// The end of the folder, and its round of asking again.
     End {
         rounds: u32,
     },

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clickcast_gate::model::measure::Observed;
 use clickcast_gate::model::{Backtested, PageRequest, page};
-use clickcast_job::worker::Problem;
+use clickcast_job::sentence;
 use clickcast_model::artifact::Artifact;
 use clickcast_registry::{CHAMPION, Channel, Gated, Name, Reference, Registry, Selector, VersionRecord, read_artifact};
 use clickcast_storage::Store;
@@ -228,7 +228,7 @@ fn open_version(resources: &Resources, registry: &Registry, record: &VersionReco
 }
 
 fn open(artifact: Artifact) -> OpenedOrDamaged {
-    OpenedModel::load(artifact).map_err(|error| Problem::new(&error, false).sentence)
+    OpenedModel::load(artifact).map_err(|error| sentence(&error))
 }
 
 /// Turns damage into a sentence; other errors stay errors.
@@ -236,7 +236,7 @@ fn unless_damaged(read: Result<Artifact, clickcast_registry::Error>) -> Result<R
     match read {
         Ok(artifact) => Ok(Ok(artifact)),
         Err(error) if error.kind() == clickcast_registry::Kind::Damaged => {
-            Ok(Err(Problem::new(&error, false).sentence))
+            Ok(Err(sentence(&error)))
         }
         Err(error) => Err(error.into()),
     }

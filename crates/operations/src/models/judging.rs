@@ -2,7 +2,7 @@
 
 use clickcast_gate::model::measure::{Measuring, Observed, Scored, Scorer};
 use clickcast_gate::model::{Backtested, Described, Evidence, Measured, drifts, judge, reading_schema};
-use clickcast_job::worker::Problem;
+use clickcast_job::sentence;
 use clickcast_model::artifact::Artifact;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
@@ -196,7 +196,7 @@ fn rejected(check: &str, error: Error) -> Result<Judged, Error> {
     if error.kind() != crate::Kind::Invalid {
         return Err(error);
     }
-    let why = Problem::new(&error, false).sentence;
+    let why = sentence(&error);
     Ok(Judged::failed(check, format!("The rows can't be scored: {why}.")))
 }
 
