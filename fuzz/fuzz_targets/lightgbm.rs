@@ -1,7 +1,7 @@
 //! A LightGBM file is read or refused, and what was read scores alike by the oracle and by the plan.
 #![no_main]
 
-use clickcast_model::trees::{Ensemble, Form, Plan, Scratch, TreeColumn};
+use clickcast_model::trees::{Form, Plan, Scratch, TreeColumn, lightgbm};
 use libfuzzer_sys::fuzz_target;
 
 /// Missing, zeros of both signs, LightGBM's zero threshold, codes, and the ends of the range.
@@ -29,7 +29,7 @@ const ROWS: usize = 70;
 const FEATURES_MAX: usize = 256;
 
 fuzz_target!(|text: &[u8]| {
-    let Ok(ensemble) = Ensemble::parse(text) else { return };
+    let Ok(ensemble) = lightgbm::parse(text) else { return };
     let features = ensemble.features().len();
     if features > FEATURES_MAX {
         return;

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, TreeColumn};
+use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, TreeColumn, lightgbm};
 
 const RUNS: usize = 15;
 
@@ -17,7 +17,7 @@ fn main() {
         println!("skipped: CLICKCAST_TREES names no folder made by benches/trees.py");
         return;
     };
-    let ensemble = Ensemble::parse(&std::fs::read(folder.join("model.txt")).unwrap()).unwrap();
+    let ensemble = lightgbm::parse(&std::fs::read(folder.join("model.txt")).unwrap()).unwrap();
     let features = ensemble.features().len();
     let bytes = std::fs::read(folder.join("inputs")).unwrap();
     let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();

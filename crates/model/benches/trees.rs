@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clickcast_model::trees::{Ensemble, Form, Plan, Scratch, TreeColumn};
+use clickcast_model::trees::{Form, Plan, Scratch, TreeColumn, lightgbm};
 
 /// Rows of one call, about a Parquet batch.
 const BATCH_ROWS: usize = 8192;
@@ -26,7 +26,7 @@ fn main() {
     };
     let text = std::fs::read(folder.join("model.txt")).unwrap();
     let start = Instant::now();
-    let ensemble = Ensemble::parse(&text).unwrap();
+    let ensemble = lightgbm::parse(&text).unwrap();
     println!("parse: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
     let features = ensemble.features().len();
     let bytes = std::fs::read(folder.join("inputs")).unwrap();

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
 
-use clickcast_model::trees::{Ensemble, FeatureKind, Form, Plan, Scratch, TreeColumn};
+use clickcast_model::trees::{FeatureKind, Form, Plan, Scratch, TreeColumn, lightgbm};
 use rustix::time::{ClockId, clock_gettime};
 
 /// As many rows as a batch of a Parquet file's 39 columns has.
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         [folder, rows, call_rows] => (Path::new(folder), rows.parse()?, Some(call_rows.parse::<usize>()?)),
         _ => return Err("usage: kernel FOLDER ROWS [CALL_ROWS]".into()),
     };
-    let ensemble = Ensemble::parse(&std::fs::read(folder.join("model.txt"))?)?;
+    let ensemble = lightgbm::parse(&std::fs::read(folder.join("model.txt"))?)?;
     let mut expected: Vec<f64> = numbers(&folder.join("raw"), f64::from_le_bytes)?;
     let all: Vec<f32> = numbers(&folder.join("rows"), f32::from_le_bytes)?;
     let columns: Vec<Values> = ensemble

@@ -10,7 +10,7 @@ use crate::calibration::Calibration;
 use crate::family_model::FamilyModel;
 use crate::forest::Forest;
 use crate::model::manifest;
-use crate::trees::{self, Ensemble, FeatureKind};
+use crate::trees::{self, Ensemble, FeatureKind, lightgbm};
 use crate::{Error, Family, Model};
 
 /// The payload: the file as it was.
@@ -24,7 +24,7 @@ impl Model {
     /// [`Kind::Unsupported`](crate::Kind), with the line, if the file is not a model of a click probability, and
     /// [`Kind::Invalid`](crate::Kind), with the feature, if the schema differs.
     pub fn from_lightgbm(text: Vec<u8>, schema: Option<&Schema>) -> Result<Self, Error> {
-        let ensemble = Ensemble::parse(&text).map_err(|error| Error::unsupported(error.to_string()))?;
+        let ensemble = lightgbm::parse(&text).map_err(|error| Error::unsupported(error.to_string()))?;
         let own = lightgbm_schema(&ensemble)?;
         let schema = schema.map_or(Ok(own.clone()), |given| adopt(&own, given, &ensemble))?;
         let parameters = json!({"trees": ensemble.trees().len()});
@@ -36,7 +36,7 @@ impl Model {
 
 /// Reads an imported model from its artifact.
 pub(crate) fn load(artifact: &Artifact) -> Result<Box<dyn FamilyModel>, Error> {
-    let ensemble = Ensemble::parse(artifact.payload(LIGHTGBM)?).map_err(Error::damaged)?;
+    let ensemble = lightgbm::parse(artifact.payload(LIGHTGBM)?).map_err(Error::damaged)?;
     let names = artifact.manifest().schema.features().iter().map(|feature| lightgbm_name(&feature.name));
     if !names.eq(ensemble.features().iter().map(|feature| feature.name.as_str())) {
         return Err(Error::damaged("the schema and the ensemble have different features"));

@@ -5,7 +5,9 @@ mod random;
 
 use std::path::Path;
 
-use clickcast_model::trees::{CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, PlanError, TreeColumn};
+use clickcast_model::trees::{
+    CrossLeft, CrossPlan, CrossRight, CrossScratch, Ensemble, Form, PlanError, TreeColumn, lightgbm,
+};
 use proptest::prelude::*;
 use random::{Random, Shape, model, value};
 
@@ -124,7 +126,7 @@ fn golden_models_score_products_as_by_the_oracle() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "txt") {
-            let ensemble = Ensemble::parse(&std::fs::read(&path).unwrap()).unwrap();
+            let ensemble = lightgbm::parse(&std::fs::read(&path).unwrap()).unwrap();
             let sides = Sides { left_percent: 60, left_rows: 70 };
             check(&path.display().to_string(), &ensemble, &shape, &sides, &mut Random(shape.seed));
         }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clickcast_model::Model;
-use clickcast_model::trees::{Ensemble, FeatureKind, Kind, Plan, Scratch, TreeColumn};
+use clickcast_model::trees::lightgbm::{self, Kind};
+use clickcast_model::trees::{Ensemble, FeatureKind, Plan, Scratch, TreeColumn};
 use clickcast_record::{self as record, Batch, Categorical, Categories, Column, Feature, Numeric, Schema};
 use proptest::prelude::*;
 
@@ -15,7 +16,7 @@ fn golden(file: &str) -> PathBuf {
 
 fn model(name: &str) -> Ensemble {
     let text = std::fs::read(golden(&format!("{name}.txt"))).unwrap();
-    Ensemble::parse(&text).unwrap_or_else(|error| panic!("{name}.txt: {error}"))
+    lightgbm::parse(&text).unwrap_or_else(|error| panic!("{name}.txt: {error}"))
 }
 
 fn model_names(folder: &Path) -> Vec<String> {
@@ -89,7 +90,7 @@ fn a_hundred_thousand_rows_score_as_in_lightgbm() {
         bytes.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect()
     };
     for name in model_names(folder.path()) {
-        let model = Ensemble::parse(&std::fs::read(folder.path().join(format!("{name}.txt"))).unwrap()).unwrap();
+        let model = lightgbm::parse(&std::fs::read(folder.path().join(format!("{name}.txt"))).unwrap()).unwrap();
         let inputs = numbers(format!("{name}.inputs"));
         let answers = numbers(format!("{name}.answers"));
         assert_eq!(answers.len(), 2 * ROWS);
@@ -129,7 +130,7 @@ fn pandas_categories_belong_to_their_columns() {
 fn refused(name: &str, from: &str, to: &str, kind: Kind, says: &str) {
     let text = std::fs::read_to_string(golden(&format!("{name}.txt"))).unwrap();
     assert!(text.contains(from), "{name}.txt has no {from}");
-    let error = Ensemble::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err();
+    let error = lightgbm::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err();
     assert_eq!(error.kind, kind, "{error}");
     assert!(error.to_string().contains(says), "{error}");
 }
@@ -191,7 +192,7 @@ fn small_tree(left: &str, right: &str) -> String {
 
 #[test]
 fn nodes_that_are_no_tree_are_refused() {
-    assert_eq!(Ensemble::parse(small_tree("1 -1", "-2 -3").as_bytes()).unwrap().raw_score(&[1.5]), 2.0);
+    assert_eq!(lightgbm::parse(small_tree("1 -1", "-2 -3").as_bytes()).unwrap().raw_score(&[1.5]), 2.0);
     let cases = [
         ("0 -1", "-2 -3", "node 0 leads back to node 0"),
         ("1 0", "-2 -3", "node 1 leads back to node 0"),
@@ -202,7 +203,7 @@ fn nodes_that_are_no_tree_are_refused() {
         ("1 -1", "-2 -2147483648", "leaf 2147483647"),
     ];
     for (left, right, says) in cases {
-        let error = Ensemble::parse(small_tree(left, right).as_bytes()).unwrap_err();
+        let error = lightgbm::parse(small_tree(left, right).as_bytes()).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
     }
 }
@@ -212,11 +213,11 @@ fn every_truncation_before_the_trees_end_is_refused() {
     let text = std::fs::read(golden("one_tree.txt")).unwrap();
     let end = text.windows(12).position(|window| window == b"end of trees").unwrap() + 12;
     for length in 0..end {
-        assert!(Ensemble::parse(&text[..length]).is_err(), "{length} bytes");
+        assert!(lightgbm::parse(&text[..length]).is_err(), "{length} bytes");
     }
     let windows: Vec<u8> =
         text.iter().flat_map(|&byte| if byte == b'\n' { vec![b'\r', b'\n'] } else { vec![byte] }).collect();
-    assert_eq!(Ensemble::parse(&windows).unwrap(), Ensemble::parse(&text).unwrap());
+    assert_eq!(lightgbm::parse(&windows).unwrap(), lightgbm::parse(&text).unwrap());
 }
 
 proptest! {
@@ -237,7 +238,7 @@ proptest! {
         if let Some(cut) = cut {
             text.truncate(cut.index(text.len()));
         }
-        if let Ok(model) = Ensemble::parse(&text) {
+        if let Ok(model) = lightgbm::parse(&text) {
             let row = vec![1.0; model.features().len()];
             let _ = model.probability(model.raw_score(&row));
         }
@@ -248,7 +249,7 @@ proptest! {
 fn a_schema_gives_columns_the_spaces_that_lightgbm_wrote_as_underscores() {
     let text = std::fs::read_to_string(golden("one_tree.txt")).unwrap();
     let names: Vec<String> =
-        Ensemble::parse(text.as_bytes()).unwrap().features().iter().map(|feature| feature.name.clone()).collect();
+        lightgbm::parse(text.as_bytes()).unwrap().features().iter().map(|feature| feature.name.clone()).collect();
     let spaced = names.join(" ").replacen(&names[0], "device_type", 1);
     let text = text.replacen(&format!("feature_names={}", names.join(" ")), &format!("feature_names={spaced}"), 1);
     let own = Model::from_lightgbm(text.clone().into_bytes(), None).unwrap();

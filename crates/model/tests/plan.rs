@@ -5,9 +5,9 @@ use std::path::Path;
 
 mod random;
 
-use clickcast_model::trees::{Ensemble, Form, Plan, PlanError, Scratch, TreeColumn};
+use clickcast_model::trees::{Ensemble, Form, Plan, PlanError, Scratch, SumWidth, TreeColumn, lightgbm};
 use proptest::prelude::*;
-use random::{ODD, Random, Shape, model, value};
+use random::{ODD, Random, Shape, model, value, with};
 
 /// Scores the same rows with the oracle and every form, in plain and dictionary-coded columns.
 fn check(context: &str, ensemble: &Ensemble, columns: &[TreeColumn<'_>], rows: usize) {
@@ -137,7 +137,7 @@ fn golden_models_score_as_by_the_oracle() {
         if path.extension().is_none_or(|extension| extension != "txt") {
             continue;
         }
-        let ensemble = Ensemble::parse(&std::fs::read(&path).unwrap()).unwrap();
+        let ensemble = lightgbm::parse(&std::fs::read(&path).unwrap()).unwrap();
         let linear = ensemble.trees().iter().any(|tree| tree.linear().is_some());
         assert_eq!(Plan::new(&ensemble).is_sliced(), !linear, "{}", path.display());
         let shape =
@@ -168,4 +168,17 @@ fn columns_that_do_not_fit_are_refused() {
     for (columns, rows, error) in cases {
         assert_eq!(plan.score(&columns, rows, &mut Scratch::default(), &mut [0.0; 2]), Err(error));
     }
+}
+
+#[test]
+fn sums_in_32_bits_are_left_to_the_oracle() {
+    let shape =
+        Shape { seed: 9, features: 3, trees: 20, leaves_max: 31, thresholds: 40, categorical_percent: 20, rows: 100 };
+    let random = &mut Random(shape.seed);
+    let wide = model(random, &shape);
+    let narrow = with(&wide, wide.trees().to_vec(), 0.1, SumWidth::F32);
+    assert!(!Plan::new(&narrow).is_sliced());
+    let values: Vec<Vec<f64>> = (0..3).map(|_| (0..100).map(|_| value(random, &shape)).collect()).collect();
+    let columns: Vec<TreeColumn<'_>> = values.iter().map(|values| TreeColumn::F64(values)).collect();
+    check("a narrow sum", &narrow, &columns, 100);
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use clickcast_model::trees::Ensemble;
+use clickcast_model::trees::{Comparison, Ensemble, Parts, SumWidth, Test, Tree, lightgbm};
 
 /// A small deterministic generator (SplitMix64).
 pub(crate) struct Random(pub(crate) u64);
@@ -126,7 +126,32 @@ pub(crate) fn model(random: &mut Random, shape: &Shape) -> Ensemble {
         tree(random, shape, &mut text);
     }
     text.push_str("end of trees\n");
-    Ensemble::parse(text.as_bytes()).unwrap()
+    varied(&lightgbm::parse(text.as_bytes()).unwrap(), random)
+}
+
+/// The same trees with what LightGBM does not have: some splits compare by `<`, and half of the models have a base score.
+fn varied(ensemble: &Ensemble, random: &mut Random) -> Ensemble {
+    let mut trees = Vec::new();
+    for tree in ensemble.trees() {
+        let mut nodes = tree.nodes().to_vec();
+        for node in &mut nodes {
+            if let Test::Numeric { threshold, comparison, .. } = &mut node.test
+                && *threshold > f64::NEG_INFINITY
+                && random.below(3) == 0
+            {
+                *comparison = Comparison::Less;
+            }
+        }
+        trees.push(Tree::new(nodes, tree.leaf_values().to_vec()).unwrap());
+    }
+    let base_score = if random.below(2) == 0 { 0.0 } else { f64::from(random.unit()) };
+    with(ensemble, trees, base_score, SumWidth::F64)
+}
+
+/// The same ensemble with other trees and another sum.
+pub(crate) fn with(ensemble: &Ensemble, trees: Vec<Tree>, base_score: f64, sum: SumWidth) -> Ensemble {
+    let (features, link) = (ensemble.features().to_vec(), ensemble.link());
+    Ensemble::new(Parts { features, trees, base_score, sum, link, average_output: false }).unwrap()
 }
 
 pub(crate) fn value(random: &mut Random, shape: &Shape) -> f64 {

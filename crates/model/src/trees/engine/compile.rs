@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clickcast_kernel::trees::{Bins, Forest, Slot, Split, lower_bound};
 
-use super::ensemble::{CategorySet, Child, Ensemble, Missing, Node, Test, Tree};
+use super::super::ir::{CategorySet, Child, Comparison, Ensemble, Missing, Node, SumWidth, Test, Tree};
 
 /// Beyond this a model's tables no longer pay; it is scored by the oracle.
 const TABLE_BYTES_MAX: usize = 1 << 28;
@@ -27,14 +27,14 @@ pub(super) struct Column {
 #[derive(Debug)]
 pub(super) enum ColumnKind {
     /// Codes: those of the bins.
-    Numeric { bins: Bins, families: Vec<Family> },
+    Numeric { bins: Bins, groups: Vec<PredicateGroup> },
     /// Codes: rows of `table`, which have one bit a category set. Row 0 is of the codes no set has.
     Categorical { row_of_category: Vec<u32>, table: Vec<u64>, words: usize, first_plane: usize },
 }
 
 /// The predicates of a feature that treat missing values alike: planes `x <= threshold`, thresholds ascending.
 #[derive(Debug)]
-pub(super) struct Family {
+pub(super) struct PredicateGroup {
     pub(super) first_plane: usize,
     pub(super) planes: usize,
     /// For each code of the column the index of the first predicate it passes.
@@ -120,31 +120,50 @@ impl<'a> Predicates<'a> {
     }
 }
 
-/// Compiles what the bit-sliced engine can do, else `None`: linear trees, giant trees, tables that would be too large.
+/// Returns whether the engine's sums are the ensemble's: they are of constants, in 64 bits.
+pub(super) fn fits(ensemble: &Ensemble) -> bool {
+    ensemble.sum() == SumWidth::F64 && ensemble.trees().iter().all(|tree| tree.linear().is_none())
+}
+
+/// Returns the output of a leaf to add first, as a tree of its own, if the sum does not start at zero.
+pub(super) fn base_leaf(ensemble: &Ensemble) -> Option<f64> {
+    (ensemble.base_score() != 0.0).then(|| ensemble.base_score())
+}
+
+/// Compiles an ensemble, or returns `None` if the bit-sliced engine can't score it: linear trees, giant trees, sums in 32 bits,
+/// tables that would be too large.
 pub(super) fn compile(ensemble: &Ensemble) -> Option<Compiled> {
-    if ensemble.trees.iter().any(|tree| tree.linear.is_some()) {
+    if !fits(ensemble) {
         return None;
     }
-    let predicates = Predicates::new(ensemble.trees.iter().flat_map(|tree| &tree.nodes))?;
+    let predicates = Predicates::new(ensemble.trees().iter().flat_map(|tree| tree.nodes()))?;
     let mut forest = Forest::new(predicates.planes);
-    for tree in &ensemble.trees {
+    if let Some(base) = base_leaf(ensemble) {
+        forest.push(&[], &[base]).ok()?;
+    }
+    for tree in ensemble.trees() {
         let splits: Vec<Split> =
             splits(tree, |node| predicates.plane(node))?.into_iter().map(|(_, split)| split).collect();
-        forest.push(&splits, &tree.leaf_values).ok()?;
+        forest.push(&splits, tree.leaf_values()).ok()?;
     }
     Some(Compiled { columns: predicates.columns, planes: predicates.planes, forest })
 }
 
 /// The key, with what cannot matter made equal: without a missing value there is no default side.
 fn numeric_key(test: &Test) -> Option<NumericKey> {
-    let Test::Numeric { threshold, missing, default_left } = test else { return None };
+    let Test::Numeric { threshold, comparison, missing, default_left } = test else { return None };
+    // No number lies between.
+    let at_most = match comparison {
+        Comparison::LessOrEqual => *threshold,
+        Comparison::Less => threshold.next_down(),
+    };
     // NaN counts as 0 if there is no missing value: then it goes left like any other zero.
     let (missing, nan_left) = match missing {
-        Missing::None => (Missing::Nan, 0.0 <= *threshold),
+        Missing::None => (Missing::Nan, 0.0 <= at_most),
         other => (*other, *default_left),
     };
     // -0.0 and 0.0 compare equal.
-    let bits = (threshold + 0.0).to_bits();
+    let bits = (at_most + 0.0).to_bits();
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     Some((missing, nan_left, ordered))
 }
@@ -159,7 +178,7 @@ fn numeric_column(feature: u32, keys: &BTreeSet<NumericKey>, first_plane: usize)
     thresholds.sort_unstable_by(f64::total_cmp);
     thresholds.dedup();
     let zero_is_apart = keys.iter().any(|key| key.0 == Missing::Zero);
-    let mut families = Vec::new();
+    let mut groups = Vec::new();
     let mut done = 0;
     let keys: Vec<NumericKey> = keys.iter().copied().collect();
     for group in keys.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
@@ -174,12 +193,12 @@ fn numeric_column(feature: u32, keys: &BTreeSet<NumericKey>, first_plane: usize)
             bins.push(if missing == Missing::Zero { default } else { bin(0.0) });
         }
         let bin_of_code = bins.into_iter().map(|bin| u16::try_from(bin).ok()).collect::<Option<_>>()?;
-        families.push(Family { first_plane: first_plane + done, planes: own.len(), bin_of_code });
+        groups.push(PredicateGroup { first_plane: first_plane + done, planes: own.len(), bin_of_code });
         done += own.len();
     }
     Some(Column {
         feature: feature as usize,
-        kind: ColumnKind::Numeric { bins: Bins::new(thresholds, zero_is_apart), families },
+        kind: ColumnKind::Numeric { bins: Bins::new(thresholds, zero_is_apart), groups },
     })
 }
 
@@ -218,10 +237,10 @@ fn category_column(feature: u32, sets: &[&CategorySet], first_plane: usize) -> O
 
 /// A tree's splits in breadth-first order, each with the node it is of.
 pub(super) fn splits(tree: &Tree, plane_of: impl Fn(&Node) -> Option<usize>) -> Option<Vec<(&Node, Split)>> {
-    let mut order: Vec<u32> = if tree.nodes.is_empty() { Vec::new() } else { vec![0] };
-    let mut splits = Vec::with_capacity(tree.nodes.len());
+    let mut order: Vec<u32> = if tree.nodes().is_empty() { Vec::new() } else { vec![0] };
+    let mut splits = Vec::with_capacity(tree.nodes().len());
     while splits.len() < order.len() {
-        let node = &tree.nodes[order[splits.len()] as usize];
+        let node = &tree.nodes()[order[splits.len()] as usize];
         let mut slot = |child| match child {
             Child::Leaf(leaf) => u16::try_from(leaf).ok().map(Slot::Leaf),
             Child::Node(index) => {

@@ -1,40 +1,48 @@
-//! The file as a whole: header, trees, parameters, pandas categories.
+//! Reads LightGBM's text format.
+//!
+//! # Source
+//! LightGBM 4, `src/boosting/gbdt_model_text.cpp`, `src/io/tree.cpp`, `include/LightGBM/tree.h`.
 
-use super::ensemble::{Ensemble, Feature, FeatureKind, Link};
-use super::error::{ParseError, excerpt};
-use super::pandas;
-use super::read_tree::tree;
-use super::section::{Entry, Lines, Section};
+mod error;
+mod pandas;
+mod read_tree;
+mod section;
 
-impl Ensemble {
-    /// Reads a LightGBM text model (`Booster.save_model`, `model_to_string`, the CLI's `model.txt`).
-    ///
-    /// # Errors
-    /// [`Kind::Unsupported`](super::Kind) for models that predict no probability of a click (multi-class, ranking, regression,
-    /// custom objectives) or format versions other than v2 to v4; [`Kind::Malformed`](super::Kind) for anything damaged.
-    /// # Source
-    /// LightGBM, `GBDT::LoadModelFromString`.
-    pub fn parse(text: &[u8]) -> Result<Ensemble, ParseError> {
-        let lines = &mut Lines::new(text);
-        let mut header = header(lines)?;
-        let mut trees = Vec::new();
-        while header.next == Next::Tree {
-            let section = section(lines)?;
-            trees.push(tree(&section, header.features.len())?);
-            header.next = next(lines)?;
-        }
-        if trees.is_empty() {
-            return Err(ParseError::malformed(lines.number(), "the model has no trees"));
-        }
-        if let Some(sizes) = header.tree_sizes
-            && sizes.value.split_ascii_whitespace().count() != trees.len()
-        {
-            return Err(sizes.error(format!("the file has {} trees, but not as many sizes", trees.len())));
-        }
-        let mut features = header.features;
-        tail(lines, &mut features)?;
-        Ok(Ensemble { features, trees, link: header.link, average_output: header.average_output })
+use super::ir::{Ensemble, Feature, FeatureKind, Link, Parts, SumWidth};
+use error::excerpt;
+pub use error::{Kind, ParseError};
+use read_tree::tree;
+use section::{Entry, Lines, Section};
+
+/// Reads a LightGBM text model (`Booster.save_model`, `model_to_string`, the CLI's `model.txt`).
+///
+/// # Errors
+/// [`Kind::Unsupported`](Kind) for models that predict no probability of a click (multi-class, ranking, regression,
+/// custom objectives) or format versions other than v2 to v4; [`Kind::Malformed`](Kind) for anything damaged.
+/// # Source
+/// LightGBM, `GBDT::LoadModelFromString`.
+pub fn parse(text: &[u8]) -> Result<Ensemble, ParseError> {
+    let lines = &mut Lines::new(text);
+    let mut header = header(lines)?;
+    let mut trees = Vec::new();
+    while header.next == Next::Tree {
+        let section = section(lines)?;
+        trees.push(tree(&section, header.features.len())?);
+        header.next = next(lines)?;
     }
+    if trees.is_empty() {
+        return Err(ParseError::malformed(lines.number(), "the model has no trees"));
+    }
+    if let Some(sizes) = header.tree_sizes
+        && sizes.value.split_ascii_whitespace().count() != trees.len()
+    {
+        return Err(sizes.error(format!("the file has {} trees, but not as many sizes", trees.len())));
+    }
+    let mut features = header.features;
+    tail(lines, &mut features)?;
+    let Header { link, average_output, .. } = header;
+    let parts = Parts { features, trees, base_score: 0.0, sum: SumWidth::F64, link, average_output };
+    Ensemble::new(parts).map_err(|invalid| ParseError::malformed(lines.number(), invalid.to_string()))
 }
 
 struct Header<'a> {

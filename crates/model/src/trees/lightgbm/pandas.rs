@@ -1,34 +1,9 @@
-//! `pandas_categorical`: which code a DataFrame's category value has.
+//! `pandas_categorical`: the codes of a DataFrame's category values.
 
 use serde_json::Value;
 
-use super::ensemble::{Feature, FeatureKind};
+use super::super::ir::{Category, Feature, FeatureKind};
 use super::error::{ParseError, excerpt};
-
-/// A category value of a pandas column.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Category {
-    /// Text.
-    Text(String),
-    /// A whole number.
-    Integer(i64),
-    /// Any other number.
-    Float(f64),
-    /// A truth value.
-    Boolean(bool),
-}
-
-impl Category {
-    /// The value as a cell of a text file spells it: numbers in their shortest form, `true`, `false`.
-    pub fn text(&self) -> String {
-        match self {
-            Category::Text(value) => value.clone(),
-            Category::Integer(value) => value.to_string(),
-            Category::Float(value) => value.to_string(),
-            Category::Boolean(value) => value.to_string(),
-        }
-    }
-}
 
 /// Gives the category lists in `json` to the features they belong to.
 ///

@@ -1,6 +1,6 @@
 //! One `Tree=` section.
 
-use super::ensemble::{CategorySet, Child, LinearLeaf, Missing, Node, Test, Tree};
+use super::super::ir::{CategorySet, Child, Comparison, LinearLeaf, Missing, Node, Test, Tree};
 use super::error::ParseError;
 use super::section::Section;
 
@@ -16,7 +16,8 @@ pub(super) fn tree(section: &Section<'_>, features: usize) -> Result<Tree, Parse
     }
     let leaf_values = section.require("leaf_value")?.finite_numbers(leaves)?;
     let nodes = if leaves == 1 { Vec::new() } else { nodes(section, leaves - 1, features)? };
-    check_shape(section, &nodes, leaves)?;
+    let place = section.find("left_child").unwrap_or(entry);
+    let tree = Tree::new(nodes, leaf_values).map_err(|invalid| place.error(invalid.to_string()))?;
     let is_linear = match section.find("is_linear") {
         None => false,
         Some(entry) => match entry.number::<u8>()? {
@@ -25,8 +26,11 @@ pub(super) fn tree(section: &Section<'_>, features: usize) -> Result<Tree, Parse
             other => return Err(entry.error(format!("{other} is neither 0 nor 1"))),
         },
     };
-    let linear = if is_linear { Some(linear_leaves(section, leaves, features)?) } else { None };
-    Ok(Tree { nodes, leaf_values, linear })
+    if !is_linear {
+        return Ok(tree);
+    }
+    let models = linear_leaves(section, leaves, features)?;
+    tree.with_linear(models).map_err(|invalid| entry.error(invalid.to_string()))
 }
 
 fn nodes(section: &Section<'_>, count: usize, features: usize) -> Result<Vec<Node>, ParseError> {
@@ -80,7 +84,8 @@ fn tests(section: &Section<'_>, count: usize) -> Result<Vec<Test>, ParseError> {
             2 => Missing::Nan,
             _ => return Err(decision_entry.error(format!("{decision} is no decision type"))),
         };
-        tests.push(Test::Numeric { threshold, missing, default_left: decision & DEFAULT_LEFT != 0 });
+        let (comparison, default_left) = (Comparison::LessOrEqual, decision & DEFAULT_LEFT != 0);
+        tests.push(Test::Numeric { threshold, comparison, missing, default_left });
     }
     Ok(tests)
 }
@@ -108,39 +113,10 @@ fn category_sets(section: &Section<'_>) -> Result<Vec<Option<CategorySet>>, Pars
     boundaries
         .windows(2)
         .map(|pair| match words.get(pair[0]..pair[1]) {
-            Some(set) => Ok(Some(CategorySet(set.into()))),
+            Some(set) => CategorySet::new(set).map(Some).map_err(|invalid| entry.error(invalid.to_string())),
             None => Err(entry.error("not in ascending order")),
         })
         .collect()
-}
-
-/// Proves that the nodes are one tree: every node but the root and every leaf has exactly one parent, of a lower index.
-fn check_shape(section: &Section<'_>, nodes: &[Node], leaves: usize) -> Result<(), ParseError> {
-    if nodes.is_empty() {
-        return Ok(());
-    }
-    let entry = section.require("left_child")?;
-    let mut node_seen = vec![false; nodes.len()];
-    let mut leaf_seen = vec![false; leaves];
-    for (parent, node) in nodes.iter().enumerate() {
-        for child in [node.left, node.right] {
-            let (name, index, seen) = match child {
-                Child::Node(index) => ("node", index as usize, node_seen.get_mut(index as usize)),
-                Child::Leaf(index) => ("leaf", index as usize, leaf_seen.get_mut(index as usize)),
-            };
-            let Some(seen) = seen else {
-                return Err(entry.error(format!("node {parent} leads to {name} {index}, which the tree does not have")));
-            };
-            if *seen {
-                return Err(entry.error(format!("{name} {index} has two parents")));
-            }
-            *seen = true;
-            if matches!(child, Child::Node(_)) && index <= parent {
-                return Err(entry.error(format!("node {parent} leads back to node {index}")));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn linear_leaves(section: &Section<'_>, leaves: usize, features: usize) -> Result<Vec<LinearLeaf>, ParseError> {

@@ -8,10 +8,10 @@ use std::slice::IterMut;
 
 use clickcast_kernel::trees::{AtMost, BLOCK_WORDS, Bins, Form, Jump, ROW_BYTES, Walk, row_codes, threshold_planes};
 
-use super::compile::{Column, ColumnKind, Compiled, Family};
+use super::compile::{Column, ColumnKind, Compiled, PredicateGroup};
 use super::plan::{Scratch, TreeColumn, fill_codes};
 
-/// Predicates of a family that one byte of a row tells apart; a byte of this value passes none.
+/// Predicates of a group that one byte of a row tells apart; a byte of this value passes none.
 const BYTE_PLANES: usize = 255;
 
 /// How single rows are scored, and rows with much in common.
@@ -26,7 +26,7 @@ pub(super) enum RowPlan {
 /// A row as the trees see it; as much of it is used as the plan needs.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// For every [`BYTE_PLANES`] predicates of a family, column after column: the bin, less the predicates before them.
+    /// For every [`BYTE_PLANES`] predicates of a group, column after column: the bin, less the predicates before them.
     bytes: Box<[u8; ROW_BYTES]>,
     /// Of a block the most, where `bytes` are the least.
     bytes_high: Box<[u8; ROW_BYTES]>,
@@ -128,17 +128,17 @@ impl RowPlan {
         let (planes, equal) = (scratch.planes.as_mut_slice(), scratch.equal.as_mut_slice());
         let (mut low, mut high) = (scratch.row.bytes.iter_mut(), scratch.row.bytes_high.iter_mut());
         for (column, entries) in compiled.columns.iter().zip(&scratch.entries) {
-            let ColumnKind::Numeric { bins, families } = &column.kind else { continue };
+            let ColumnKind::Numeric { bins, groups } = &column.kind else { continue };
             let constant = is_constant(&column).then(|| bins.code(columns[column.feature].value(first)) as usize);
             if constant.is_none() {
                 fill_codes(column, form, columns[column.feature], entries, first, codes);
             }
-            for family in families {
-                family.set_bytes(&mut low, |before| constant.map_or(0, |code| family.byte(code, before)));
-                family.set_bytes(&mut high, |before| constant.map_or(u8::MAX, |code| family.byte(code, before)));
+            for group in groups {
+                group.set_bytes(&mut low, |before| constant.map_or(0, |code| group.byte(code, before)));
+                group.set_bytes(&mut high, |before| constant.map_or(u8::MAX, |code| group.byte(code, before)));
                 if constant.is_none() {
-                    let planes = &mut planes[family.first_plane * WORDS..][..family.planes * WORDS];
-                    threshold_planes::<WORDS>(form, codes, &family.bin_of_code, equal, planes);
+                    let planes = &mut planes[group.first_plane * WORDS..][..group.planes * WORDS];
+                    threshold_planes::<WORDS>(form, codes, &group.bin_of_code, equal, planes);
                 }
             }
         }
@@ -152,7 +152,7 @@ impl Column {
     /// The number of predicates of a numeric column.
     fn predicates(&self) -> usize {
         match &self.kind {
-            ColumnKind::Numeric { families, .. } => families.iter().map(|family| family.planes).sum(),
+            ColumnKind::Numeric { groups, .. } => groups.iter().map(|group| group.planes).sum(),
             ColumnKind::Categorical { .. } => 0,
         }
     }
@@ -177,9 +177,9 @@ fn byte_predicates(compiled: &Compiled) -> Vec<Option<AtMost>> {
     let mut predicates = vec![None; compiled.planes];
     let mut byte = 0;
     for column in &compiled.columns {
-        let ColumnKind::Numeric { families, .. } = &column.kind else { continue };
-        for family in families {
-            for planes in predicates[family.first_plane..][..family.planes].chunks_mut(BYTE_PLANES) {
+        let ColumnKind::Numeric { groups, .. } = &column.kind else { continue };
+        for group in groups {
+            for planes in predicates[group.first_plane..][..group.planes].chunks_mut(BYTE_PLANES) {
                 for (plane, limit) in planes.iter_mut().zip(0..) {
                     *plane = u8::try_from(byte).ok().map(|byte| AtMost { byte, limit });
                 }
@@ -194,13 +194,13 @@ impl Row {
     /// Describes the row of `codes` by bytes, in the order of [`byte_predicates`].
     fn set_bytes(&mut self, compiled: &Compiled) {
         let mut bytes = self.bytes.iter_mut();
-        let families = compiled.columns.iter().filter_map(|column| match &column.kind {
-            ColumnKind::Numeric { families, .. } => Some(families),
+        let groups = compiled.columns.iter().filter_map(|column| match &column.kind {
+            ColumnKind::Numeric { groups, .. } => Some(groups),
             ColumnKind::Categorical { .. } => None,
         });
-        for (families, &code) in families.zip(&self.codes) {
-            for family in families {
-                family.set_bytes(&mut bytes, |before| family.byte(code as usize, before));
+        for (groups, &code) in groups.zip(&self.codes) {
+            for group in groups {
+                group.set_bytes(&mut bytes, |before| group.byte(code as usize, before));
             }
         }
     }
@@ -212,11 +212,11 @@ impl Row {
         let mut codes = self.codes.iter();
         for column in &compiled.columns {
             match &column.kind {
-                ColumnKind::Numeric { families, .. } => {
+                ColumnKind::Numeric { groups, .. } => {
                     let code = codes.next().map_or(0, |&code| code as usize);
-                    for family in families {
-                        let bin = usize::from(family.bin_of_code[code]).min(family.planes);
-                        set_range(&mut self.bits, family.first_plane + bin, family.first_plane + family.planes);
+                    for group in groups {
+                        let bin = usize::from(group.bin_of_code[code]).min(group.planes);
+                        set_range(&mut self.bits, group.first_plane + bin, group.first_plane + group.planes);
                     }
                 }
                 ColumnKind::Categorical { table, words, first_plane, .. } => {
@@ -229,13 +229,13 @@ impl Row {
     }
 }
 
-impl Family {
+impl PredicateGroup {
     /// The byte of a code for the [`BYTE_PLANES`] predicates after the first `before`.
     fn byte(&self, code: usize, before: usize) -> u8 {
         usize::from(self.bin_of_code[code]).saturating_sub(before).min(BYTE_PLANES) as u8
     }
 
-    /// Sets the next bytes, one for every [`BYTE_PLANES`] predicates of the family, by the number of predicates before.
+    /// Sets the next bytes, one for every [`BYTE_PLANES`] predicates of the group, by the number of predicates before.
     fn set_bytes(&self, bytes: &mut IterMut<'_, u8>, byte: impl Fn(usize) -> u8) {
         let mut before = 0;
         // By hand, for `step_by` divides.

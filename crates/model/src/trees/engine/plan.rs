@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use clickcast_kernel::trees::{BLOCK_WORDS, Form, Reach, Words, category_planes, threshold_planes};
 
+use super::super::ir::Ensemble;
 use super::compile::{Column, ColumnKind, Compiled, compile};
-use super::ensemble::Ensemble;
 use super::row::{Row, RowPlan};
 
 /// An ensemble compiled for scoring in bulk. Threads share it; each has a [`Scratch`] of its own.
@@ -268,10 +268,10 @@ pub(super) fn fill_planes<const WORDS: usize>(
     for (column, entries) in own.iter().zip(entries) {
         fill_codes(column, form, columns[column.feature], entries, rows.start, codes);
         match &column.kind {
-            ColumnKind::Numeric { families, .. } => {
-                for family in families {
-                    let planes = &mut planes[family.first_plane * WORDS..][..family.planes * WORDS];
-                    threshold_planes::<WORDS>(form, codes, &family.bin_of_code, equal, planes);
+            ColumnKind::Numeric { groups, .. } => {
+                for group in groups {
+                    let planes = &mut planes[group.first_plane * WORDS..][..group.planes * WORDS];
+                    threshold_planes::<WORDS>(form, codes, &group.bin_of_code, equal, planes);
                 }
             }
             ColumnKind::Categorical { table, words, first_plane, .. } => {

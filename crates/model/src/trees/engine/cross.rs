@@ -3,8 +3,8 @@
 use clickcast_kernel::trees as kernel;
 use clickcast_kernel::trees::{BLOCK_WORDS, CrossForest, CrossReach, CrossSums, Form, Side, Words};
 
-use super::compile::{Column, Predicates, splits};
-use super::ensemble::Ensemble;
+use super::super::ir::Ensemble;
+use super::compile::{Column, Predicates, base_leaf, fits, splits};
 use super::plan::{PlanError, TreeColumn, check, fill_entries, fill_planes};
 
 /// An ensemble made ready for products of two sides. Threads share it.
@@ -258,23 +258,26 @@ impl Own {
 }
 
 fn compile(ensemble: &Ensemble, is_left: &[bool]) -> Option<Engine> {
-    if ensemble.trees.iter().any(|tree| tree.linear.is_some()) {
+    if !fits(ensemble) {
         return None;
     }
     let side = |feature: u32| if is_left[feature as usize] { Side::Left } else { Side::Right };
     let predicates = |of: Side| {
-        let nodes = ensemble.trees.iter().flat_map(|tree| &tree.nodes);
+        let nodes = ensemble.trees().iter().flat_map(|tree| tree.nodes());
         Predicates::new(nodes.filter(move |node| side(node.feature) == of))
     };
     let (left, right) = (predicates(Side::Left)?, predicates(Side::Right)?);
     let mut forest = CrossForest::new(left.planes, right.planes);
-    for tree in &ensemble.trees {
+    if let Some(base) = base_leaf(ensemble) {
+        forest.push(&[], &[base]).ok()?;
+    }
+    for tree in ensemble.trees() {
         let splits = splits(tree, |node| match side(node.feature) {
             Side::Left => left.plane(node),
             Side::Right => right.plane(node),
         })?;
         let splits: Vec<_> = splits.into_iter().map(|(node, split)| (side(node.feature), split)).collect();
-        forest.push(&splits, &tree.leaf_values).ok()?;
+        forest.push(&splits, tree.leaf_values()).ok()?;
     }
     let own = |predicates: Predicates<'_>| Own { columns: predicates.columns, planes: predicates.planes };
     Some(Engine::Sliced(Box::new(Sliced { left: own(left), right: own(right), forest })))
