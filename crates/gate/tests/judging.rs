@@ -3,7 +3,7 @@
 
 use clickcast_gate::model::measure::{Measuring, Observed, Scorer};
 use clickcast_gate::model::{Backtested, Described, Evidence, judge, reading_schema};
-use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained};
+use clickcast_learn::{Error, FactorFamily, Settings, Source};
 use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
@@ -82,11 +82,9 @@ impl Market {
     fn learn(self, days: std::ops::Range<u64>) -> Learned {
         let settings =
             Settings { family: FactorFamily::Lr, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
-        let trained = clickcast_learn::train(&mut Passes(self.batch(days, true)), None, &self.schema(), &settings);
-        let Trained { encoder, factors, calibration, training, profile, golden } = trained.unwrap();
-        let model = Model::from_factors(self.schema(), encoder, factors, calibration, training).unwrap();
-        let model = model.with_profile(&profile).with_golden(golden).unwrap();
-        Learned { golden_difference: model.golden_difference().unwrap(), model, profile: Some(profile) }
+        let mut source = Passes(self.batch(days, true));
+        let model = clickcast_learn::train(&mut source, None, &self.schema(), &settings).unwrap();
+        Learned { golden_difference: model.golden_difference().unwrap(), profile: model.profile().unwrap(), model }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Looks at the counter before the thread lets others run: about ten microseconds.
+/// How often a thread looks at the counter before it yields: about ten microseconds.
 const SPINS: usize = 1 << 11;
 
 pub(crate) struct Barrier {
@@ -12,7 +12,7 @@ pub(crate) struct Barrier {
     broken: AtomicBool,
 }
 
-/// Held by each thread while it takes part; one that panics takes the others along, who would wait for ever.
+/// A thread's part in the barrier. If the thread panics, the others do, too: they would wait for ever.
 pub(crate) struct Member<'a>(&'a Barrier);
 
 impl Barrier {
@@ -59,6 +59,25 @@ impl Drop for Member<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_thread_passes_before_all_have_arrived() {
+        const THREADS: usize = 3;
+        let (barrier, arrived) = (Barrier::new(THREADS), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    let member = barrier.join();
+                    for round in 1..=2000 {
+                        arrived.fetch_add(1, Ordering::Relaxed);
+                        member.wait();
+                        assert_eq!(arrived.load(Ordering::Relaxed), round * THREADS);
+                        member.wait();
+                    }
+                });
+            }
+        });
+    }
 
     #[test]
     fn a_thread_that_panics_takes_the_others_along() {

@@ -3,8 +3,7 @@
 use clickcast_model::calibration::{Calibration, logistic};
 use clickcast_model::metrics::logloss;
 
-/// A held-out row: its log-odds, label and weight.
-pub(crate) type Row = (f64, bool, f64);
+use crate::held_out::Row;
 
 /// Parts of the rows, of which each is judged by a fit on the others.
 const PARTS: usize = 5;

@@ -1,24 +1,22 @@
 //! How a model comes to be: logistic regression, FM and FFM learned from labelled batches.
 //!
-//! [`train`] looks at the data once to learn its values (`profile`), then learns weights pass by
-//! pass (`optimizer`) until rows held out stop improving, and fits a calibration on those rows.
-//! Where rows are few it tries some settings first.
+//! [`train`] reads the data once to survey its values, learns weights until rows held out stop improving, and fits a calibration
+//! on those rows. What learners share stands apart from the factor models' own code.
 
 mod barrier;
-mod blocks;
 mod calibrate;
-mod choose;
-mod fit;
-mod held;
-mod numbered;
-mod optimizer;
-mod pace;
-mod profile;
+mod factors;
+mod groundwork;
+mod held_out;
 mod random;
-mod train;
+mod source;
+mod split;
+mod stopping;
+mod survey;
 
 pub use clickcast_model::factors::FactorFamily;
-pub use train::{Phase, Settings, Source, Trained, train};
+pub use factors::{Settings, train};
+pub use source::{Phase, Source};
 
 /// Why nothing was learned.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,11 @@
 //! What learning promises, on data whose truth is known.
 #![allow(clippy::unwrap_used)]
 
-use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained, train};
-use clickcast_model::encode::Encoded;
+use clickcast_learn::{Error, FactorFamily, Settings, Source, train};
+use clickcast_model::artifact::Training;
 use clickcast_model::factors::WeightType;
 use clickcast_model::metrics::{Accumulator, Metrics};
+use clickcast_model::{Model, Scratch};
 use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema, Time};
 
 const FAMILIES: [FactorFamily; 3] = [FactorFamily::Lr, FactorFamily::Fm, FactorFamily::Ffm];
@@ -95,14 +96,13 @@ impl World {
     }
 
     /// How a model does on this world's rows.
-    fn evaluate(&self, trained: &Trained) -> Metrics {
+    fn evaluate(&self, model: &Model) -> Metrics {
         let mut measured = Accumulator::new(1 << 20);
-        let (mut encoded, mut logits) = (Encoded::default(), Vec::new());
+        let (mut scratch, mut scores) = (Scratch::default(), Vec::new());
         for batch in self.batches() {
-            trained.encoder.encode(&batch, &mut encoded).unwrap();
-            trained.factors.logits(&encoded, &mut logits);
-            for (&logit, &label) in logits.iter().zip(batch.labels.as_ref().unwrap()) {
-                measured.add(trained.calibration.probability(logit), label, 1.0);
+            model.score(&batch, &mut scratch, &mut scores).unwrap();
+            for (&score, &label) in scores.iter().zip(batch.labels.as_ref().unwrap()) {
+                measured.add(score, label, 1.0);
             }
         }
         measured.metrics().unwrap()
@@ -132,11 +132,15 @@ fn schema() -> Schema {
     Schema::from_toml(&format!("label = \"click\"\n{text}")).unwrap()
 }
 
+fn training(model: &Model) -> Training {
+    model.artifact().manifest().training.clone().unwrap()
+}
+
 fn settings(family: FactorFamily) -> Settings {
     Settings { family, seed: 1, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 }
 }
 
-fn learn(world: &mut World, settings: &Settings) -> Result<Trained, Error> {
+fn learn(world: &mut World, settings: &Settings) -> Result<Model, Error> {
     train(world, None, &schema(), settings)
 }
 
@@ -183,8 +187,9 @@ fn the_same_data_and_seed_give_the_same_bytes_on_any_number_of_threads() {
     {
         let bytes = |threads: usize, seed: u64| {
             let settings = Settings { threads, seed, ..settings(family) };
-            let trained = learn(&mut World::new(0..rows, additive), &settings).unwrap();
-            (trained.encoder.to_parts(), trained.factors.to_parts(), trained.calibration, trained.training)
+            let model = learn(&mut World::new(0..rows, additive), &settings).unwrap();
+            let weights = model.artifact().payload("weights.safetensors").unwrap().clone();
+            (model.artifact().id().to_owned(), weights)
         };
         let one = bytes(1, 1);
         assert!(one == bytes(1, 1), "{family:?}, {rows} rows: repeated");
@@ -231,8 +236,8 @@ fn rows_sorted_by_their_label_are_learned_as_well_as_others() {
         let trained = learn(&mut world, &settings(family)).unwrap();
         let (reached, best) = (test.evaluate(&trained).logloss, test.best().logloss);
         assert!(reached < best + 0.01, "{rows} rows: {reached}, best {best}");
-        let said = trained.training.notes.iter().any(|note| note.contains("sorted by their label"));
-        assert!(said, "{:?}", trained.training.notes);
+        let notes = training(&trained).notes;
+        assert!(notes.iter().any(|note| note.contains("sorted by their label")), "{notes:?}");
     }
 }
 
@@ -247,8 +252,8 @@ fn learning_stops_by_the_newest_rows_where_there_are_times() {
         let test = World::new(50_000..70_000, noise);
         let logloss = test.evaluate(&trained).logloss;
         assert!(logloss < std::f64::consts::LN_2 + 0.004, "times {has_times}: {logloss}");
-        assert_eq!(trained.training.times, has_times.then_some((Time::from_ms(0), Time::from_ms(19_999))));
-        let held_out = trained.training.held_out.unwrap().rows;
+        assert_eq!(training(&trained).times, has_times.then_some((Time::from_ms(0), Time::from_ms(19_999))));
+        let held_out = training(&trained).held_out.unwrap().rows;
         assert_eq!(held_out < 6_000, has_times, "{held_out} rows held out");
     }
 }
@@ -284,7 +289,8 @@ fn the_newest_of_few_distinct_times_are_held_out_in_part() {
     ];
     for (what, time, expected) in table {
         let mut world = World { time: Some(time), ..World::new(0..DAY, additive) };
-        let held_out = learn(&mut world, &settings(FactorFamily::Lr)).unwrap().training.held_out.unwrap().rows;
+        let model = learn(&mut world, &settings(FactorFamily::Lr)).unwrap();
+        let held_out = training(&model).held_out.unwrap().rows;
         assert!(expected.contains(&held_out), "{what}: {held_out} rows held out");
     }
 }
@@ -298,7 +304,7 @@ fn rows_given_to_validate_by_are_the_ones_measured() {
         &schema(),
         &settings(FactorFamily::Lr),
     );
-    assert_eq!(trained.unwrap().training.held_out.unwrap().rows, 3_000);
+    assert_eq!(training(&trained.unwrap()).held_out.unwrap().rows, 3_000);
     for (rows, weight, said) in [
         (0..0, None, "there are no rows to validate by"),
         (0..9, Some((|_| 0.0) as fn(u64) -> f32), "the rows to validate by weigh nothing"),

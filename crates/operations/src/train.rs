@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clickcast_dataset::ScanEvent;
-use clickcast_learn::{FactorFamily, Phase, Settings, Source, Trained};
+use clickcast_learn::{FactorFamily, Phase, Settings, Source};
 use clickcast_model::Model;
 use clickcast_model::factors::WeightType;
 use clickcast_record::{Batch, Need, Schema};
@@ -133,17 +133,14 @@ pub fn learn(
 ) -> Result<Model, Error> {
     let need = Need { labels: true, times: schema.time().is_some(), carried: Vec::new() };
     let valid_need = Need { times: false, ..need.clone() };
-    let trained = {
+    let learned = {
         let passes = |data, need| Passes { data, schema: &schema, need, observer, progress: None };
         let mut source = passes(data, &need);
         let mut valid_source = valid.map(|data| passes(data, &valid_need));
         let valid_source = valid_source.as_mut().map(|source| source as &mut dyn Source<LearnError>);
         clickcast_learn::train(&mut source, valid_source, &schema, settings)
     };
-    let Trained { encoder, factors, calibration, training, profile, golden } =
-        trained.map_err(|error| error.about(data.uri()))?;
-    let model = Model::from_factors(schema, encoder, factors, calibration, training)?;
-    Ok(model.with_profile(&profile).with_golden(golden)?)
+    learned.map_err(|error| error.about(data.uri()))
 }
 
 /// Reads the files again and again.

@@ -2,7 +2,7 @@
 
 use clickcast_gate::model::measure::{Measuring, Observed, Scorer};
 use clickcast_gate::model::{Described, Evidence, judge, reading_schema};
-use clickcast_learn::{Error, FactorFamily, Settings, Source, Trained};
+use clickcast_learn::{Error, FactorFamily, Settings, Source};
 use clickcast_model::factors::WeightType;
 use clickcast_model::profile::Profile;
 use clickcast_model::{Model, Scratch};
@@ -25,14 +25,13 @@ impl Source<Error> for Passes<'_> {
     }
 }
 
-/// Learns a model; none where the rows allow none, which nobody could deliver either.
+/// Learns a model, or returns `None` if the rows allow none.
 pub(crate) fn learn(table: &Table, family: FactorFamily, seed: u64) -> Option<Learned> {
     let settings = Settings { family, seed, threads: 1, sample_negatives: 1.0, weights: WeightType::F32 };
     let mut source = Passes(table);
-    let trained = clickcast_learn::train(&mut source, None, &table.schema, &settings).ok()?;
-    let Trained { encoder, factors, calibration, training, profile, golden: _ } = trained;
-    let model = Model::from_factors(table.schema.clone(), encoder, factors, calibration, training).ok()?;
-    Some(Learned { model: model.with_profile(&profile), profile })
+    let model = clickcast_learn::train(&mut source, None, &table.schema, &settings).ok()?;
+    let profile = model.profile().ok()??;
+    Some(Learned { model, profile })
 }
 
 /// Judges a candidate as `models gate` does.

@@ -1,7 +1,6 @@
 //! Which of the settings tried on rows held out to take.
 
-use crate::calibrate::Row;
-use crate::held::{mean_loss, row_loss};
+use crate::held_out::{Row, mean_loss, row_loss};
 
 /// What one setting reached: a trial for each part of the rows that was held out.
 #[derive(Debug, Clone, Default)]

@@ -5,19 +5,21 @@
 //! the slots of its own fields, row after row. Neither step depends on how many threads there are,
 //! and no two threads ever write the same slot.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use clickcast_kernel::descent::{Ftrl, FtrlConstants, adagrad, adagrad_step, ftrl_gather, ftrl_scatter};
 use clickcast_kernel::factors::prefetch;
 use clickcast_model::encode::{Encoded, Encoder, Slots, value_of};
 use clickcast_model::factors::{FactorFamily, Factors, Shape, sum_slots};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rayon::prelude::*;
 
+use super::pace::Pace;
 use crate::Error;
 use crate::barrier::Barrier;
-use crate::pace::Pace;
+use crate::held_out::Row;
 use crate::random::{hash, uniform};
+use crate::stopping::Learner;
 
 /// Rows taken together; their gradients see the same weights. Few for an FFM, whose directions
 /// (24 KB a row of 39 fields) should stay in the cache.
@@ -156,10 +158,10 @@ impl Optimizer {
 
     /// Learns some rows of a block once, in order.
     pub(crate) fn learn_rows(&self, block: &Block, rows: std::ops::Range<usize>) {
-        let (start, threads) = (Instant::now(), lock(&self.pace).threads(self.regions.len()));
+        let (start, threads) = (Instant::now(), self.pace.lock().threads(self.regions.len()));
         let count = rows.len();
         self.learn_with(block, rows, threads);
-        lock(&self.pace).add(threads, count, start.elapsed());
+        self.pace.lock().add(threads, count, start.elapsed());
     }
 
     fn learn_with(&self, block: &Block, rows: std::ops::Range<usize>, threads: usize) {
@@ -176,17 +178,17 @@ impl Optimizer {
             for first in rows.clone().step_by(rows_together) {
                 let count = rows_together.min(rows.end - first);
                 {
-                    let mut chunk = write(&chunks[thread]);
+                    let mut chunk = chunks[thread].write();
                     chunk.rows = first + thread * count / threads..first + (thread + 1) * count / threads;
                     self.find_gradients(block, &mut chunk);
                 }
                 member.wait();
-                let chunks: Vec<_> = chunks.iter().map(read).collect();
+                let chunks: Vec<_> = chunks.iter().map(RwLock::read).collect();
                 if thread == 0 {
                     self.update_intercept(&chunks);
                 }
                 for region in self.regions.iter().skip(thread).step_by(threads) {
-                    let mut region = write(region);
+                    let mut region = region.write();
                     match self.shape.family {
                         FactorFamily::Lr => self.update_linear(&mut region, block, &chunks),
                         _ => self.update_factors(&mut region, block, &chunks, &mut scratch),
@@ -207,8 +209,8 @@ impl Optimizer {
 
     /// Every row's log-odds, as the model that [`Optimizer::factors`] gives would have them but for its weights' type.
     pub(crate) fn log_odds(&self, block: &Block) -> Vec<f32> {
-        let regions: Vec<_> = self.regions.iter().map(read).collect();
-        let mut all = vec![read(&self.intercept).weight + self.shift; block.encoded.rows];
+        let regions: Vec<_> = self.regions.iter().map(RwLock::read).collect();
+        let mut all = vec![self.intercept.read().weight + self.shift; block.encoded.rows];
         all.par_chunks_mut(ROWS_SCORED).enumerate().for_each(|(index, log_odds)| {
             let first = index * ROWS_SCORED;
             let rows = first..first + log_odds.len();
@@ -220,12 +222,23 @@ impl Optimizer {
         all
     }
 
+    /// Returns held-out rows as the model sees them now.
+    pub(crate) fn rows<'a>(&self, held_out: impl IntoIterator<Item = &'a Block>) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for block in held_out {
+            let weight = |row: usize| block.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
+            let log_odds = self.log_odds(block).into_iter().enumerate();
+            rows.extend(log_odds.map(|(row, z)| (f64::from(z), block.labels[row] > 0.5, weight(row))));
+        }
+        rows
+    }
+
     /// The first step: the chunk's rows' gradients and directions.
     fn find_gradients(&self, block: &Block, chunk: &mut Chunk) {
-        let regions: Vec<_> = self.regions.iter().map(read).collect();
+        let regions: Vec<_> = self.regions.iter().map(RwLock::read).collect();
         let Chunk { rows, gradients, directions } = chunk;
         gradients.clear();
-        gradients.resize(rows.len(), read(&self.intercept).weight + self.offset);
+        gradients.resize(rows.len(), self.intercept.read().weight + self.offset);
         match self.shape.family {
             FactorFamily::Lr => self.add_linear(&regions, block, rows.clone(), gradients),
             _ => self.add_factors(&regions, block, rows.clone(), gradients, Some(directions)),
@@ -319,7 +332,7 @@ impl Optimizer {
     fn update_intercept(&self, chunks: &[RwLockReadGuard<'_, Chunk>]) {
         let gradients = chunks.iter().flat_map(|chunk| &chunk.gradients);
         let gradient = gradients.map(|&value| f64::from(value)).sum::<f64>() as f32;
-        let mut intercept = write(&self.intercept);
+        let mut intercept = self.intercept.write();
         intercept.square += gradient * gradient;
         intercept.weight -= INTERCEPT_RATE * gradient / intercept.square.sqrt();
     }
@@ -389,35 +402,12 @@ impl Optimizer {
         }
     }
 
-    /// A snapshot, in the memory of an older one: fresh memory of this size costs as much as some thousand rows.
-    pub(crate) fn snapshot(&self, older: Option<Snapshot>) -> Snapshot {
-        let intercept = *read(&self.intercept);
-        let Some(Snapshot { mut states, .. }) = older else {
-            let states = self.regions.iter().map(|region| read(region).state.clone()).collect();
-            return Snapshot { states, intercept };
-        };
-        for (state, region) in states.iter_mut().zip(&self.regions) {
-            match (state, &read(region).state) {
-                (State::AdaGrad(older), State::AdaGrad(numbers)) => older.clone_from(numbers),
-                (state, newer) => *state = newer.clone(),
-            }
-        }
-        Snapshot { states, intercept }
-    }
-
-    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
-        for (region, state) in self.regions.iter().zip(snapshot.states) {
-            write(region).state = state;
-        }
-        *write(&self.intercept) = snapshot.intercept;
-    }
-
     /// The model as it is now. A slot that no row touched adds nothing.
     pub(crate) fn factors(&self, encoder: &Encoder) -> Result<Factors, Error> {
         let stride = self.shape.stride();
         let mut weights = Vec::with_capacity(encoder.slots() as usize * stride);
         for region in &self.regions {
-            let region = read(region);
+            let region = region.read();
             match &region.state {
                 State::Ftrl(states) => weights.extend(states.iter().map(|state| state.weight)),
                 State::AdaGrad(_) => {
@@ -433,10 +423,37 @@ impl Optimizer {
                 }
             }
         }
-        let intercept = read(&self.intercept).weight;
+        let intercept = self.intercept.read().weight;
         let mut factors = Factors::new(self.shape, intercept, weights, encoder).map_err(|_| Error::Diverged)?;
         factors.shift(self.shift);
         Ok(factors)
+    }
+}
+
+impl Learner for Optimizer {
+    type Snapshot = Snapshot;
+
+    /// Fresh memory of this size costs as much as some thousand rows.
+    fn snapshot(&self, older: Option<Snapshot>) -> Snapshot {
+        let intercept = *self.intercept.read();
+        let Some(Snapshot { mut states, .. }) = older else {
+            let states = self.regions.iter().map(|region| region.read().state.clone()).collect();
+            return Snapshot { states, intercept };
+        };
+        for (state, region) in states.iter_mut().zip(&self.regions) {
+            match (state, &region.read().state) {
+                (State::AdaGrad(older), State::AdaGrad(numbers)) => older.clone_from(numbers),
+                (state, newer) => *state = newer.clone(),
+            }
+        }
+        Snapshot { states, intercept }
+    }
+
+    fn restore(&mut self, snapshot: Snapshot) {
+        for (region, state) in self.regions.iter().zip(snapshot.states) {
+            region.write().state = state;
+        }
+        *self.intercept.write() = snapshot.intercept;
     }
 }
 
@@ -491,19 +508,6 @@ fn logistic_gradient(log_odds: f32, label: f32) -> f32 {
     let small = (-margin.abs()).exp();
     let wrong = if margin >= 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) };
     if label > 0.5 { -wrong } else { wrong }
-}
-
-// A lock is poisoned only where a thread panicked, which the scope passes on.
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

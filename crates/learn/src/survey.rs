@@ -1,13 +1,12 @@
 //! The first pass: what values each feature takes, and how often.
 
 use clickcast_kernel::factors::prefetch;
-use clickcast_model::encode::{BINS_MAX, Coding, Encoder, Slots};
+use clickcast_model::encode::Slots;
 use clickcast_model::profile::Distinct;
 use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric, Time};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::numbered::Places;
 use crate::random::hash;
 
 /// Rows whose numbers are kept to find quantiles: their error is below 1 / sqrt(2^15), half a percent.
@@ -21,7 +20,7 @@ const AHEAD: usize = 32;
 const MISSING: u32 = 0;
 
 /// What the first pass found.
-pub(crate) struct Profile {
+pub(crate) struct Survey {
     pub(crate) rows: u64,
     pub(crate) positives: u64,
     /// Rows whose label is not the one of the row before.
@@ -32,16 +31,17 @@ pub(crate) struct Profile {
     pub(crate) time_range: Option<(Time, Time)>,
     /// Whether every number that was given still stands for its value: none was forgotten.
     pub(crate) numbers_hold: bool,
-    fields: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
     sample: Sample,
 }
 
-struct Field {
-    feature: Feature,
-    values: Values,
+/// The values of one feature.
+pub(crate) struct Field {
+    pub(crate) feature: Feature,
+    pub(crate) values: Values,
 }
 
-enum Values {
+pub(crate) enum Values {
     /// Numbers of the sampled rows.
     Numbers(Vec<f64>),
     Counts(Counts),
@@ -58,7 +58,7 @@ struct Sample {
 
 /// How often each hash occurred, and the number it was given: an open-addressing table at most half full.
 #[derive(Default)]
-struct Counts {
+pub(crate) struct Counts {
     entries: Vec<Entry>,
     used: usize,
     /// The highest number given; they count from 1.
@@ -74,7 +74,7 @@ struct Entry {
     number: u32,
 }
 
-impl Profile {
+impl Survey {
     pub(crate) fn new(features: &[Feature], seed: u64) -> Self {
         let field = |feature: &Feature| Field {
             feature: feature.clone(),
@@ -129,21 +129,6 @@ impl Profile {
         distinct.collect()
     }
 
-    /// The encoder's slot of each number.
-    pub(crate) fn places(&self, encoder: &Encoder) -> Places {
-        let places = self.fields.iter().enumerate().map(|(field, Field { values, .. })| match values {
-            Values::Numbers(_) => Vec::new(),
-            Values::Counts(counts) => {
-                let mut places = vec![encoder.category_slot(field, None); counts.number_max as usize + 1];
-                for entry in counts.entries.iter().filter(|entry| entry.count > 0) {
-                    places[entry.number as usize] = encoder.category_slot(field, Some(entry.hash));
-                }
-                places
-            }
-        });
-        places.collect()
-    }
-
     /// Whether equal labels stand together far more than chance, or drift, would have them: less than half the changes
     /// from row to row that rows in random order have (Wald and Wolfowitz's runs, 1940).
     pub(crate) fn is_sorted_by_label(&self) -> bool {
@@ -188,29 +173,6 @@ impl Profile {
         let from = if quantile > first { quantile } else { *times.iter().find(|&&time| time > first)? };
         let found = times.len() - times.partition_point(|&time| time < from);
         Some((from, found as f64 / times.len() as f64))
-    }
-
-    /// The encoder with about `bins` bins a numeric field, a slot for each value seen at least
-    /// `count_min` times, and at most about `slots_max` slots: values must be more frequent where
-    /// there are more.
-    pub(crate) fn encoder(&self, bins: usize, count_min: u32, slots_max: usize) -> Result<Encoder, Error> {
-        let mut count_min = count_min;
-        loop {
-            let codings = self.fields.par_iter().map(|field| {
-                let coding = match (&field.values, field.feature.kind) {
-                    (Values::Numbers(numbers), _) => Coding::Bins { edges: edges(numbers, bins) },
-                    (Values::Counts(counts), Kind::Multi) => Coding::Lists { hashes: counts.frequent(count_min) },
-                    (Values::Counts(counts), _) => Coding::Categories { hashes: counts.frequent(count_min) },
-                };
-                (field.feature.name.clone(), coding)
-            });
-            let codings: Vec<_> = codings.collect();
-            let slots: u64 = codings.iter().map(|(_, coding)| coding.slots()).sum();
-            if slots <= slots_max as u64 || count_min >= 1 << 30 {
-                return Ok(Encoder::new(codings)?);
-            }
-            count_min += count_min.div_ceil(2);
-        }
     }
 }
 
@@ -329,6 +291,16 @@ impl Counts {
         index
     }
 
+    /// Returns the highest number given.
+    pub(crate) fn number_max(&self) -> u32 {
+        self.number_max
+    }
+
+    /// Returns each hash with its number.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.entries.iter().filter(|entry| entry.count > 0).map(|entry| (entry.hash, entry.number))
+    }
+
     fn rebuild(&mut self, size: usize, count_min: u32) {
         let old = std::mem::replace(&mut self.entries, vec![Entry::default(); size]);
         self.used = 0;
@@ -343,47 +315,13 @@ impl Counts {
         self.rebuild(self.entries.len().max(64), count_min);
     }
 
-    fn frequent(&self, count_min: u32) -> Vec<u64> {
+    /// Returns the hashes that occurred at least `count_min` times, rising.
+    pub(crate) fn frequent(&self, count_min: u32) -> Vec<u64> {
         let kept = self.entries.iter().filter(|entry| entry.count >= count_min.max(1));
         let mut hashes: Vec<u64> = kept.map(|entry| entry.hash).collect();
         hashes.sort_unstable();
         hashes
     }
-}
-
-/// Edges of about `bins` bins of equal count, half-way between neighbouring values. A value more
-/// frequent than a bin gets a bin of its own.
-fn edges(numbers: &[f64], bins: usize) -> Vec<f64> {
-    let mut sorted: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
-    sorted.sort_by(f64::total_cmp);
-    let bins = bins.min(BINS_MAX);
-    let mut edges = Vec::new();
-    let per_bin = sorted.len() as f64 / bins as f64;
-    let (mut start, mut index) = (0usize, 0usize);
-    while index < sorted.len() {
-        let value = sorted[index];
-        let end = index + sorted[index..].partition_point(|&other| other <= value);
-        // Close the open bin before a value that overfills it more than it is short without.
-        let (without, with) = ((index - start) as f64, (end - start) as f64);
-        if index > start && with > per_bin && with - per_bin > per_bin - without {
-            edges.extend(midpoint(sorted[index - 1], value));
-            start = index;
-        }
-        if (end - start) as f64 >= per_bin && end < sorted.len() {
-            edges.extend(midpoint(value, sorted[end]));
-            start = end;
-        }
-        index = end;
-    }
-    edges.dedup();
-    edges.truncate(BINS_MAX - 1);
-    edges
-}
-
-fn midpoint(below: f64, above: f64) -> Option<f64> {
-    let middle = below / 2.0 + above / 2.0;
-    let edge = if middle > below { middle } else { above };
-    edge.is_finite().then_some(edge)
 }
 
 fn retain<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
@@ -395,19 +333,6 @@ fn retain<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn bins_are_of_equal_count_and_never_split_a_value() {
-        let even: Vec<f64> = (0..100).map(f64::from).collect();
-        assert_eq!(edges(&even, 4), [24.5, 49.5, 74.5]);
-        let few = [1.0, 1.0, 1.0, 2.0, 2.0, 9.0];
-        assert_eq!(edges(&few, 50), [1.5, 5.5]);
-        let heavy: Vec<f64> = [0.0; 90].into_iter().chain((1..=10).map(f64::from)).collect();
-        assert_eq!(edges(&heavy, 10)[0], 0.5);
-        for odd in [&[][..], &[f64::NAN], &[3.0], &[f64::NEG_INFINITY, f64::INFINITY]] {
-            assert!(edges(odd, 8).iter().all(|edge| edge.is_finite()), "{odd:?}");
-        }
-    }
 
     #[test]
     fn counts_are_exact_and_the_rare_are_forgotten() {

@@ -1,29 +1,37 @@
-//! From labelled batches to a calibrated model.
+//! Learns factor models: logistic regression, FM and FFM.
+//!
+//! Weights are learned pass by pass ([`optimizer`]) until rows held out stop improving. Where rows are few, some settings are
+//! tried first.
+
+mod blocks;
+mod candidate;
+mod choose;
+mod coding;
+mod numbered;
+mod optimizer;
+mod pace;
 
 use std::iter;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clickcast_model::artifact::Training;
-use clickcast_model::calibration::Calibration;
+use clickcast_model::Model;
 use clickcast_model::encode::{Encoded, Encoder};
-use clickcast_model::factors::{FactorFamily, Factors, WeightType};
-use clickcast_model::golden;
-use clickcast_model::metrics::Accumulator;
-use clickcast_model::profile::{self, Collector};
+use clickcast_model::factors::{FactorFamily, WeightType};
 use clickcast_record::{Batch, Schema};
 
-use crate::Error;
-use crate::blocks::{PIECE_ROWS, Selection, Split, in_random_order};
-use crate::calibrate::{self, Level, Row, level_shift};
-use crate::choose::{Measured, choose};
-use crate::fit::{Candidate, coordinates, default_candidate, until_it_stops_improving};
-use crate::held::{Held, held_rows};
-use crate::numbered::{Numbered, Outcomes};
-use crate::optimizer::{Block, Optimizer};
-use crate::profile::Profile;
+use crate::groundwork::{Groundwork, HELD_ROWS_MAX};
+use crate::held_out::{HeldOut, Row, mean_loss};
+use crate::split::Split;
+use crate::stopping::until_it_stops_improving;
+use crate::{Error, Phase, Source, calibrate};
+use blocks::{PIECE_ROWS, Selection, in_random_order};
+use candidate::{Candidate, coordinates, default_candidate};
+use choose::{Measured, choose};
+use numbered::{Numbered, Outcomes};
+use optimizer::{Block, Optimizer};
 
-/// Up to so many rows settings are searched for; above, one fit takes longer than they are worth. An FFM's fit takes
-/// about ten times as long as the others': for 100,000 rows the search took 14 s of one core.
+/// Settings are searched for up to this many rows; beyond it a search is not worth the time of its fits. An FFM's fit takes about
+/// ten times as long as the others': for 100,000 rows the search took 14 s of one core.
 const ROWS_FEW_MAX: u64 = 200_000;
 const ROWS_FEW_MAX_FFM: u64 = 110_000;
 /// Parts of few rows, each held out once.
@@ -31,8 +39,6 @@ const FOLDS: u64 = 3;
 /// Share of the rows held out where they are many, and where they are few but have times.
 const HELD_SHARE: f64 = 0.1;
 const HELD_SHARE_FEW: f64 = 0.2;
-/// Rows held out at most: enough to see 0.0005 of log loss, and 160 MB of 40 features.
-const HELD_ROWS_MAX: f64 = 1e6;
 /// Rows are kept between passes up to this, as they were read for encoding and encoded for learning; beyond it
 /// they are read anew.
 const KEPT_BYTES_MAX: u64 = 512 << 20;
@@ -42,37 +48,14 @@ const EPOCHS_MAX: usize = 20;
 /// Steps in which the rows held out are learned at last: each measures them by a copy of the weights.
 const STEPS_LAST: usize = 12;
 
-/// Labelled rows that can be gone through again and again, in one order.
-pub trait Source<E> {
-    /// Goes through all rows once, batch by batch.
-    ///
-    /// # Errors
-    /// Of reading, and of `each`.
-    fn pass(&mut self, each: &mut dyn FnMut(Batch) -> Result<(), E>) -> Result<(), E>;
-
-    /// Told what the next pass is for.
-    fn begin(&mut self, _phase: Phase) {}
-}
-
-/// What a pass is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// To see what values there are.
-    Profile,
-    /// To encode the rows.
-    Encode,
-    /// To learn, for the so-manieth time from 1.
-    Learn(usize),
-}
-
-/// What is asked for.
+/// What to learn, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// The family to learn.
     pub family: FactorFamily,
     /// The same data, seed and settings give the same bytes.
     pub seed: u64,
-    /// Threads to learn with; the result doesn't depend on them.
+    /// Threads to learn with; the result does not depend on their number.
     pub threads: usize,
     /// Share of the unclicked rows to learn from, above 0 and up to 1; log-odds are corrected exactly.
     pub sample_negatives: f64,
@@ -80,36 +63,19 @@ pub struct Settings {
     pub weights: WeightType,
 }
 
-/// A model and how it came to be.
-#[derive(Debug)]
-pub struct Trained {
-    /// From batches to slots.
-    pub encoder: Encoder,
-    /// The weights.
-    pub factors: Factors,
-    /// Fitted on rows held out.
-    pub calibration: Calibration,
-    /// For the artifact.
-    pub training: Training,
-    /// What the rows looked like, for whoever judges the model.
-    pub profile: profile::Profile,
-    /// Some of the rows, for whoever wants to see that the model still says the same of them.
-    pub golden: golden::Rows,
-}
-
 /// The rows of a large source, encoded.
 struct Rows {
-    /// To learn from; none where they don't fit in memory.
+    /// To learn from; `None` if they do not fit in memory.
     kept: Option<Vec<Block>>,
-    held: Held,
+    held: HeldOut<Block>,
     data_hash: u64,
 }
 
 impl Rows {
-    /// Puts rows that are sorted by their label in random order, if that can be; gives the note for it.
+    /// Puts rows that are sorted by their label in random order, if memory allows, and returns a note.
     fn shuffle(&mut self, seed: u64) -> &'static str {
         match &mut self.kept {
-            // They are in memory twice meanwhile.
+            // Meanwhile they are in memory twice.
             Some(blocks) if blocks.iter().map(Block::bytes).sum::<u64>() <= KEPT_BYTES_MAX / 2 => {
                 *blocks = vec![Block::shuffled(&blocks.iter().collect::<Vec<_>>(), seed)];
                 self.held = std::mem::take(&mut self.held).shuffled(seed);
@@ -125,14 +91,14 @@ struct Fit {
     epochs: usize,
     /// The rows held out, by the model that has none of them.
     held: Vec<Row>,
-    /// The same as they were learned in the end; see [`Trainer::learn_progressively`].
+    /// The same rows as they were learned in the end; see [`Trainer::learn_progressively`].
     progressive: Vec<Row>,
 }
 
-/// Learns a model.
+/// Learns a model, with the profile of its data and golden rows.
 ///
-/// `valid`, where given, is what passes are stopped and the calibration fitted by. Otherwise it is
-/// the newest rows where batches have times, else rows taken evenly.
+/// `valid`, where given, is what passes are stopped and the calibration fitted by. Otherwise it is the newest rows if batches
+/// have times, else rows taken evenly.
 ///
 /// # Errors
 /// [`Error`] as `E`, and whatever the sources fail with.
@@ -141,18 +107,11 @@ pub fn train<E: From<Error> + Send>(
     valid: Option<&mut dyn Source<E>>,
     schema: &Schema,
     settings: &Settings,
-) -> Result<Trained, E> {
-    let mut profile = Profile::new(schema.features(), settings.seed);
-    let (mut collector, mut golden) = (Collector::new(schema.features()), golden::Rows::default());
+) -> Result<Model, E> {
     let (mut kept, mut bytes) = (Some(Vec::new()), 0);
-    source.begin(Phase::Profile);
-    source.pass(&mut |batch| {
-        if golden.is_empty() {
-            golden = golden::Rows::of(&batch);
-        }
-        let numbers = rayon::join(|| profile.add(&batch), || collector.add_rows(&batch)).0?;
-        match &mut kept {
-            Some(batches) if bytes <= KEPT_BYTES_MAX && profile.numbers_hold => {
+    let base = Groundwork::new(source, valid, schema, settings.seed, |batch, numbers| {
+        match (&mut kept, numbers) {
+            (Some(batches), Some(numbers)) if bytes <= KEPT_BYTES_MAX => {
                 let batch = Numbered::new(batch, numbers)?;
                 bytes += batch.bytes() as u64;
                 batches.push(batch);
@@ -161,28 +120,9 @@ pub fn train<E: From<Error> + Send>(
         }
         Ok(())
     })?;
-    check(&profile)?;
-    let mut valid_batches = Vec::new();
-    if let Some(valid) = valid {
-        valid.begin(Phase::Encode);
-        let (mut rows, mut weight) = (0, 0.0);
-        valid.pass(&mut |batch| {
-            rows += batch.rows as u64;
-            if rows <= HELD_ROWS_MAX as u64 {
-                weight +=
-                    batch.weights.as_ref().map_or(batch.rows as f64, |all| all.iter().map(|&w| f64::from(w)).sum());
-                valid_batches.push(batch);
-            }
-            Ok(())
-        })?;
-        if weight <= 0.0 {
-            return Err(Error::NoValidRows { rows }.into());
-        }
-    }
-    let described = collector.profile_with(profile.distinct());
-    let trainer = Trainer { schema, settings, profile: &profile, described, golden, valid: &valid_batches };
+    let trainer = Trainer { settings, base };
     match kept {
-        Some(batches) if profile.rows <= rows_few_max(settings.family) => Ok(trainer.few(&batches)?),
+        Some(batches) if trainer.base.survey.rows <= rows_few_max(settings.family) => Ok(trainer.few(&batches)?),
         read => trainer.many(source, read),
     }
 }
@@ -191,31 +131,14 @@ fn rows_few_max(family: FactorFamily) -> u64 {
     if family == FactorFamily::Ffm { ROWS_FEW_MAX_FFM } else { ROWS_FEW_MAX }
 }
 
-fn check(profile: &Profile) -> Result<(), Error> {
-    if profile.rows == 0 {
-        return Err(Error::NoRows);
-    }
-    if profile.positives == 0 || profile.positives == profile.rows {
-        return Err(Error::OneClass { rows: profile.rows, clicked: profile.positives > 0 });
-    }
-    if profile.positive_weight <= 0.0 || profile.positive_weight >= profile.weight {
-        return Err(Error::NoWeight);
-    }
-    Ok(())
-}
-
 struct Trainer<'a> {
-    schema: &'a Schema,
     settings: &'a Settings,
-    profile: &'a Profile,
-    described: profile::Profile,
-    golden: golden::Rows,
-    valid: &'a [Batch],
+    base: Groundwork<'a>,
 }
 
 impl Trainer<'_> {
-    /// Few rows: tries settings on rows held out, then learns all rows by the best.
-    fn few(&self, batches: &[Numbered]) -> Result<Trained, Error> {
+    /// Learns few rows: tries settings on rows held out, then learns all rows by the best.
+    fn few(&self, batches: &[Numbered]) -> Result<Model, Error> {
         let trials = self.trials();
         let mut candidates = vec![default_candidate(self.settings.family)];
         let (mut tried, mut measured, mut best) = (Vec::new(), Vec::new(), 0);
@@ -253,26 +176,27 @@ impl Trainer<'_> {
             }
         }
         notes.push(format!("learned all rows in {epochs} passes"));
-        if self.profile.is_sorted_by_label() {
+        if self.base.survey.is_sorted_by_label() {
             notes.push("the rows are sorted by their label: learned in random order".to_owned());
         }
         self.finish(encoder, &optimizer, &rows, data_hash, notes)
     }
 
-    /// Many rows: one fit by settings that hold there, then the rows held out are learned too. `read` are the source's
-    /// batches where they were kept.
-    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>, read: Option<Vec<Numbered>>) -> Result<Trained, E> {
-        let share = HELD_SHARE.min(HELD_ROWS_MAX / self.profile.rows as f64);
+    /// Learns many rows: one fit by settings that suit them, then the rows held out are learned, too. `read` are the source's
+    /// batches, if they were kept.
+    fn many<E: From<Error>>(&self, source: &mut dyn Source<E>, read: Option<Vec<Numbered>>) -> Result<Model, E> {
+        let share = HELD_SHARE.min(HELD_ROWS_MAX / self.base.survey.rows as f64);
         let selection = self.selection(self.split(share), 0);
         let candidate = default_candidate(self.settings.family);
         let encoder = self.encoder(&candidate)?;
         let mut rows = self.encode_once(source, read, &encoder, &selection)?;
         self.hold_valid(&mut rows.held, &encoder)?;
-        let order_note = self.profile.is_sorted_by_label().then(|| rows.shuffle(self.settings.seed));
+        let order_note = self.base.survey.is_sorted_by_label().then(|| rows.shuffle(self.settings.seed));
         let Rows { kept, held, data_hash } = rows;
         let mut optimizer = self.optimizer(&encoder, &candidate, self.settings.threads);
         let mut number = 0;
-        let history = until_it_stops_improving(&mut optimizer, &held.measure, EPOCHS_MAX, |optimizer, go_on| {
+        let loss = |optimizer: &Optimizer| mean_loss(&optimizer.rows(&held.measure));
+        let history = until_it_stops_improving(&mut optimizer, loss, EPOCHS_MAX, |optimizer, go_on| {
             number += 1;
             source.begin(Phase::Learn(number));
             match &kept {
@@ -317,7 +241,7 @@ impl Trainer<'_> {
         encoder: &Encoder,
         selection: &Selection,
     ) -> Result<Rows, E> {
-        let mut rows = Rows { kept: Some(Vec::new()), held: Held::default(), data_hash: 0 };
+        let mut rows = Rows { kept: Some(Vec::new()), held: HeldOut::default(), data_hash: 0 };
         let (mut first_row, mut bytes) = (0, 0);
         let mut keep = |encoded: Encoded, outcomes: Outcomes| {
             let encoded_rows = encoded.rows as u64;
@@ -336,7 +260,7 @@ impl Trainer<'_> {
         };
         match read {
             Some(batches) => {
-                let places = self.profile.places(encoder);
+                let places = self.base.survey.places(encoder);
                 for batch in batches {
                     let (encoded, outcomes) = batch.into_encoded(encoder, &places)?;
                     keep(encoded, outcomes);
@@ -354,9 +278,9 @@ impl Trainer<'_> {
     }
 
     /// Adds the rows given to measure on.
-    fn hold_valid(&self, held: &mut Held, encoder: &Encoder) -> Result<(), Error> {
+    fn hold_valid(&self, held: &mut HeldOut<Block>, encoder: &Encoder) -> Result<(), Error> {
         let all = Selection { split: Split::None, fold: 0, seed: self.settings.seed, negatives: 1.0 };
-        for batch in self.valid {
+        for batch in &self.base.valid {
             held.measure.push(all.part(encode(encoder, batch)?, Outcomes::of(batch)?, 0).learn);
         }
         Ok(())
@@ -371,29 +295,26 @@ impl Trainer<'_> {
     ) -> Result<Vec<Vec<Fit>>, Error> {
         let tasks: Vec<(&Candidate, (Split, u64))> =
             candidates.iter().flat_map(|candidate| trials.iter().map(move |&trial| (candidate, trial))).collect();
-        let next = Mutex::new(0);
-        let results: Vec<Mutex<Option<Result<Fit, Error>>>> = tasks.iter().map(|_| Mutex::default()).collect();
-        let lock = |mutex: &Mutex<usize>| {
-            let mut next = mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *next += 1;
-            *next - 1
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.settings.threads.min(tasks.len()) {
-                scope.spawn(|| {
-                    loop {
-                        let index = lock(&next);
-                        let Some(&(candidate, (split, fold))) = tasks.get(index) else { break };
-                        let fit = self.fit(candidate, batches, split, fold);
-                        *results[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(fit);
-                    }
-                });
+        // Threads of its own: a worker of a shared pool that waits for a loop within its fit would begin another fit meanwhile,
+        // and hold the memory of both.
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while let Some((index, &(candidate, (split, fold)))) = take(&next, &tasks) {
+                done.push((index, self.fit(candidate, batches, split, fold)));
             }
+            done
+        };
+        let mut fits = std::thread::scope(|scope| {
+            let threads = self.settings.threads.min(tasks.len());
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().flat_map(join).collect::<Vec<_>>()
         });
-        let results = results.into_iter().map(|result| {
-            result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).unwrap_or(Err(Error::NoRows))
-        });
-        let fits: Vec<Fit> = results.collect::<Result<_, _>>()?;
+        fits.sort_by_key(|(index, _)| *index);
+        let fits: Vec<Fit> = fits.into_iter().map(|(_, fit)| fit).collect::<Result<_, _>>()?;
         let mut fits = fits.into_iter();
         Ok(candidates.iter().map(|_| fits.by_ref().take(trials.len()).collect()).collect())
     }
@@ -405,44 +326,39 @@ impl Trainer<'_> {
         let (learn, mut held, _) = self.encode_all(&selection, &encoder, batches)?;
         self.hold_valid(&mut held, &encoder)?;
         let mut optimizer = self.optimizer(&encoder, candidate, 1);
-        let history = until_it_stops_improving(&mut optimizer, &held.measure, EPOCHS_MAX, |optimizer, _| {
+        let loss = |optimizer: &Optimizer| mean_loss(&optimizer.rows(&held.measure));
+        let history = until_it_stops_improving(&mut optimizer, loss, EPOCHS_MAX, |optimizer, _| {
             learn.iter().for_each(|block| optimizer.learn(block));
             Ok::<_, Error>(())
         })?;
-        let rows = held_rows(&optimizer, &held.measure);
+        let rows = optimizer.rows(&held.measure);
         let progressive = self.learn_progressively(&mut optimizer, &held);
         Ok(Fit { epochs: history.len(), held: rows, progressive })
     }
 
-    /// Learns the rows held out at last, in steps; answers with what the model said of each before it learned it.
+    /// Learns the rows held out, in steps, and returns them as the model saw each before it learned it.
     ///
     /// A calibration must not correct what these rows have taught the model: what the newest day has of its own would be
     /// corrected twice. And a day's level may be its own or the first of more to come: half of it is learned.
     ///
     /// # Source
     /// Blum, Kalai and Langford, "Beating the hold-out", COLT 1999: progressive validation.
-    fn learn_progressively(&self, optimizer: &mut Optimizer, held: &Held) -> Vec<Row> {
+    fn learn_progressively(&self, optimizer: &mut Optimizer, held: &HeldOut<Block>) -> Vec<Row> {
         if held.learn.is_empty() {
-            return held_rows(optimizer, &held.measure);
+            return optimizer.rows(&held.measure);
         }
-        if self.level() == Level::Ignored {
-            let rows = held_rows(optimizer, &held.measure);
-            optimizer.set_offset(0.5 * level_shift(&rows) as f32);
+        if self.base.level() == calibrate::Level::Ignored {
+            let rows = optimizer.rows(&held.measure);
+            optimizer.set_offset(0.5 * calibrate::level_shift(&rows) as f32);
         }
         let step = held.measure.len().div_ceil(STEPS_LAST);
         let mut rows = Vec::new();
         let pieces: Vec<_> = held.pieces().collect();
         for pieces in pieces.chunks(step) {
-            rows.extend(held_rows(optimizer, pieces.iter().map(|(measure, _)| *measure)));
+            rows.extend(optimizer.rows(pieces.iter().map(|(measure, _)| *measure)));
             pieces.iter().for_each(|(_, learn)| optimizer.learn(learn));
         }
         rows
-    }
-
-    /// Whether a calibration is fitted to the level of the rows held out. A day's level is its own; rows held out evenly, or
-    /// given, have the level of what is to come.
-    fn level(&self) -> Level {
-        if matches!(self.split(HELD_SHARE), Split::Time { .. }) { Level::Ignored } else { Level::Fitted }
     }
 
     /// What each candidate is tried on where rows are few: parts of the rows, each held out once.
@@ -452,7 +368,7 @@ impl Trainer<'_> {
     fn trials(&self) -> Vec<(Split, u64)> {
         match self.split(HELD_SHARE_FEW) {
             Split::Folds(_) => {
-                let tail = (self.profile.rows as f64 * (1.0 - HELD_SHARE_FEW)) as u64;
+                let tail = (self.base.survey.rows as f64 * (1.0 - HELD_SHARE_FEW)) as u64;
                 let folds = (0..FOLDS).map(|fold| (Split::Folds(FOLDS), fold));
                 folds.chain([(Split::Tail(tail), 0)]).collect()
             }
@@ -466,9 +382,9 @@ impl Trainer<'_> {
         selection: &Selection,
         encoder: &Encoder,
         batches: &[Numbered],
-    ) -> Result<(Vec<Block>, Held, u64), Error> {
-        let places = self.profile.places(encoder);
-        let (mut learn, mut held, mut data_hash) = (Vec::new(), Held::default(), 0u64);
+    ) -> Result<(Vec<Block>, HeldOut<Block>, u64), Error> {
+        let places = self.base.survey.places(encoder);
+        let (mut learn, mut held, mut data_hash) = (Vec::new(), HeldOut::default(), 0u64);
         let mut first_row = 0;
         for batch in batches {
             let (encoded, outcomes) = batch.clone().into_encoded(encoder, &places)?;
@@ -478,7 +394,7 @@ impl Trainer<'_> {
             learn.push(parted.learn);
             held.add(parted.held, parted.held_learn);
         }
-        if self.profile.is_sorted_by_label() {
+        if self.base.survey.is_sorted_by_label() {
             learn = vec![Block::shuffled(&learn.iter().collect::<Vec<_>>(), selection.seed)];
             held = held.shuffled(selection.seed);
         }
@@ -486,15 +402,10 @@ impl Trainer<'_> {
     }
 
     fn split(&self, share: f64) -> Split {
-        if !self.valid.is_empty() {
-            return Split::None;
-        }
-        match self.profile.newest(share) {
-            // Many rows may have one time, a day: of them some are taken.
-            Some((from, found)) => Split::Time { from, one_in: (found / share).round().max(1.0) as u64 },
-            _ if self.profile.rows <= rows_few_max(self.settings.family) => Split::Folds(FOLDS),
-            _ => Split::Folds((1.0 / share).round() as u64),
-        }
+        // Few rows fall into few folds, so that all can be tried.
+        let few = self.base.survey.rows <= rows_few_max(self.settings.family);
+        let folds = if few { FOLDS } else { (1.0 / share).round() as u64 };
+        self.base.split(share, folds)
     }
 
     fn selection(&self, split: Split, fold: u64) -> Selection {
@@ -502,19 +413,19 @@ impl Trainer<'_> {
     }
 
     fn encoder(&self, candidate: &Candidate) -> Result<Encoder, Error> {
-        let fields = self.schema.features().len();
+        let fields = self.base.schema.features().len();
         let numbers = match candidate.family {
             FactorFamily::Lr => 3,
             FactorFamily::Fm => 2 * (candidate.k + 1),
             FactorFamily::Ffm => 2 * candidate.k * fields,
         };
-        self.profile.encoder(candidate.bins, candidate.count_min, WEIGHTS_BYTES_MAX / (4 * numbers))
+        self.base.survey.encoder(candidate.bins, candidate.count_min, WEIGHTS_BYTES_MAX / (4 * numbers))
     }
 
     fn optimizer(&self, encoder: &Encoder, candidate: &Candidate, threads: usize) -> Optimizer {
         let Settings { seed, sample_negatives, .. } = *self.settings;
-        let negative_weight = (self.profile.weight - self.profile.positive_weight) * sample_negatives;
-        let intercept = (self.profile.positive_weight / negative_weight).ln() as f32;
+        let negative_weight = (self.base.survey.weight - self.base.survey.positive_weight) * sample_negatives;
+        let intercept = (self.base.survey.positive_weight / negative_weight).ln() as f32;
         let shift = sample_negatives.ln() as f32;
         let shape = candidate.shape(encoder);
         Optimizer::new(encoder, shape, candidate.rates, intercept, shift, seed, threads)
@@ -526,26 +437,19 @@ impl Trainer<'_> {
         optimizer: &Optimizer,
         held: &[Row],
         data_hash: u64,
-        mut notes: Vec<String>,
-    ) -> Result<Trained, Error> {
+        notes: Vec<String>,
+    ) -> Result<Model, Error> {
         let factors = optimizer.factors(&encoder)?.into_type(self.settings.weights);
-        let (calibration, note) = calibrate::fit(held, self.level());
-        notes.push(note);
-        let mut measured = Accumulator::new(held.len());
-        for &(log_odds, label, weight) in held {
-            measured.add(calibration.probability(log_odds), label, weight as f32);
-        }
-        let training = Training {
-            rows: self.profile.rows,
-            positives: self.profile.positives,
-            times: self.profile.time_range,
-            data_hash: format!("{data_hash:016x}"),
-            held_out: measured.metrics(),
-            notes,
-        };
-        let (profile, golden) = (self.described.clone(), self.golden.clone());
-        Ok(Trained { encoder, factors, calibration, training, profile, golden })
+        let (calibration, training) = self.base.report(held, data_hash, notes);
+        let model = Model::from_factors(self.base.schema.clone(), encoder, factors, calibration, training)?;
+        self.base.complete(model)
     }
+}
+
+/// Takes the next task, with its number.
+fn take<'a, T>(next: &AtomicUsize, tasks: &'a [T]) -> Option<(usize, &'a T)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    tasks.get(index).map(|task| (index, task))
 }
 
 fn encode(encoder: &Encoder, batch: &Batch) -> Result<Encoded, Error> {

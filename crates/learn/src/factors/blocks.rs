@@ -1,40 +1,14 @@
-//! Encoded rows, parted into those to learn from and those held out.
+//! Encoded rows, divided into those to learn from and those held out.
 
 use std::ops::Range;
 
 use clickcast_model::encode::{Encoded, Slots};
-use clickcast_record::Time;
 
-use crate::numbered::Outcomes;
-use crate::optimizer::Block;
+use super::numbered::Outcomes;
+use super::optimizer::Block;
+use crate::held_out::HeldOut;
 use crate::random::{hash, uniform};
-
-/// Rows per fold to learn from and to hold out: which fold a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Split {
-    /// Every row is learned from; the held-out rows are other data.
-    None,
-    /// Of the rows from this time on one in so many is fold 0; all others are never held out.
-    Time { from: Time, one_in: u64 },
-    /// Rows from this number on are fold 0; all others are never held out.
-    Tail(u64),
-    /// Rows fall into folds evenly, by a hash of their number; a fold is `1 / folds` of them.
-    Folds(u64),
-}
-
-impl Split {
-    /// Whether a row is held out in a fold.
-    fn holds_out(self, fold: u64, seed: u64, row: u64, time: Option<Time>) -> bool {
-        match self {
-            Self::None => false,
-            Self::Time { from, one_in } => {
-                time.is_some_and(|time| time >= from) && hash(seed ^ 0xF01D, row).is_multiple_of(one_in)
-            }
-            Self::Tail(from) => row >= from,
-            Self::Folds(folds) => hash(seed ^ 0xF01D, row) % folds == fold,
-        }
-    }
-}
+use crate::split::Split;
 
 /// What part of the data becomes which block.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +73,17 @@ pub(crate) fn in_random_order(blocks: &[Block], seed: u64, pass: usize) -> Vec<(
         blocks.iter().flat_map(|block| of_block(block).map(move |rows| (block, rows))).enumerate().collect();
     pieces.sort_by_key(|(index, _)| hash(hash(seed, pass as u64), *index as u64));
     pieces.into_iter().map(|(_, piece)| piece).collect()
+}
+
+impl HeldOut<Block> {
+    /// Puts the rows in random order, measured and learned as one block.
+    pub(crate) fn shuffled(self, seed: u64) -> Self {
+        if self.learn.is_empty() {
+            return self;
+        }
+        let (measure, learn): (Vec<&Block>, Vec<&Block>) = self.pieces().unzip();
+        Self { measure: vec![Block::shuffled(&measure, seed)], learn: vec![Some(Block::shuffled(&learn, seed))] }
+    }
 }
 
 impl Block {

@@ -2,7 +2,7 @@
 use clickcast_model::encode::Coding;
 
 use super::*;
-use crate::held::{held_rows, row_loss};
+use crate::held_out::row_loss;
 
 fn encoder() -> Encoder {
     let categories = |count: u64| Coding::Categories { hashes: (1..=count).collect() };
@@ -35,7 +35,7 @@ fn a_step_goes_down_the_gradient_that_finite_differences_give() {
             let optimizer = || Optimizer::new(&encoder, shape, RATES, 0.3, 0.0, 5, 1);
             let changed = |place: usize, change: f32| {
                 let optimizer = optimizer();
-                if let State::AdaGrad(numbers) = &mut write(&optimizer.regions[0]).state {
+                if let State::AdaGrad(numbers) = &mut optimizer.regions[0].write().state {
                     numbers[place] += change;
                     // As if every slot had been learned: others add nothing.
                     numbers.chunks_exact_mut(2 * shape.stride()).for_each(|slot| slot[shape.stride()..].fill(2.0));
@@ -103,11 +103,11 @@ fn a_snapshot_is_gone_back_to_exactly_and_untouched_slots_add_nothing() {
 
 /// The rows' weighted log losses together.
 fn loss(optimizer: &Optimizer, block: &Block) -> f64 {
-    held_rows(optimizer, [block]).iter().map(row_loss).sum()
+    optimizer.rows([block]).iter().map(row_loss).sum()
 }
 
 fn numbers(optimizer: &Optimizer) -> Vec<f32> {
-    match &read(&optimizer.regions[0]).state {
+    match &optimizer.regions[0].read().state {
         State::AdaGrad(numbers) => numbers.clone(),
         State::Ftrl(_) => Vec::new(),
     }

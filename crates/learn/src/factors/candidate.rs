@@ -1,15 +1,11 @@
-//! Passes over the rows until those held out stop improving.
+//! Settings of factor models to try.
 
 use clickcast_model::encode::Encoder;
 use clickcast_model::factors::{FactorFamily, Shape};
 
-use crate::held::{held_rows, mean_loss};
-use crate::optimizer::{Block, Optimizer, Rates};
+use super::optimizer::Rates;
 
-/// A pass must better the held-out log loss by this much, relatively, to be followed by another.
-const GAIN_MIN: f64 = 1e-4;
-
-/// What is tried.
+/// Settings of one fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
     pub(crate) family: FactorFamily,
@@ -26,48 +22,7 @@ impl Candidate {
     }
 }
 
-/// Learns pass by pass while the held-out log loss falls, and goes back to the best pass; gives that loss after each.
-///
-/// `pass` learns every row once; it calls its argument now and then, which says whether to go on.
-pub(crate) fn until_it_stops_improving<E>(
-    optimizer: &mut Optimizer,
-    held: &[Block],
-    epochs_max: usize,
-    mut pass: impl FnMut(&Optimizer, &mut dyn FnMut() -> bool) -> Result<(), E>,
-) -> Result<Vec<f64>, E> {
-    let held_out = |optimizer: &Optimizer| mean_loss(&held_rows(optimizer, held));
-    let mut history: Vec<f64> = Vec::new();
-    let mut best: Option<(f64, crate::optimizer::Snapshot)> = None;
-    for _ in 0..epochs_max {
-        let best_loss = best.as_ref().map(|(loss, _)| *loss);
-        let mut worse = false;
-        pass(optimizer, &mut || {
-            // A pass that makes things worse does so early on; the rest of it is saved.
-            worse = best_loss.is_some_and(|best_loss| held_out(optimizer) > best_loss * (1.0 + GAIN_MIN));
-            !worse
-        })?;
-        if worse {
-            break;
-        }
-        let loss = held_out(optimizer);
-        if best_loss.is_some_and(|best_loss| loss >= best_loss) {
-            break;
-        }
-        history.push(loss);
-        let enough = best_loss.is_some_and(|best_loss| loss > best_loss * (1.0 - GAIN_MIN));
-        let older = best.take().map(|(_, snapshot)| snapshot);
-        best = Some((loss, optimizer.snapshot(older)));
-        if enough {
-            break;
-        }
-    }
-    if let Some((_, snapshot)) = best {
-        optimizer.restore(snapshot);
-    }
-    Ok(history)
-}
-
-/// The settings that hold where rows are many, and from which a search starts where they are few.
+/// Returns the settings for many rows, from which the search for few rows starts.
 pub(crate) fn default_candidate(family: FactorFamily) -> Candidate {
     let rates = Rates { rate: 0.1, rate_linear: 0.03, l1: 0.0, l2: 2e-3, l2_linear: 0.0, init: 0.05, square: 1.0 };
     match family {
@@ -79,7 +34,7 @@ pub(crate) fn default_candidate(family: FactorFamily) -> Candidate {
     }
 }
 
-/// What to try from a candidate, one coordinate after another.
+/// Returns the changes of a candidate to try, one coordinate after another.
 pub(crate) fn coordinates(family: FactorFamily) -> Vec<Vec<fn(&mut Candidate)>> {
     let count_min: Vec<fn(&mut Candidate)> = vec![|c| c.count_min = 1, |c| c.count_min = 3, |c| c.count_min = 10];
     let bins: Vec<fn(&mut Candidate)> = vec![|c| c.bins = 8, |c| c.bins = 24, |c| c.bins = 128];
