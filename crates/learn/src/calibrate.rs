@@ -15,20 +15,20 @@ const POSITIVES_MIN: usize = 100;
 const POSITIVES_ISOTONIC_MIN: usize = 2000;
 const NEWTON_STEPS: usize = 50;
 /// The steepest rise between two steps of a staircase, in probability a unit of log-odds; the logistic function's is
-/// 0.25. Steeper ones are the noise of close steps, and the f32 sums by which pairs are scored bear up to 0.5.
+/// 0.25. Steeper rises are noise of close steps, and the f32 sums that score pairs tolerate up to 0.5.
 const STEEPNESS_MAX: f64 = 0.45;
 
-/// What becomes of the ratio of clicks to predictions over all rows.
+/// Whether the ratio of clicks to predictions over all rows is corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// It is corrected like all else.
+    /// It is corrected.
     Fitted,
     /// It is left as the model has it: the rows are a day that may be unlike the next.
     Ignored,
 }
 
-/// Fits no, Platt's or isotonic calibration, whichever has the least cross-fitted log loss; with a
-/// sentence on the choice.
+/// Fits Platt's or isotonic calibration, or none, whichever has the least cross-fitted log loss, and returns it with a sentence on
+/// the choice.
 pub(crate) fn fit(rows: &[Row], level: Level) -> (Calibration, String) {
     let shift = if level == Level::Ignored { level_shift(rows) } else { 0.0 };
     let rows: Vec<Row> = rows.iter().map(|&(log_odds, label, weight)| (log_odds + shift, label, weight)).collect();
@@ -51,7 +51,7 @@ pub(crate) fn fit(rows: &[Row], level: Level) -> (Calibration, String) {
     (best.1, sentence)
 }
 
-/// What, added to the log-odds, makes as many clicks predicted as there were.
+/// Returns the log-odds to add so that as many clicks are predicted as there were.
 pub(crate) fn level_shift(rows: &[Row]) -> f64 {
     let mut shift = 0.0;
     for _ in 0..NEWTON_STEPS {
@@ -70,7 +70,7 @@ pub(crate) fn level_shift(rows: &[Row]) -> f64 {
     shift
 }
 
-/// The mean log loss of each part under a fit on the others.
+/// Returns the mean log loss of each part under a fit on the others.
 fn cross_fitted(rows: &[Row], method: impl Fn(&[Row]) -> Calibration) -> f64 {
     let (mut loss, mut weight) = (0.0, 0.0);
     for part in 0..PARTS {
@@ -112,7 +112,7 @@ fn platt(rows: &[Row]) -> Calibration {
     if sound { Calibration::Platt { slope, intercept } } else { Calibration::Identity }
 }
 
-/// The monotone staircase of least squares by pooling adjacent violators, its steps' centres as knots.
+/// Returns the monotone staircase of least squares by pooling adjacent violators, its steps' centres as knots.
 fn isotonic(rows: &[Row]) -> Calibration {
     let mut sorted = rows.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::random::uniform;
 
-    /// Rows whose click probability is a function of their log-odds.
+    /// Makes rows whose click probability is a function of their log-odds.
     fn rows(count: u64, truth: impl Fn(f64) -> f64) -> Vec<Row> {
         let row = |index| {
             let log_odds = 8.0 * uniform(3, index) - 5.0;

@@ -1,4 +1,4 @@
-//! The first pass: what values each feature takes, and how often.
+//! The first pass: which values each feature takes, and how often.
 
 use clickcast_kernel::factors::prefetch;
 use clickcast_model::encode::Slots;
@@ -16,10 +16,10 @@ const SAMPLE_ROWS_MAX: usize = 1 << 15;
 const VALUES_MAX: usize = 1 << 22;
 /// Values whose places are asked for together.
 const AHEAD: usize = 32;
-/// The number of missing values.
+/// The number that stands for a missing value.
 const MISSING: u32 = 0;
 
-/// What the first pass found.
+/// The result of the first pass.
 pub(crate) struct Survey {
     pub(crate) rows: u64,
     pub(crate) positives: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Survey {
     pub(crate) weight: f64,
     pub(crate) positive_weight: f64,
     pub(crate) time_range: Option<(Time, Time)>,
-    /// Whether every number that was given still stands for its value: none was forgotten.
+    /// Whether every number that was given still stands for its value: no value was forgotten.
     pub(crate) numbers_hold: bool,
     pub(crate) fields: Vec<Field>,
     sample: Sample,
@@ -97,7 +97,7 @@ impl Survey {
         }
     }
 
-    /// Takes a batch, whose first row is the data's `self.rows`-th; gives its columns of categories as numbers.
+    /// Adds a batch, whose first row is the data's `self.rows`-th, and returns its columns of categories as numbers.
     pub(crate) fn add(&mut self, batch: &Batch) -> Result<Vec<Option<Slots>>, Error> {
         let labels = batch.labels.as_ref().ok_or(Error::NoLabels)?;
         self.positives += labels.iter().filter(|&&label| label).count() as u64;
@@ -120,7 +120,7 @@ impl Survey {
         Ok(numbers)
     }
 
-    /// Each field's distinct values.
+    /// Returns each field's distinct values.
     pub(crate) fn distinct(&self) -> Vec<Distinct> {
         let distinct = self.fields.iter().map(|field| match &field.values {
             Values::Numbers(_) => Distinct::default(),
@@ -129,7 +129,7 @@ impl Survey {
         distinct.collect()
     }
 
-    /// Whether equal labels stand together far more than chance, or drift, would have them: less than half the changes
+    /// Returns whether equal labels stand together far more than chance, or drift, would have them: less than half the changes
     /// from row to row that rows in random order have (Wald and Wolfowitz's runs, 1940).
     pub(crate) fn is_sorted_by_label(&self) -> bool {
         let rate = self.positives as f64 / self.rows as f64;
@@ -164,7 +164,7 @@ impl Survey {
         }
     }
 
-    /// The time from which on about a share of the rows lies, and what share that is truly; none without older rows.
+    /// Returns the time from which on about a share of the rows lies, and the share found, or `None` if there are no older rows.
     pub(crate) fn newest(&self, share: f64) -> Option<(Time, f64)> {
         let (first, _) = self.time_range?;
         let mut times = self.sample.times.clone();
@@ -177,7 +177,7 @@ impl Survey {
 }
 
 impl Sample {
-    /// The batch's rows to keep, recorded.
+    /// Returns the rows of a batch that are in the sample, and records them.
     fn take(&mut self, first_row: u64, batch: &Batch) -> Vec<usize> {
         let mut taken = Vec::new();
         for row in 0..batch.rows {
@@ -219,7 +219,7 @@ impl Values {
 }
 
 impl Counts {
-    /// Counts values; gives their numbers.
+    /// Counts values, and returns their numbers.
     fn add_all(&mut self, values: &Categorical) -> Vec<u32> {
         match values {
             Categorical::Coded { codes, categories } => {
@@ -260,7 +260,7 @@ impl Counts {
         prefetch(self.entries.get(index).map_or(&[], std::slice::from_ref));
     }
 
-    /// Counts a hash so many times; gives its number.
+    /// Counts a hash `count` times, and returns its number.
     #[inline]
     fn add(&mut self, hash: u64, count: u32) -> u32 {
         if self.used * 2 >= self.entries.len() {
@@ -280,7 +280,7 @@ impl Counts {
         entry.number
     }
 
-    /// Where a hash is, or would be.
+    /// Returns where a hash is, or would be.
     #[inline]
     fn find(&self, hash: u64) -> usize {
         let mask = self.entries.len() - 1;

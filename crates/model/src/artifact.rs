@@ -33,7 +33,7 @@ pub struct ModelManifest {
     pub schema: Schema,
     /// [`Schema::hash`] of `schema`.
     pub schema_hash: String,
-    /// What it learned from; none for an imported model.
+    /// What the model learned from, or `None` if it was imported.
     pub training: Option<Training>,
     /// How log-odds become probabilities.
     pub calibration: Calibration,
@@ -56,7 +56,7 @@ pub struct Training {
     pub times: Option<(Time, Time)>,
     /// A 64-bit hash of the rows as the model saw them, in hex: equal data gives an equal hash.
     pub data_hash: String,
-    /// On the rows held out from learning; none where there were none.
+    /// Measured on the rows held out from learning, or `None` if there were none.
     pub held_out: Option<Metrics>,
     /// The settings taken, and why, one sentence each.
     pub notes: Vec<String>,
@@ -89,7 +89,7 @@ impl Artifact {
         Self { manifest, payloads }
     }
 
-    /// The same artifact with one more payload.
+    /// Returns the same artifact with one more payload.
     #[must_use]
     pub(crate) fn with_payload(mut self, name: &str, bytes: Vec<u8>) -> Self {
         self.manifest.payloads.insert(name.to_owned(), Payload::of(&bytes));
@@ -98,13 +98,13 @@ impl Artifact {
         self
     }
 
-    /// The manifest.
+    /// Returns the manifest.
     #[must_use]
     pub fn manifest(&self) -> &ModelManifest {
         &self.manifest
     }
 
-    /// The bytes of one payload.
+    /// Returns the bytes of one payload.
     ///
     /// # Errors
     /// [`Kind::Damaged`](crate::Kind) where there is none of that name.
@@ -113,13 +113,13 @@ impl Artifact {
         bytes.ok_or_else(|| Error::damaged(format!("payload `{name}` is not listed in {MANIFEST}")))
     }
 
-    /// What names this very model: the SHA-256 of its manifest, which holds the payloads' own.
+    /// Returns the model's id: the SHA-256 of its manifest, which holds those of the payloads.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.manifest.sha256
     }
 
-    /// The files to write, the manifest last: a folder without it is no artifact, and one whose manifest is
+    /// Returns the files to write, the manifest last: a folder without it is no artifact, and one whose manifest is
     /// replaced holds a whole artifact before and after.
     #[must_use]
     pub fn files(&self) -> Vec<(String, Bytes)> {
@@ -189,7 +189,7 @@ impl Payload {
         Self { sha256: sha256(bytes), bytes: bytes.len() as u64 }
     }
 
-    /// The file that the payload called `name` is kept in, such as `weights.0123456789abcdef.safetensors`. The hash is in
+    /// Returns the file that the payload called `name` is kept in, such as `weights.0123456789abcdef.safetensors`. The hash is in
     /// it, so that a model that takes the place of another leaves the other's files alone.
     #[must_use]
     pub fn file_name(&self, name: &str) -> String {

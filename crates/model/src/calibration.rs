@@ -34,7 +34,7 @@ pub enum Calibration {
     },
 }
 
-/// The logistic function.
+/// Returns the logistic function.
 #[inline]
 #[must_use]
 pub fn logistic(log_odds: f64) -> f64 {
@@ -42,7 +42,7 @@ pub fn logistic(log_odds: f64) -> f64 {
 }
 
 impl Calibration {
-    /// The probability for a model's log-odds.
+    /// Returns the probability for a model's log-odds.
     #[must_use]
     pub fn probability(&self, log_odds: f64) -> f64 {
         match self {
@@ -62,7 +62,7 @@ impl Calibration {
         }
     }
 
-    /// Refuses what could not have been fitted, such as a damaged artifact holds.
+    /// Checks that the calibration can have been fitted; a damaged artifact may hold another.
     ///
     /// # Errors
     /// [`Kind::Damaged`](crate::Kind).
@@ -124,7 +124,7 @@ impl<'a> Staircase<'a> {
     }
 }
 
-/// The probability of log-odds that `above` knots are at or below; it never falls where they rise.
+/// Returns the probability of log-odds that `above` knots are at or below; it never falls where they rise.
 #[inline]
 fn between(knots: &[f64], probabilities: &[f64], above: usize, log_odds: f64) -> f64 {
     match (above.checked_sub(1), knots.get(above)) {

@@ -92,7 +92,7 @@ pub enum Slots {
 }
 
 impl Slots {
-    /// The slots of one row.
+    /// Returns the slots of one row.
     #[inline]
     #[must_use]
     pub fn row(&self, row: usize) -> &[u32] {
@@ -102,7 +102,7 @@ impl Slots {
         }
     }
 
-    /// Number of slots of all rows together.
+    /// Returns the number of slots of all rows together.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -110,13 +110,13 @@ impl Slots {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no slots.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The slots of some rows.
+    /// Returns the slots of some rows.
     #[must_use]
     pub(crate) fn slice(&self, rows: std::ops::Range<usize>) -> Self {
         match self {
@@ -131,7 +131,7 @@ impl Slots {
         }
     }
 
-    /// The slots of some rows, in any order.
+    /// Returns the slots of some rows, in any order.
     #[must_use]
     pub(crate) fn gathered(&self, rows: &[usize]) -> Self {
         match self {
@@ -147,7 +147,7 @@ impl Slots {
         }
     }
 
-    /// One row's slots, as many times over.
+    /// Returns one row's slots, repeated.
     #[must_use]
     pub(crate) fn repeated(&self, row: usize, times: usize) -> Self {
         match self {
@@ -176,7 +176,7 @@ impl Slots {
     }
 }
 
-/// The value of each of a row's `count` slots of one field.
+/// Returns the value of each slot of a row that has `count` slots of one field.
 #[inline]
 #[must_use]
 pub fn value_of(count: usize) -> f32 {
@@ -184,7 +184,7 @@ pub fn value_of(count: usize) -> f32 {
 }
 
 impl Coding {
-    /// Number of slots.
+    /// Returns the number of slots.
     #[must_use]
     pub fn slots(&self) -> u64 {
         match self {
@@ -218,7 +218,7 @@ impl Coding {
 }
 
 impl Encoder {
-    /// An encoder of fields by name.
+    /// Returns an encoder of fields by name.
     ///
     /// # Errors
     /// [`Kind::Damaged`](crate::Kind) for edges or hashes that are out of order, and for too many slots.
@@ -238,31 +238,31 @@ impl Encoder {
         Ok(Self { fields, slots: slots as u32 })
     }
 
-    /// Number of slots of all fields together.
+    /// Returns the number of slots of all fields together.
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.slots
     }
 
-    /// Number of fields.
+    /// Returns the number of fields.
     #[must_use]
     pub fn fields(&self) -> usize {
         self.fields.len()
     }
 
-    /// A field's name.
+    /// Returns a field's name.
     #[must_use]
     pub fn name(&self, field: usize) -> &str {
         &self.fields[field].name
     }
 
-    /// A field's first slot; `field == fields()` gives the number of slots.
+    /// Returns a field's first slot; `field == fields()` gives the number of slots.
     #[must_use]
     pub fn first_slot(&self, field: usize) -> u32 {
         self.fields.get(field).map_or(self.slots, |field| field.first)
     }
 
-    /// A field's coding.
+    /// Returns a field's coding.
     #[must_use]
     pub fn coding(&self, field: usize) -> &Coding {
         &self.fields[field].coding
@@ -293,7 +293,7 @@ impl Encoder {
         self.fields[field].encode(column, out)
     }
 
-    /// The slot of a category, by its hash; of a missing one where there is none.
+    /// Returns the slot of a category by its hash, or that of missing values if there is no hash.
     ///
     /// # Panics
     /// Where the field is of quantities.
@@ -430,7 +430,7 @@ enum PartKind {
 }
 
 impl Encoder {
-    /// The encoder as a JSON description and tensors, for the artifact.
+    /// Returns the encoder as a JSON description and tensors, for the artifact.
     #[must_use]
     pub fn to_parts(&self) -> (serde_json::Value, Vec<Tensor>) {
         let (mut all_edges, mut all_hashes) = (Vec::new(), Vec::new());

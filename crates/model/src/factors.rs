@@ -84,7 +84,7 @@ impl Shape {
         }
     }
 
-    /// Where in a slot of `field` its linear weight lies; in an FFM it takes the place of the vector
+    /// Returns where in a slot of `field` its linear weight lies; in an FFM it takes the place of the vector
     /// that would meet the field itself.
     #[must_use]
     pub fn linear(&self, field: usize) -> usize {
@@ -94,7 +94,7 @@ impl Shape {
         }
     }
 
-    /// A row's log-odds without the intercept.
+    /// Returns a row's log-odds without the intercept.
     ///
     /// # Shapes
     /// `vectors`: `fields` slices of `stride`; `sum`: `stride`, overwritten.
@@ -141,7 +141,7 @@ pub fn sum_slots<'a>(slots: impl ExactSizeIterator<Item = &'a [f32]>, sum: &mut 
 }
 
 impl Factors {
-    /// A model of `[slots, stride]` weights, row-major.
+    /// Returns a model of `[slots, stride]` weights, row-major.
     ///
     /// # Errors
     /// [`Kind::Damaged`](crate::Kind) where the weights are not of the encoder's shape or not finite.
@@ -161,7 +161,7 @@ impl Factors {
         Ok(Self { shape, intercept, weights })
     }
 
-    /// The shape.
+    /// Returns the shape.
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.shape
@@ -172,20 +172,20 @@ impl Factors {
         self.intercept += log_odds;
     }
 
-    /// The same model with its weights kept in another type, rounded to the nearest.
+    /// Returns the same model with its weights kept in another type, rounded to the nearest.
     #[must_use]
     pub fn into_type(self, to: WeightType) -> Self {
         Self { weights: self.weights.into_type(to), ..self }
     }
 
-    /// The weights of one slot.
+    /// Returns the weights of one slot.
     #[must_use]
     pub fn slot(&self, slot: u32) -> Vec<f32> {
         let mut room = vec![0.0; self.shape.stride()];
         self.weights.read(self.place(slot), &mut room).to_vec()
     }
 
-    /// Where the weights of one slot are.
+    /// Returns where the weights of one slot are.
     #[inline]
     fn place(&self, slot: u32) -> Range<usize> {
         let stride = self.shape.stride();
@@ -237,7 +237,7 @@ impl Factors {
         }
     }
 
-    /// How telling each field is over these rows: the standard deviation of what it adds to the
+    /// Returns how important each field is over these rows: the standard deviation of what it adds to the
     /// log-odds; an inner product counts half for either field.
     ///
     /// # Panics
@@ -279,12 +279,12 @@ impl Factors {
         }
     }
 
-    /// What is added to the log-odds of every record.
+    /// Returns what is added to the log-odds of every record.
     pub(crate) fn intercept(&self) -> f32 {
         self.intercept
     }
 
-    /// Each column's vector in one row; `room` is at least as long as [`Factors::room`] says.
+    /// Returns each column's vector in one row; `room` is at least as long as [`Factors::room`] says.
     #[inline]
     pub(crate) fn vectors<'a>(&'a self, columns: &[Slots], row: usize, room: &'a mut [f32]) -> Vec<&'a [f32]> {
         let stride = self.shape.stride();
@@ -319,7 +319,7 @@ struct Part {
 }
 
 impl Factors {
-    /// The model as a JSON description and tensors, for the artifact.
+    /// Returns the model as a JSON description and tensors, for the artifact.
     #[must_use]
     pub fn to_parts(&self) -> (serde_json::Value, Vec<Tensor>) {
         let part = Part { family: self.shape.family, k: self.shape.k, intercept: self.intercept };

@@ -16,7 +16,7 @@ use crate::{Error, Scratch};
 pub(crate) struct Forest {
     ensemble: Ensemble,
     plan: Plan,
-    /// For each feature, the places of its DataFrame categories; none where numbers are fed.
+    /// The places of each feature's DataFrame categories, or `None` if its numbers are fed as they are.
     places: Vec<Option<Places>>,
 }
 
@@ -171,7 +171,7 @@ impl Places {
         Self { of_text, of_integer }
     }
 
-    /// What LightGBM was fed for a category that its model lists: its place, or NaN where unknown.
+    /// Returns what LightGBM was fed for a category that its model lists: its place, or NaN where unknown.
     fn get(&self, category: Category<'_>) -> f64 {
         let found = match category {
             Category::Integer(integer) => self.of_integer.get(&integer),
@@ -185,7 +185,7 @@ impl Places {
     }
 }
 
-/// What LightGBM was fed for a category without a list: the number itself (truth values are 0 and 1), or NaN.
+/// Returns what LightGBM was fed for a category without a list: the number itself (truth values are 0 and 1), or NaN.
 fn number(category: Category<'_>) -> f64 {
     match category {
         Category::Text(text) => match text.trim() {

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::log_odds::{LogOddsBins, ScoreHistogram, log_odds};
 
-/// 2^16 bins of 0.0005 log-odds; a bin's ties count half, which errs by less than 1e-6 in AUC.
+/// 2^16 bins of 0.0005 log-odds. Ties within a bin count half, which changes AUC by less than 1e-6.
 const BINS: LogOddsBins = LogOddsBins::new(1 << 16);
-/// Probabilities are clipped here before a logarithm, as everybody does.
+/// Probabilities are clipped to this before a logarithm.
 const PROBABILITY_MIN: f64 = 1e-15;
 
 /// What is measured over labelled rows.
@@ -16,7 +16,7 @@ pub struct Metrics {
     pub rows: u64,
     /// Number of clicked rows.
     pub positives: u64,
-    /// Area under the ROC curve; ties count half; none where one class is absent.
+    /// Area under the ROC curve, with ties counted half, or `None` if one class is absent.
     pub auc: Option<f64>,
     /// Mean negative log-likelihood, in nats.
     pub logloss: f64,
@@ -25,7 +25,7 @@ pub struct Metrics {
     /// # Source
     /// He et al., "Practical lessons from predicting clicks on ads at Facebook", ADKDD 2014, eq. 1.
     pub normalized_entropy: Option<f64>,
-    /// Mean prediction over mean label; none where nothing was clicked.
+    /// Mean prediction over mean label, or `None` if nothing was clicked.
     pub calibration: Option<f64>,
 }
 
@@ -63,7 +63,7 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// An empty accumulator that keeps up to `rows_exact_max` rows (16 bytes each) one by one.
+    /// Returns an empty accumulator that keeps up to `rows_exact_max` rows (16 bytes each) one by one.
     #[must_use]
     pub fn new(rows_exact_max: usize) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Accumulator {
         }
     }
 
-    /// The metrics so far; none before the first row of positive weight.
+    /// Returns the metrics so far, or `None` before the first row of positive weight.
     #[must_use]
     pub fn metrics(&self) -> Option<Metrics> {
         if self.total.weight <= 0.0 {
@@ -132,7 +132,7 @@ impl Accumulator {
         })
     }
 
-    /// Rows grouped by prediction into at most `count` bins of about equal weight, rising.
+    /// Returns rows grouped by prediction into at most `count` bins of about equal weight, rising.
     #[must_use]
     pub fn bins(&self, count: usize) -> Vec<Bin> {
         let mut bins = Vec::new();
@@ -150,7 +150,7 @@ impl Accumulator {
         bins
     }
 
-    /// Points of the ROC curve (false positive rate, true positive rate), about `count` of them.
+    /// Returns points of the ROC curve (false positive rate, true positive rate), about `count` of them.
     #[must_use]
     pub fn roc(&self, count: usize) -> Vec<(f64, f64)> {
         let negative_total = self.total.weight - self.total.positive_weight;
@@ -193,7 +193,7 @@ impl Accumulator {
         cells.into_iter().map(|(_, cell)| cell).collect()
     }
 
-    /// The Mann-Whitney statistic.
+    /// Returns the Mann-Whitney statistic.
     fn auc(&self) -> Option<f64> {
         let negative_total = self.total.weight - self.total.positive_weight;
         if self.total.positive_weight <= 0.0 || negative_total <= 0.0 {
@@ -248,7 +248,7 @@ fn bin(probability: f64) -> usize {
     BINS.bin(log_odds(clipped))
 }
 
-/// The negative log-likelihood of one row, in nats.
+/// Returns the negative log-likelihood of one row, in nats.
 #[must_use]
 pub fn logloss(probability: f64, label: bool) -> f64 {
     let likelihood = if label { probability } else { 1.0 - probability };

@@ -99,7 +99,7 @@ impl Values {
     }
 }
 
-/// A column has texts or integers; a file that claims both is read as texts.
+/// Makes a column of texts or of integers; a file that has both is read as texts.
 fn categorical<'a>(items: impl Iterator<Item = &'a Option<Item>> + Clone) -> Categorical {
     let integer = |item: &Option<Item>| match item {
         Some(Item::Integer(value)) => Some(*value),

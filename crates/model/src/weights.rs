@@ -61,7 +61,7 @@ impl Weights {
         }
     }
 
-    /// Some weights as they are kept, or written to the front of `room`.
+    /// Returns some weights as they are kept, or written to the front of `room`.
     #[inline]
     pub(crate) fn read<'a>(&'a self, range: Range<usize>, room: &'a mut [f32]) -> &'a [f32] {
         match self {

@@ -10,7 +10,7 @@ use crate::held_out::HeldOut;
 use crate::random::{hash, uniform};
 use crate::split::Split;
 
-/// What part of the data becomes which block.
+/// Which rows of the data to learn from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Selection {
     pub(crate) split: Split,
@@ -20,14 +20,14 @@ pub(crate) struct Selection {
     pub(crate) negatives: f64,
 }
 
-/// One batch's rows by what they are for.
+/// The rows of one batch, by their purpose.
 #[derive(Debug, Default)]
 pub(crate) struct Parted {
     /// To learn from.
     pub(crate) learn: Block,
     /// To measure on, in pieces.
     pub(crate) held: Vec<Block>,
-    /// Of each piece those that would be learned from, where not all.
+    /// The rows of each piece to learn from in the end, where not all.
     pub(crate) held_learn: Vec<Option<Block>>,
 }
 
@@ -63,7 +63,7 @@ impl Selection {
     }
 }
 
-/// Pieces of blocks for one pass: in the order of time the last day would leave its own level in every weight.
+/// Returns pieces of blocks for one pass. In the order of time the last day would leave its own level in every weight.
 pub(crate) fn in_random_order(blocks: &[Block], seed: u64, pass: usize) -> Vec<(&Block, Range<usize>)> {
     let of_block = |block: &Block| {
         let rows = block.encoded.rows;
@@ -87,7 +87,7 @@ impl HeldOut<Block> {
 }
 
 impl Block {
-    /// Some rows, in the order given.
+    /// Returns some rows, in the order given.
     pub(crate) fn select(&self, rows: &[usize]) -> Self {
         let columns = self.encoded.columns.iter().map(|column| match column {
             Slots::One(slots) => Slots::One(rows.iter().map(|&row| slots[row]).collect()),
@@ -107,7 +107,7 @@ impl Block {
         }
     }
 
-    /// The rows of blocks of one shape in random order: files may be sorted, and descent along sorted labels goes astray.
+    /// Returns the rows of blocks of one shape in random order: files may be sorted, and descent along sorted labels goes astray.
     pub(crate) fn shuffled(blocks: &[&Self], seed: u64) -> Self {
         let mut order: Vec<(u64, usize, usize)> = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
@@ -136,7 +136,7 @@ impl Block {
         }
     }
 
-    /// About what the rows take in memory.
+    /// Returns about the bytes that the rows take in memory.
     pub(crate) fn bytes(&self) -> u64 {
         let column = |column: &Slots| match column {
             Slots::One(slots) => slots.len(),
@@ -146,7 +146,7 @@ impl Block {
         4 * numbers as u64
     }
 
-    /// A number that follows from the rows and their order, to tell data apart.
+    /// Returns a number that follows from the rows and their order, to tell data apart.
     pub(crate) fn data_hash(&self, first_row: u64) -> u64 {
         let keys: Vec<u64> = (0..self.encoded.rows as u64).map(|row| hash(17, first_row + row) | 1).collect();
         let mut sum = 0u64;

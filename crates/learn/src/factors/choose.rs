@@ -1,26 +1,26 @@
-//! Which of the settings tried on rows held out to take.
+//! Chooses among the settings that were tried on held-out rows.
 
 use crate::held_out::{Row, mean_loss, row_loss};
 
-/// What one setting reached: a trial for each part of the rows that was held out.
+/// The losses of one setting, from a trial for each part of the rows that was held out.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Measured {
     /// Each held-out row's weighted log loss, in one order for all settings.
     losses: Vec<f64>,
     /// The sum of their weights.
     weight: f64,
-    /// Mean log loss of the data's last rows, learned from those before; no such trial gives 0.
+    /// Mean log loss of the data's last rows, learned from those before; 0 if there was no such trial.
     tail: f64,
 }
 
 impl Measured {
-    /// Takes in the held-out rows of a trial.
+    /// Adds the held-out rows of a trial.
     pub(crate) fn add(&mut self, rows: &[Row]) {
         self.weight += rows.iter().map(|row| row.2).sum::<f64>();
         self.losses.extend(rows.iter().map(row_loss));
     }
 
-    /// Takes in the trial of the data's last rows.
+    /// Sets the trial of the data's last rows.
     pub(crate) fn set_tail(&mut self, rows: &[Row]) {
         self.tail = mean_loss(rows);
     }
@@ -30,7 +30,7 @@ impl Measured {
         self.losses.iter().sum::<f64>() / self.weight
     }
 
-    /// Whether the rows held out can't tell this from the best: the difference is within its standard error.
+    /// Returns whether the held-out rows can't distinguish this setting from the best: the difference is within its standard error.
     fn is_as_good_as(&self, best: &Self) -> bool {
         let differences = self.losses.iter().zip(&best.losses).map(|(own, best)| own - best);
         let (mut sum, mut squares) = (0.0, 0.0);
@@ -43,7 +43,7 @@ impl Measured {
     }
 }
 
-/// The index of the setting to take: of those as good as the best on rows held out, by one standard error of
+/// Returns the index of the setting to take: of those as good as the best on rows held out, by one standard error of
 /// the paired difference (Breiman et al. 1984, section 3.4.3), the best on the data's last rows.
 ///
 /// Files are often written in the order of time. Rows held out at random can't tell settings that hold tomorrow

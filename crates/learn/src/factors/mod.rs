@@ -319,7 +319,7 @@ impl Trainer<'_> {
         Ok(candidates.iter().map(|_| fits.by_ref().take(trials.len()).collect()).collect())
     }
 
-    /// One fit on the rows of a fold, measured on those held out.
+    /// Fits a candidate to the rows of a fold, and measures it on those held out.
     fn fit(&self, candidate: &Candidate, batches: &[Numbered], split: Split, fold: u64) -> Result<Fit, Error> {
         let encoder = self.encoder(candidate)?;
         let selection = self.selection(split, fold);
@@ -361,7 +361,7 @@ impl Trainer<'_> {
         rows
     }
 
-    /// What each candidate is tried on where rows are few: parts of the rows, each held out once.
+    /// Returns the parts of few rows that each candidate is tried on, each held out once.
     ///
     /// Without times the last rows are one more part: files are often written in the order of time, and what
     /// tomorrow brings is more like their end. In files of no order it is a part like any other.

@@ -1,11 +1,11 @@
-//! Rows as the first pass leaves them: a category is hashed and looked for once, and is a number from then on.
+//! Rows as the first pass leaves them: a category is hashed and looked up once, and is a number from then on.
 
 use clickcast_model::encode::{Encoded, Encoder, Slots};
 use clickcast_record::{Batch, Column, Time};
 
 use crate::Error;
 
-/// What is known of rows beside their features.
+/// What is known about rows besides their features.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcomes {
     pub(crate) labels: Vec<bool>,
@@ -33,7 +33,7 @@ enum Values {
 pub(crate) type Places = Vec<Vec<u32>>;
 
 impl Outcomes {
-    /// Those of a batch.
+    /// Takes the outcomes of a batch.
     pub(crate) fn of(batch: &Batch) -> Result<Self, Error> {
         let labels = batch.labels.clone().ok_or(Error::NoLabels)?;
         Ok(Self { labels, weights: batch.weights.clone(), times: batch.times.clone() })
@@ -41,7 +41,7 @@ impl Outcomes {
 }
 
 impl Numbered {
-    /// A batch and its columns' numbers, where they have some.
+    /// Takes a batch and the numbers of its columns of categories.
     pub(crate) fn new(batch: Batch, numbers: Vec<Option<Slots>>) -> Result<Self, Error> {
         let outcomes = Outcomes::of(&batch)?;
         let columns = batch.features.into_iter().zip(numbers).map(|(column, numbers)| match (numbers, column) {
@@ -68,7 +68,7 @@ impl Numbered {
         Ok((Encoded { rows: self.rows, columns: columns.collect::<Result<_, _>>()? }, self.outcomes))
     }
 
-    /// About what the rows take in memory.
+    /// Returns about the bytes that the rows take in memory.
     pub(crate) fn bytes(&self) -> usize {
         let column = |values: &Values| match values {
             Values::Numbers(Slots::One(numbers)) => size_of_val(numbers.as_slice()),

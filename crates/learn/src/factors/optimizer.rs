@@ -41,7 +41,7 @@ pub(crate) struct Block {
     pub(crate) weights: Option<Vec<f32>>,
 }
 
-/// What learning is told.
+/// The rates of learning.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rates {
     /// Learning rate of factors, or FTRL's alpha.
@@ -60,7 +60,7 @@ pub(crate) struct Rates {
     pub(crate) square: f32,
 }
 
-/// Weights under way.
+/// Weights while they are learned.
 pub(crate) struct Optimizer {
     shape: Shape,
     rates: Rates,
@@ -146,7 +146,7 @@ impl Optimizer {
         Self { shape, rates, shift, offset: 0.0, regions, region_of, intercept, pace: Mutex::default() }
     }
 
-    /// From now on rows are learned as if the model's log-odds were higher by so much: what they differ by is no news.
+    /// Raises the model's log-odds by an offset in all learning that follows, so that this difference is not learned.
     pub(crate) fn set_offset(&mut self, offset: f32) {
         self.offset = offset;
     }
@@ -207,7 +207,7 @@ impl Optimizer {
         });
     }
 
-    /// Every row's log-odds, as the model that [`Optimizer::factors`] gives would have them but for its weights' type.
+    /// Returns every row's log-odds, equal to those of the model that [`Optimizer::factors`] makes but for its weights' type.
     pub(crate) fn log_odds(&self, block: &Block) -> Vec<f32> {
         let regions: Vec<_> = self.regions.iter().map(RwLock::read).collect();
         let mut all = vec![self.intercept.read().weight + self.shift; block.encoded.rows];
@@ -321,7 +321,7 @@ impl Optimizer {
         }
     }
 
-    /// Whether a row that was learned had the slot.
+    /// Returns whether a row that was learned had the slot.
     #[inline]
     fn is_touched(&self, region: &Region, field: usize, slot: u32) -> bool {
         let stride = self.shape.stride();
@@ -402,7 +402,7 @@ impl Optimizer {
         }
     }
 
-    /// The model as it is now. A slot that no row touched adds nothing.
+    /// Returns the model as it is now. A slot that no row touched adds nothing.
     pub(crate) fn factors(&self, encoder: &Encoder) -> Result<Factors, Error> {
         let stride = self.shape.stride();
         let mut weights = Vec::with_capacity(encoder.slots() as usize * stride);
@@ -501,7 +501,7 @@ fn start_slot(numbers: &mut Vec<f32>, shape: Shape, field: usize, rates: Rates, 
     numbers.resize(numbers.len() + stride, rates.square);
 }
 
-/// The derivative of the log loss by the log-odds.
+/// Returns the derivative of the log loss by the log-odds.
 #[inline]
 fn logistic_gradient(log_odds: f32, label: f32) -> f32 {
     let margin = if label > 0.5 { log_odds } else { -log_odds };

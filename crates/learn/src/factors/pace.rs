@@ -1,10 +1,10 @@
-//! How many threads learn best together: where others use the processors too, one that waits for its turn stops them all.
+//! Finds out how many threads learn best together: if other programs use the processors, one waiting thread stops them all.
 
 use std::time::Duration;
 
-/// Blocks after which the slower way is tried again.
+/// The slower number of threads is tried again after this many blocks.
 const BLOCKS_UNTIL_RETRIED: u32 = 16;
-/// Of fewer rows the time says little.
+/// The time of fewer rows says little.
 const ROWS_MIN: usize = 1000;
 
 /// Seconds a row, of one thread and of all. What is learned does not depend on which it is.

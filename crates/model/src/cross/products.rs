@@ -167,7 +167,7 @@ impl<'a> Products<'a> {
         linear + interplay
     }
 
-    /// The interplay of each of `fields` with each of `others`.
+    /// Returns the interplay of each of `fields` with each of `others`.
     fn between(&self, fields: &[(usize, &[f32])], others: &[(usize, &[f32])]) -> f64 {
         let mut total = 0.0;
         for &(field, vector) in fields {
@@ -179,7 +179,7 @@ impl<'a> Products<'a> {
         total
     }
 
-    /// The part of a vector that meets a field's.
+    /// Returns the part of a vector that meets a field's.
     fn facing<'b>(&self, vector: &'b [f32], field: usize) -> &'b [f32] {
         let shape = self.factors.shape();
         match shape.family {
@@ -189,7 +189,7 @@ impl<'a> Products<'a> {
         }
     }
 
-    /// What the product is taken of: a sum for an FM; for an FFM a block for each user field and ad field, in
+    /// Returns what the product is taken of: a sum for an FM; for an FFM a block for each user field and ad field, in
     /// the order of the user fields on both sides.
     fn vector(&self, fields: &[(usize, &[f32])], others: &[usize], others_first: bool) -> impl Iterator<Item = f64> {
         let shape = self.factors.shape();
@@ -297,7 +297,7 @@ impl Laid {
     }
 }
 
-/// The most that the probability rises for each unit of log-odds.
+/// Returns the most that the probability rises for each unit of log-odds.
 fn steepness(calibration: &Calibration) -> f64 {
     let Calibration::Isotonic { log_odds, probabilities } = calibration else { return 0.0 };
     let steps = log_odds.windows(2).zip(probabilities.windows(2));

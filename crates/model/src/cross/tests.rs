@@ -57,7 +57,7 @@ fn interests(offsets: Vec<usize>) -> Column {
     Column::Multi(Multi { offsets, values: Categorical::Integers { values: items, nulls: None } })
 }
 
-/// What the model says of rows that were never two sides.
+/// Returns what the model predicts for a row that was never two sides.
 fn rows(model: &Model, bid: f64, country: Option<&str>, items: usize) -> f64 {
     let columns = vec![
         bids(&[bid]),

@@ -78,7 +78,7 @@ impl Pairs for TreePairs<'_> {
         Ok(Prepared::TreeAds(blocks.collect::<Result<_, Error>>()?))
     }
 
-    /// The constants go with the users.
+    /// Prepares users; the constants go with them.
     fn users(&self, columns: &Columns, range: Range<usize>) -> Result<Prepared, Error> {
         let Columns::Numbers(numbers) = columns else { return Err(unprepared()) };
         let columns = self.columns(Origin::User, numbers, &range);

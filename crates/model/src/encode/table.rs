@@ -19,7 +19,7 @@ struct Entry {
 }
 
 impl Table {
-    /// A table of hashes, whose places count from 1.
+    /// Returns a table of hashes, whose places count from 1.
     pub(super) fn new(hashes: &[u64]) -> Self {
         let size = (hashes.len() * 2).next_power_of_two().max(2);
         let mut table = Self { entries: vec![Entry { high: 0, place: 0 }; size], mask: size - 1 };
@@ -39,7 +39,7 @@ impl Table {
         prefetch(std::slice::from_ref(&self.entries[hash as usize & self.mask]));
     }
 
-    /// The place of a hash; 0 where training did not see it often enough.
+    /// Returns the place of a hash, or 0 if training did not see it often enough.
     #[inline]
     pub(super) fn find(&self, hash: u64) -> u32 {
         let mut index = hash as usize & self.mask;

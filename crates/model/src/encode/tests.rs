@@ -52,7 +52,7 @@ fn some_batch() -> Batch {
     batch(ages, text(&[0, 1, 2, 3], &["a", "b", "never"]), tags)
 }
 
-/// The place of a value among a field's slots, from the first of those with values of their own.
+/// Returns the place of a value among a field's slots, from the first of those with values of their own.
 fn place(values: &[&str], value: &str) -> u32 {
     hashes(values).binary_search(&hash::text(value)).unwrap() as u32
 }

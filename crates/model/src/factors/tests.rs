@@ -38,7 +38,7 @@ fn model(family: FactorFamily, k: usize) -> Factors {
     Factors::new(shape, -0.25, weights, &encoder).unwrap()
 }
 
-/// The formula of the papers, term by term in f64: a linear weight a slot, and an inner product for
+/// Returns the formula of the papers, term by term in f64: a linear weight a slot, and an inner product for
 /// each pair of slots of different fields.
 fn by_the_formula(model: &Factors, encoded: &Encoded, row: usize) -> f64 {
     let shape = model.shape();

@@ -16,7 +16,7 @@ const EXPONENT_MIN: u64 = 1023 - 16;
 /// values fill them evenly.
 const CATEGORY_BINS: u64 = 64;
 
-/// How many bins a feature of this kind has.
+/// Returns how many bins a feature of this kind has.
 #[must_use]
 pub fn count(kind: Kind) -> usize {
     match kind {
@@ -25,7 +25,7 @@ pub fn count(kind: Kind) -> usize {
     }
 }
 
-/// The bin of a number.
+/// Returns the bin of a number.
 #[inline]
 #[must_use]
 pub fn number(value: f64) -> u16 {
@@ -43,14 +43,14 @@ pub fn number(value: f64) -> u16 {
     2 + (side + magnitude) as u16
 }
 
-/// The bin of a category.
+/// Returns the bin of a category.
 #[inline]
 #[must_use]
 pub fn category(hash: Option<u64>) -> u16 {
     hash.map_or(MISSING, |hash| 1 + (hash >> 58) as u16)
 }
 
-/// Whether bins of a feature with so many distinct categories hold several of them as a rule.
+/// Returns whether bins of a feature with so many distinct categories hold several of them as a rule.
 #[must_use]
 pub fn is_shared(distinct: f64) -> bool {
     // Of 12 among 64 bins hardly two share one.
@@ -68,7 +68,7 @@ pub fn column(column: &Column, out: &mut Vec<u16>) {
     }
 }
 
-/// The hash of one row's value; none where missing.
+/// Returns the hash of one row's value, or `None` if missing.
 #[must_use]
 pub fn hash(column: &Column, row: usize) -> Option<u64> {
     match column {
@@ -94,7 +94,7 @@ pub(super) fn codes(column: &Column, rows: &[usize], out: &mut Vec<u32>) {
     }
 }
 
-/// The bin that a code stands for.
+/// Returns the bin that a code stands for.
 pub(super) fn of_code(kind: Kind, code: u32) -> u16 {
     match kind {
         Kind::Numeric => code as u16,
@@ -102,7 +102,7 @@ pub(super) fn of_code(kind: Kind, code: u32) -> u16 {
     }
 }
 
-/// What a number's bin holds, for a person.
+/// Returns what a number's bin holds, for a person.
 #[must_use]
 pub fn describe(kind: Kind, bin: u16) -> String {
     match (kind, bin) {
@@ -122,7 +122,7 @@ fn rows(lists: &Multi) -> usize {
     lists.offsets.len().saturating_sub(1)
 }
 
-/// The lowest hash of a list's items: the same in whatever order they come.
+/// Returns the lowest hash of a list's items: the same in whatever order they come.
 fn list(lists: &Multi, row: usize) -> Option<u64> {
     let items = lists.offsets[row]..lists.offsets[row + 1];
     items.filter_map(|item| Categorical::get(&lists.values, item)).map(|value| value.hash()).min()

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use clickcast_record::hash::integer as mix;
-use clickcast_record::{Batch, Categorical, Column, Feature, Kind, Numeric, Time};
+use clickcast_record::{Batch, Categorical, Column, Feature, Numeric, Time};
 
+use super::sample::Sample;
 use super::{Day, FeatureProfile, Fingerprints, Profile, Values, bins, pairs};
 
-/// Rows that features are counted in: seven days of 18,000 each. With 40 features 23 MB.
-const SAMPLE_ROWS_MAX: usize = 1 << 17;
 /// Rows that can be recognized: a share of one in 1,000 shows as eight.
 const FINGERPRINTS_MAX: usize = 1 << 13;
 /// Columns that a row is recognized by, beside its time: hashing all would cost as much as learning.
@@ -19,7 +18,7 @@ const VALUES_MAX: usize = 1 << 12;
 /// Days told apart; the older ones are one.
 const DAYS_MAX: usize = 64;
 
-/// Takes rows and makes their profile: less than 64 MB for 100 features, a nanosecond or two for each value.
+/// Makes the profile of rows: less than 64 MB for 100 features, a nanosecond or two for each value.
 #[derive(Debug, Clone)]
 pub struct Collector {
     features: Vec<Feature>,
@@ -31,18 +30,6 @@ pub struct Collector {
     values: Vec<Distinct>,
     fingerprints: BTreeMap<u64, (u32, u32)>,
     fingerprint_max: u64,
-}
-
-/// An even sample of rows: those whose number's hash is lowest.
-#[derive(Debug, Clone)]
-pub(super) struct Sample {
-    hash_max: u64,
-    hashes: Vec<u64>,
-    pub(super) days: Vec<i64>,
-    pub(super) labels: Vec<bool>,
-    /// What tells values apart: of each feature one a row.
-    pub(super) codes: Vec<Vec<u32>>,
-    kinds: Vec<Kind>,
 }
 
 /// The distinct values of one feature with the lowest hashes.
@@ -72,7 +59,7 @@ impl Hasher for Itself {
 }
 
 impl Collector {
-    /// A collector of rows with these features.
+    /// Returns a collector of rows with these features.
     #[must_use]
     pub fn new(features: &[Feature]) -> Self {
         Self {
@@ -81,14 +68,7 @@ impl Collector {
             positives: None,
             times: None,
             days: BTreeMap::new(),
-            sample: Sample {
-                hash_max: u64::MAX,
-                hashes: Vec::new(),
-                days: Vec::new(),
-                labels: Vec::new(),
-                codes: vec![Vec::new(); features.len()],
-                kinds: features.iter().map(|feature| feature.kind).collect(),
-            },
+            sample: Sample::new(features),
             values: vec![Distinct::default(); features.len()],
             fingerprints: BTreeMap::new(),
             fingerprint_max: u64::MAX,
@@ -109,12 +89,13 @@ impl Collector {
         }
     }
 
-    /// As [`Collector::add`], for who knows the distinct values anyway and gives them to [`Collector::profile_with`].
+    /// As [`Collector::add`], for a caller that collects the distinct values itself and passes them to
+    /// [`Collector::profile_with`].
     pub fn add_rows(&mut self, batch: &Batch) {
         let days = self.count(batch);
         if batch.features.len() == self.features.len() {
             self.recognize(batch);
-            self.draw(batch, &days);
+            self.sample.draw(batch, self.rows, &days);
         }
         self.rows += batch.rows as u64;
     }
@@ -141,7 +122,7 @@ impl Collector {
             counted.1 += clicked;
             row += run.len();
         }
-        // Times that are no days would be too many.
+        // Times that are not timestamps may give too many days.
         while self.days.len() > 4 * DAYS_MAX {
             fold_oldest(&mut self.days);
         }
@@ -179,28 +160,7 @@ impl Collector {
         }
     }
 
-    /// Takes rows into the sample.
-    fn draw(&mut self, batch: &Batch, days: &[i64]) {
-        let sample = &mut self.sample;
-        let mut taken = Vec::new();
-        for (row, &day) in days.iter().enumerate() {
-            let hash = mix((self.rows + row as u64).cast_signed());
-            if hash <= sample.hash_max {
-                taken.push(row);
-                sample.hashes.push(hash);
-                sample.days.push(day);
-                sample.labels.push(batch.labels.as_ref().is_some_and(|labels| labels[row]));
-            }
-        }
-        for (codes, column) in sample.codes.iter_mut().zip(&batch.features) {
-            bins::codes(column, &taken, codes);
-        }
-        while sample.hashes.len() > SAMPLE_ROWS_MAX {
-            sample.thin();
-        }
-    }
-
-    /// The profile of all rows so far.
+    /// Returns the profile of all rows so far.
     #[must_use]
     pub fn profile(mut self) -> Profile {
         let values = std::mem::take(&mut self.values);
@@ -265,28 +225,6 @@ impl Day {
     }
 }
 
-impl Sample {
-    /// Number of rows.
-    pub(super) fn rows(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// The bins of a feature's values, one a row.
-    pub(super) fn bins(&self, feature: usize) -> impl Iterator<Item = u16> {
-        self.codes[feature].iter().map(move |&code| bins::of_code(self.kinds[feature], code))
-    }
-
-    /// Leaves out every second row, so to speak.
-    fn thin(&mut self) {
-        self.hash_max /= 2;
-        let keep: Vec<bool> = self.hashes.iter().map(|&hash| hash <= self.hash_max).collect();
-        self.codes.iter_mut().for_each(|codes| retain(codes, &keep));
-        retain(&mut self.hashes, &keep);
-        retain(&mut self.days, &keep);
-        retain(&mut self.labels, &keep);
-    }
-}
-
 impl Default for Distinct {
     fn default() -> Self {
         Self { hash_max: u64::MAX, hashes: HashSet::default() }
@@ -321,7 +259,7 @@ impl Distinct {
         }
     }
 
-    /// Leaves out the highest.
+    /// Removes the highest hashes.
     fn thin(&mut self) {
         if self.hashes.len() > VALUES_MAX {
             let mut all: Vec<u64> = self.hashes.iter().copied().collect();
@@ -359,7 +297,7 @@ fn fingerprints(counted: &BTreeMap<u64, (u32, u32)>, hash_max: u64) -> Fingerpri
     }
 }
 
-/// Makes the two oldest days one.
+/// Merges the two oldest days.
 fn fold_oldest(days: &mut BTreeMap<i64, (u64, u64)>) {
     if let Some((_, oldest)) = days.pop_first()
         && let Some(mut next) = days.first_entry()
@@ -367,9 +305,4 @@ fn fold_oldest(days: &mut BTreeMap<i64, (u64, u64)>) {
         next.get_mut().0 += oldest.0;
         next.get_mut().1 += oldest.1;
     }
-}
-
-fn retain<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
-    let mut kept = keep.iter();
-    values.retain(|_| kept.next().copied().unwrap_or(false));
 }

@@ -1,4 +1,4 @@
-//! What rows looked like: kept with a model for its training data, and made again of the data it meets later.
+//! Profiles of rows: a model keeps that of its training data, and the data it scores later gets another.
 //!
 //! Any two profiles can be compared without the rows they were made of. A value's bin follows from the value alone
 //! ([`bins`]), days are counted one by one, and samples are drawn by hashes of what is in a row, so that two profiles hold
@@ -7,6 +7,7 @@
 pub mod bins;
 mod collect;
 mod pairs;
+mod sample;
 
 use std::collections::BTreeMap;
 
@@ -18,12 +19,12 @@ pub use collect::{Collector, Distinct};
 /// The payload's name in an artifact.
 pub const PROFILE: &str = "profile.json";
 
-/// What some rows looked like.
+/// A summary of some rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// All rows.
     pub rows: u64,
-    /// Clicked rows; none where there were no labels.
+    /// Clicked rows, or `None` if there were no labels.
     pub positives: Option<u64>,
     /// First and last time; `None` if the rows had no times.
     pub times: Option<(Time, Time)>,
@@ -31,7 +32,7 @@ pub struct Profile {
     pub days: Vec<Day>,
     /// One a feature, in the schema's order.
     pub features: Vec<FeatureProfile>,
-    /// Rows that can be recognized elsewhere.
+    /// Rows that can be recognized in other data.
     pub fingerprints: Fingerprints,
 }
 
@@ -46,7 +47,7 @@ pub struct Day {
     pub positives: u64,
     /// Rows of the sample that features are counted in.
     pub sampled: u64,
-    /// Clicked ones of them.
+    /// Clicked rows among them.
     pub sampled_positives: u64,
 }
 
@@ -61,11 +62,11 @@ pub struct FeatureProfile {
     pub days: Vec<Vec<Cell>>,
     /// Its distinct values; empty for numbers.
     pub values: Values,
-    /// How far each feature is known where this one is: 0 for not at all, 1 for wholly (Cohen's kappa, "A coefficient of
-    /// agreement for nominal scales", 1960, of the bins of two rows of a day that have the same value here). None where too few
-    /// rows have the same value.
+    /// How far this feature determines each other one: 0 for not at all, 1 for wholly (Cohen's kappa, "A coefficient of
+    /// agreement for nominal scales", 1960, of the bins of two rows of a day that have the same value here). `None` if too
+    /// few rows have the same value.
     pub determines: Vec<Option<f32>>,
-    /// Rows that have another one of their value and day: what `determines` rests on.
+    /// Rows that share their value with another row of the day: the basis of `determines`.
     pub alike: u32,
 }
 
@@ -93,34 +94,34 @@ pub struct Fingerprints {
     pub hashes: Vec<u64>,
     /// Rows that have one of these hashes.
     pub rows: u64,
-    /// Clicked ones of them.
+    /// Clicked rows among them.
     pub positives: u64,
-    /// Clicked rows that are the same as another clicked one before.
+    /// Clicked rows that repeat an earlier clicked row.
     pub positives_repeated: u64,
 }
 
 impl Profile {
-    /// The clicked share of all rows; none without labels or rows.
+    /// Returns the clicked share of all rows, or `None` without labels or rows.
     #[must_use]
     pub fn click_rate(&self) -> Option<f64> {
         let positives = self.positives?;
         (self.rows > 0).then(|| positives as f64 / self.rows as f64)
     }
 
-    /// The feature of this name.
+    /// Returns the feature of this name.
     #[must_use]
     pub fn feature(&self, name: &str) -> Option<(usize, &FeatureProfile)> {
         self.features.iter().enumerate().find(|(_, feature)| feature.name == name)
     }
 
-    /// Rows that are the same as another, as a share of all.
+    /// Returns rows that are the same as another, as a share of all.
     #[must_use]
     pub fn repeated_share(&self) -> f64 {
         let Fingerprints { rows, hashes, .. } = &self.fingerprints;
         if *rows == 0 { 0.0 } else { 1.0 - hashes.len() as f64 / *rows as f64 }
     }
 
-    /// Of this profile's distinct rows, the share that the other one's data has too, and how many were looked at.
+    /// Returns of this profile's distinct rows, the share that the other one's data has too, and how many were looked at.
     #[must_use]
     pub fn seen_share(&self, other: &Self) -> (f64, usize) {
         let (mine, theirs) = (&self.fingerprints, &other.fingerprints);
@@ -129,7 +130,7 @@ impl Profile {
 }
 
 impl FeatureProfile {
-    /// The bins of some days (those for which `take` holds) together.
+    /// Returns the bins of some days (those for which `take` holds) together.
     #[must_use]
     pub fn cells(&self, take: impl Fn(usize) -> bool) -> BTreeMap<u16, (f64, f64)> {
         let mut together = BTreeMap::new();
@@ -145,7 +146,7 @@ impl FeatureProfile {
 }
 
 impl Values {
-    /// How many distinct values there are, estimated where not all are listed.
+    /// Returns how many distinct values there are, estimated where not all are listed.
     #[must_use]
     pub fn distinct(&self) -> f64 {
         if self.hash_max == u64::MAX {
@@ -155,20 +156,20 @@ impl Values {
         (self.hashes.len() as f64 - 1.0).max(1.0) / share
     }
 
-    /// Of these distinct values the share that the other data has too, and how many were looked at.
+    /// Returns of these distinct values the share that the other data has too, and how many were looked at.
     #[must_use]
     pub fn known_share(&self, other: &Self) -> (f64, usize) {
         shared(&self.hashes, &other.hashes, self.hash_max.min(other.hash_max))
     }
 
-    /// Whether a value of this hash is one of them; none where that is not known.
+    /// Returns whether a value of this hash is one of them, or `None` if that is not known.
     #[must_use]
     pub fn knows(&self, hash: u64) -> Option<bool> {
         (hash <= self.hash_max).then(|| self.hashes.binary_search(&hash).is_ok())
     }
 }
 
-/// Of the first list's hashes up to a bound the share that the second has too, and how many those are.
+/// Returns of the first list's hashes up to a bound the share that the second has too, and how many those are.
 fn shared(first: &[u64], second: &[u64], hash_max: u64) -> (f64, usize) {
     let first = &first[..first.partition_point(|&hash| hash <= hash_max)];
     let found = first.iter().filter(|hash| second.binary_search(hash).is_ok()).count();

@@ -1,15 +1,15 @@
-//! How features depend on each other: whether two rows that agree in one agree in another.
+//! How features depend on each other: whether two rows that agree in one feature agree in another.
 //!
-//! A wrong join keeps every single column as it was. What it breaks is that rows of one user have one age, and rows of one ad
-//! one campaign. That shows in pairs of rows with the same value. Those of rare values hardly ever meet among few rows, so
-//! for features of many values some values are chosen by hash, with all their rows in the sample.
+//! A wrong join leaves every single column as it was, but rows of one user no longer have one age, nor rows of one ad one
+//! campaign. Pairs of rows with the same value show that. Rows of rare values hardly ever meet in a small sample, so for
+//! features of many values some values are chosen by hash, with all their rows in the sample.
 //!
-//! Only rows of one day are paired: an ad's age tells nothing of an ad over a month, and all over a day. So profiles of a
-//! day and of a month can be compared.
+//! Only rows of one day are paired: within a day an ad determines its age, over a month it does not. So profiles of a day and
+//! of a month can be compared.
 
 use std::collections::BTreeMap;
 
-use super::collect::Sample;
+use super::sample::Sample;
 
 /// Rows looked at for each feature: with 40 features 26 million steps, less than a tenth of a second.
 const ROWS_MAX: usize = 1 << 14;
@@ -17,10 +17,10 @@ const ROWS_MAX: usize = 1 << 14;
 const BINS: usize = 64;
 /// Where each value has fewer rows than this, values are chosen instead of rows.
 const ROWS_PER_VALUE_MIN: usize = 4;
-/// With fewer rows that have another of their value nothing is told.
+/// With fewer rows that share their value, nothing is computed.
 const ALIKE_MIN: u32 = 200;
 
-/// How far each feature determines each other one, and the rows that it rests on; see
+/// Returns how far each feature determines each other one, and the rows that it rests on; see
 /// [`super::FeatureProfile::determines`].
 pub(super) fn determines(sample: &Sample) -> Vec<(u32, Vec<Option<f32>>)> {
     let dense: Vec<Vec<u8>> = (0..sample.codes.len()).map(|feature| dense(sample, feature)).collect();
@@ -41,7 +41,7 @@ pub(super) fn determines(sample: &Sample) -> Vec<(u32, Vec<Option<f32>>)> {
     (0..sample.codes.len()).map(of_feature).collect()
 }
 
-/// Rows of the sample, those of one day with the same value together.
+/// Returns rows of the sample, those of one day with the same value together.
 fn rows_by_value(sample: &Sample, feature: usize) -> Vec<Vec<u32>> {
     let rows = sample.rows();
     let value = |row: usize| sample.codes[feature][row];
@@ -60,7 +60,7 @@ fn rows_by_value(sample: &Sample, feature: usize) -> Vec<Vec<u32>> {
     groups.map(|rows| rows.iter().map(|&(_, row)| row).collect()).collect()
 }
 
-/// Of each row the share of its group's other rows that agree with it in a column, summed. Every row counts the same: by pairs
+/// Returns of each row the share of its group's other rows that agree with it in a column, summed. Every row counts the same: by pairs
 /// a few busy ads would decide, and what they do differs from day to day.
 fn agreeing(groups: &[Vec<u32>], column: &[u8]) -> f64 {
     let mut counts = [0u32; BINS];
@@ -76,7 +76,7 @@ fn agreeing(groups: &[Vec<u32>], column: &[u8]) -> f64 {
     shares
 }
 
-/// The share of all pairs of rows of one day that agree in a column.
+/// Returns the share of all pairs of rows of one day that agree in a column.
 fn chance(sample: &Sample, column: &[u8]) -> f64 {
     let mut days: BTreeMap<i64, [u32; BINS]> = BTreeMap::new();
     let mut bins = column.iter();

@@ -101,7 +101,7 @@ fn a_snapshot_is_gone_back_to_exactly_and_untouched_slots_add_nothing() {
     assert_eq!(factors.slot(6), [0.0; 4]);
 }
 
-/// The rows' weighted log losses together.
+/// Returns the sum of the rows' weighted log losses.
 fn loss(optimizer: &Optimizer, block: &Block) -> f64 {
     optimizer.rows([block]).iter().map(row_loss).sum()
 }

@@ -6,7 +6,7 @@ use clickcast_kernel::trees::{Bins, Forest, Slot, Split, lower_bound};
 
 use super::super::ir::{CategorySet, Child, Comparison, Ensemble, Missing, Node, SumWidth, Test, Tree};
 
-/// Beyond this a model's tables no longer pay; it is scored by the oracle.
+/// Models with larger tables are scored by the oracle: the tables would not pay.
 const TABLE_BYTES_MAX: usize = 1 << 28;
 
 /// A compiled ensemble.
@@ -42,7 +42,7 @@ pub(super) struct PredicateGroup {
 }
 
 impl Column {
-    /// The code of a value.
+    /// Returns the code of a value.
     #[inline]
     pub(super) fn code(&self, value: f64) -> u32 {
         match &self.kind {
@@ -111,7 +111,7 @@ impl<'a> Predicates<'a> {
         Some(Self { columns, planes, numeric_plane, set_plane })
     }
 
-    /// The plane of a split; `None` if it is not of those given.
+    /// Returns the plane of a split; `None` if it is not of those given.
     pub(super) fn plane(&self, node: &Node) -> Option<usize> {
         match &node.test {
             Test::Numeric { .. } => self.numeric_plane.get(&(node.feature, numeric_key(&node.test)?)).copied(),
@@ -149,7 +149,8 @@ pub(super) fn compile(ensemble: &Ensemble) -> Option<Compiled> {
     Some(Compiled { columns: predicates.columns, planes: predicates.planes, forest })
 }
 
-/// The key, with what cannot matter made equal: without a missing value there is no default side.
+/// Returns the key of a test. Tests that route all values alike have equal keys: without a missing value the default side does
+/// not matter.
 fn numeric_key(test: &Test) -> Option<NumericKey> {
     let Test::Numeric { threshold, comparison, missing, default_left } = test else { return None };
     // No number lies between.
@@ -235,7 +236,7 @@ fn category_column(feature: u32, sets: &[&CategorySet], first_plane: usize) -> O
     })
 }
 
-/// A tree's splits in breadth-first order, each with the node it is of.
+/// Returns a tree's splits in breadth-first order, each with the node it is of.
 pub(super) fn splits(tree: &Tree, plane_of: impl Fn(&Node) -> Option<usize>) -> Option<Vec<(&Node, Split)>> {
     let mut order: Vec<u32> = if tree.nodes().is_empty() { Vec::new() } else { vec![0] };
     let mut splits = Vec::with_capacity(tree.nodes().len());

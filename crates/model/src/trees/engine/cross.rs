@@ -7,9 +7,9 @@ use super::super::ir::Ensemble;
 use super::compile::{Column, Predicates, base_leaf, fits, splits};
 use super::plan::{PlanError, TreeColumn, check, fill_entries, fill_planes};
 
-/// An ensemble made ready for products of two sides. Threads share it.
+/// An ensemble compiled for products of two sides. Threads share it.
 ///
-/// What a side's own features say about every tree is worked out once an entity ([`CrossPlan::left`],
+/// What a side's own features decide in every tree is computed once an entity ([`CrossPlan::left`],
 /// [`CrossPlan::right`]); a pair then costs one look-up a tree ([`CrossPlan::score`]).
 ///
 /// # Tiles
@@ -95,7 +95,7 @@ impl CrossPlan {
         Ok(Self { is_left: left.to_vec(), engine, form })
     }
 
-    /// Whether the bit-sliced engine scores this model; linear trees are left to the oracle.
+    /// Returns whether the bit-sliced engine scores this model; linear trees are left to the oracle.
     pub fn is_sliced(&self) -> bool {
         matches!(self.engine, Engine::Sliced(_))
     }
@@ -190,7 +190,7 @@ impl CrossPlan {
         Ok(())
     }
 
-    /// The columns of one side, checked, with the other's made constant.
+    /// Returns the columns of one side, checked, with the other's made constant.
     fn own_columns<'a>(
         &self,
         side: Side,
@@ -220,14 +220,14 @@ impl CrossPlan {
 }
 
 impl CrossLeft {
-    /// How many entities there are.
+    /// Returns how many entities there are.
     pub fn rows(&self) -> usize {
         self.rows
     }
 }
 
 impl CrossRight {
-    /// How many entities there are.
+    /// Returns how many entities there are.
     pub fn rows(&self) -> usize {
         self.rows
     }

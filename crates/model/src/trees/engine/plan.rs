@@ -43,7 +43,10 @@ pub enum TreeColumn<'a> {
 }
 
 impl TreeColumn<'_> {
-    /// The value of a row, which is there.
+    /// Returns the value of a row.
+    ///
+    /// # Panics
+    /// If the column has no such row.
     #[inline]
     pub(super) fn value(&self, row: usize) -> f64 {
         match self {
@@ -125,7 +128,7 @@ impl Plan {
         Self { features: ensemble.features().len(), engine, form }
     }
 
-    /// Whether the bit-sliced engine scores this model; linear trees are left to the oracle.
+    /// Returns whether the bit-sliced engine scores this model; linear trees are left to the oracle.
     pub fn is_sliced(&self) -> bool {
         matches!(self.engine, Engine::Sliced(..))
     }

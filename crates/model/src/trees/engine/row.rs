@@ -57,7 +57,7 @@ impl RowPlan {
         }
     }
 
-    /// The most rows that are faster one by one than as a block. Measured with `benches/trees.rs` on 500 trees of 63
+    /// Returns the most rows that are faster one by one than as a block. Measured with `benches/trees.rs` on 500 trees of 63
     /// leaves: a block of up to 64 takes 63 µs where a row takes 2.9 µs by jumping (37 µs if the rows are alike), and
     /// 70 µs to 77 µs where it takes 8.6 µs (numeric) to 16 µs (categories) by walking.
     pub(super) fn rows_max(&self) -> usize {
@@ -93,7 +93,7 @@ impl RowPlan {
     }
 }
 
-/// A row's value in each numeric column, and how it becomes a code.
+/// Returns a row's value in each numeric column, and how it becomes a code.
 fn numbers<'a>(
     compiled: &'a Compiled,
     columns: &[TreeColumn<'_>],
@@ -149,7 +149,7 @@ impl RowPlan {
 }
 
 impl Column {
-    /// The number of predicates of a numeric column.
+    /// Returns the number of predicates of a numeric column.
     fn predicates(&self) -> usize {
         match &self.kind {
             ColumnKind::Numeric { groups, .. } => groups.iter().map(|group| group.planes).sum(),
@@ -158,7 +158,7 @@ impl Column {
     }
 }
 
-/// Whether a column has the same value in all of these rows.
+/// Returns whether a column has the same value in all of these rows.
 fn is_constant(column: TreeColumn<'_>, rows: Range<usize>) -> bool {
     match column {
         TreeColumn::F32(values) => is_uniform(&values[rows], |value| value.to_bits()),
@@ -230,7 +230,7 @@ impl Row {
 }
 
 impl PredicateGroup {
-    /// The byte of a code for the [`BYTE_PLANES`] predicates after the first `before`.
+    /// Returns the byte of a code for the [`BYTE_PLANES`] predicates after the first `before`.
     fn byte(&self, code: usize, before: usize) -> u8 {
         usize::from(self.bin_of_code[code]).saturating_sub(before).min(BYTE_PLANES) as u8
     }

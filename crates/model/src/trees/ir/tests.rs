@@ -6,7 +6,7 @@ fn feature() -> Feature {
     Feature { name: "a".to_owned(), kind: FeatureKind::Numeric, categories: None }
 }
 
-/// A stump on the first feature whose leaves give 1 and 2.
+/// Returns a stump on the first feature whose leaves give 1 and 2.
 fn stump(threshold: f64, comparison: Comparison, missing: Missing, default_left: bool) -> Result<Tree, Invalid> {
     let test = Test::Numeric { threshold, comparison, missing, default_left };
     let node = Node { feature: 0, test, left: Child::Leaf(0), right: Child::Leaf(1) };

@@ -15,12 +15,12 @@ impl<'a> Lines<'a> {
         Self { rest: text, number: 0 }
     }
 
-    /// The number of the line read last.
+    /// Returns the number of the line read last.
     pub(super) fn number(&self) -> usize {
         self.number
     }
 
-    /// The next line without its end; `None` at the end of the file.
+    /// Returns the next line without its end; `None` at the end of the file.
     pub(super) fn next_line(&mut self) -> Result<Option<&'a str>, ParseError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -88,13 +88,13 @@ impl<'a> Section<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The value as one number.
+    /// Returns the value as one number.
     pub(super) fn number<T: FromStr>(&self) -> Result<T, ParseError> {
         let value = self.value.trim();
         value.parse().map_err(|_| self.error(format!("`{}` is not a number of the right kind", excerpt(value))))
     }
 
-    /// The value as exactly `count` numbers. Allocates for the numbers that are there, not for those promised.
+    /// Returns the value as exactly `count` numbers. Allocates for the numbers that are there, not for those promised.
     pub(super) fn numbers<T: FromStr>(&self, count: usize) -> Result<Vec<T>, ParseError> {
         let mut numbers = Vec::new();
         for (index, text) in self.value.split_ascii_whitespace().enumerate() {
@@ -121,7 +121,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// A malformed-file error at this line.
+    /// Returns a malformed-file error at this line.
     pub(super) fn error(&self, message: impl AsRef<str>) -> ParseError {
         ParseError::malformed(self.line, format!("`{}`: {}", excerpt(self.key), message.as_ref()))
     }
