@@ -14,7 +14,7 @@ const READS_MAX: usize = 5;
 /// Reads and verifies the model in a folder of a store: `folder` is empty, or ends in a slash.
 ///
 /// # Errors
-/// [`Kind::NotFound`] where there is none, [`Kind::Damaged`], or where the store can't be read.
+/// [`Kind::NotFound`] if it does not exist, [`Kind::Damaged`], or if the store can't be read.
 pub async fn read_artifact(store: &Store, folder: &str) -> Result<Artifact, Error> {
     let mut manifest = read_manifest(store, folder).await?;
     for _ in 1..READS_MAX {
@@ -32,10 +32,10 @@ pub async fn read_artifact(store: &Store, folder: &str) -> Result<Artifact, Erro
     Err(Error::new(Kind::Conflict, format!("model `{}` is replaced again and again", store.uri(folder))))
 }
 
-/// Writes a model, the manifest last: whoever finds a manifest finds a whole model.
+/// Writes a model. The manifest is written last, so that a manifest always belongs to a complete model.
 ///
 /// # Errors
-/// Where the store can't be written.
+/// If the store can't be written.
 pub async fn write_artifact(store: &Store, folder: &str, artifact: &Artifact) -> Result<(), Error> {
     let older = store.get(&format!("{folder}{MANIFEST}")).await.ok();
     let older = older.and_then(|bytes| Artifact::parse_manifest(&bytes).ok());

@@ -43,7 +43,7 @@ pub struct VersionRecord {
     pub name: Name,
     /// 1, 2, 3 ... for each name.
     pub version: u64,
-    /// When, by the clock of who registered it.
+    /// The time of the registration, by the clock of the one who registered it.
     pub created: Timestamp,
     /// Who registered it.
     pub by: String,
@@ -62,9 +62,9 @@ pub struct Gated {
     pub at: Timestamp,
     /// The version it was compared with; none for a first model.
     pub champion: Option<u64>,
-    /// What was looked at, and what follows.
+    /// The checks and the verdict.
     pub judgement: Judgement,
-    /// What it predicted for the newest rows that were looked at, for a run's audit to compare with; none where it could score none.
+    /// Its scores of the newest rows it was judged by, which a run's audit compares with; `None` if it could not score them.
     #[serde(default)]
     pub scores: Option<Scores>,
 }
@@ -80,7 +80,7 @@ pub struct Listed {
     pub channels: BTreeMap<Channel, u64>,
 }
 
-/// All there is to say of a version.
+/// All that a registry knows of a version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     /// The version.
@@ -102,7 +102,7 @@ impl Registry {
         Self { store }
     }
 
-    /// Where it is.
+    /// Returns its URI.
     #[must_use]
     pub fn uri(&self) -> String {
         self.store.uri("")
@@ -111,7 +111,7 @@ impl Registry {
     /// Registers a model as its name's next version.
     ///
     /// # Errors
-    /// Where the store can't be read or written.
+    /// If the store can't be read or written.
     pub async fn register(
         &self,
         name: &Name,
@@ -142,7 +142,7 @@ impl Registry {
     /// The version that a reference means.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] where there is none, or [`Kind::Damaged`].
+    /// [`Kind::NotFound`] if it does not exist, or [`Kind::Damaged`].
     pub async fn resolve(&self, reference: &Reference) -> Result<VersionRecord, Error> {
         let Reference { name, selector } = reference;
         let version = match selector {
@@ -170,7 +170,7 @@ impl Registry {
     /// Reads and verifies a version's artifact.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn load(&self, record: &VersionRecord) -> Result<Artifact, Error> {
         let folder = artifact_folder(&record.artifact);
         let artifact = read_artifact(&self.store, &folder).await?;
@@ -213,7 +213,7 @@ impl Registry {
     /// All models, or the one of a name, in alphabetical order.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] where there is none of that name; [`Kind::Damaged`]; or where the store can't be read.
+    /// [`Kind::NotFound`] if there is no model of that name; [`Kind::Damaged`]; or if the store can't be read.
     pub async fn list(&self, name: Option<&Name>) -> Result<Vec<Listed>, Error> {
         let mut models: BTreeMap<Name, Listed> = BTreeMap::new();
         for object in self.store.list_below("models").await? {
@@ -243,7 +243,7 @@ impl Registry {
         Ok(models)
     }
 
-    /// All there is to say of a version.
+    /// All that a registry knows of a version.
     ///
     /// # Errors
     /// As [`Registry::resolve`].
@@ -272,7 +272,7 @@ impl Registry {
     /// Notes what the gate said of a version: it is the last word from now on, and what was said before is kept.
     ///
     /// # Errors
-    /// Where the store can't be written.
+    /// If the store can't be written.
     pub async fn record_gate(&self, name: &Name, version: u64, gated: &Gated) -> Result<(), Error> {
         self.store.put(&format!("{}.json", judgement_key(name, version, gated.at)), bytes(gated)).await?;
         Ok(self.store.put(&gate_key(name, version), bytes(gated)).await?)
@@ -296,10 +296,10 @@ impl Registry {
         Ok(judgements)
     }
 
-    /// What the gate said last of a version; none where it was never asked.
+    /// Returns the last judgement of a version; `None` if it was never judged.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn gate(&self, name: &Name, version: u64) -> Result<Option<Gated>, Error> {
         Ok(read(&self.store, &gate_key(name, version)).await?.map(|read| read.value))
     }
@@ -308,7 +308,7 @@ impl Registry {
     /// passed against that very one.
     ///
     /// # Errors
-    /// [`Kind::NotPassed`] where the gate has not passed it so; [`Kind::Refused`] where the channel is not at `expected`; [`Kind::Conflict`] where it was
+    /// [`Kind::NotPassed`] if the gate has not passed it so; [`Kind::Refused`] if the channel is not at `expected`; [`Kind::Conflict`] if it was
     /// moved at the same moment; [`Kind::NotFound`].
     pub async fn promote(
         &self,
@@ -359,15 +359,15 @@ impl Registry {
     /// Points a channel again to the version before its last promotion.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where there is none; [`Kind::Conflict`] where it was moved at the same moment.
+    /// [`Kind::Refused`] if it does not exist; [`Kind::Conflict`] if it was moved at the same moment.
     pub async fn roll_back(&self, name: &Name, channel: &Channel, change: Change) -> Result<Moved<u64>, Error> {
         self.pointer(name, channel).roll_back(change, |_| Ok(())).await
     }
 
-    /// Where a channel points and did; none where it was never promoted to.
+    /// Returns the version that a channel points to, and its history; `None` if nothing was ever promoted to it.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn channel(&self, name: &Name, channel: &Channel) -> Result<Option<Moves<u64>>, Error> {
         self.pointer(name, channel).read().await
     }

@@ -26,15 +26,15 @@ pub enum Action {
 pub struct Moved<T> {
     /// What it was.
     pub action: Action,
-    /// Where it points since.
+    /// What it points to since.
     pub to: T,
-    /// Where it pointed before; none the first time.
+    /// What it pointed to before; `None` the first time.
     pub from: Option<T>,
-    /// When, by the clock of who did it.
+    /// The time of the move, by the clock of the one who moved it.
     pub at: Timestamp,
     /// Who.
     pub by: String,
-    /// Why, where it was said.
+    /// Why; `None` if no reason was given.
     pub reason: Option<String>,
     /// Whether a gate that said no was overruled.
     pub forced: bool,
@@ -47,7 +47,7 @@ pub struct Moved<T> {
 /// What a pointer's object holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Moves<T> {
-    /// Where it points.
+    /// What it points to.
     pub current: T,
     /// All changes, oldest first.
     pub history: Vec<Moved<T>>,
@@ -100,10 +100,10 @@ impl<'a> Pointer<'a> {
         Self { store, key }
     }
 
-    /// What it holds; none where it was never moved.
+    /// Returns what it holds; `None` if it was never moved.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn read<T: DeserializeOwned>(&self) -> Result<Option<Moves<T>>, Error> {
         Ok(read(self.store, &self.key).await?.map(|read| read.value))
     }
@@ -111,7 +111,7 @@ impl<'a> Pointer<'a> {
     /// Points to something, if `may` has nothing against it given what is there.
     ///
     /// # Errors
-    /// What `may` says; [`Kind::Conflict`] where it was moved in between; or where the store can't be written.
+    /// What `may` says; [`Kind::Conflict`] if it was moved in between; or if the store can't be written.
     pub(crate) async fn promote<T: Clone + PartialEq + Serialize + DeserializeOwned>(
         &self,
         to: T,
@@ -130,7 +130,7 @@ impl<'a> Pointer<'a> {
     /// Points again to what it did before the last promotion that was not undone.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where there is none; else as [`Pointer::promote`].
+    /// [`Kind::Refused`] if it does not exist; else as [`Pointer::promote`].
     pub(crate) async fn roll_back<T: Clone + PartialEq + Serialize + DeserializeOwned>(
         &self,
         change: Change,

@@ -20,7 +20,7 @@ const READS_MAX: usize = 20;
 /// Records are a few kilobytes, most of them: these are read by one request.
 const SMALL_BYTES: u64 = 64 << 10;
 
-/// Reads an object; none where it isn't there.
+/// Reads an object; returns `None` if it does not exist.
 pub(crate) async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<Read<T>>, Error> {
     for _ in 0..READS_MAX {
         let read = match store.look_into(key, SMALL_BYTES).await {

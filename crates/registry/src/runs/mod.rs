@@ -40,7 +40,7 @@ impl Runs {
     /// Begins a run, or joins the one of this name.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where it has another model, input or settings; [`Kind::Damaged`]; or where the store fails.
+    /// [`Kind::Refused`] if it has another model, input or settings; [`Kind::Damaged`]; or if the store fails.
     pub async fn begin(&self, record: RunRecord) -> Result<Run, Error> {
         let run = self.begin_or_join(record.clone()).await?;
         let found = run.record();
@@ -60,7 +60,7 @@ impl Runs {
     /// Begins a run, or joins the one of this name with whatever model and settings it was begun with.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store fails.
+    /// [`Kind::Damaged`], or if the store fails.
     pub async fn begin_or_join(&self, record: RunRecord) -> Result<Run, Error> {
         let record = record.with_absolute_places()?;
         let key = run_key(&record.run, "run.json");
@@ -73,7 +73,7 @@ impl Runs {
     /// Opens a run that was begun.
     ///
     /// # Errors
-    /// [`Kind::NotFound`], [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::NotFound`], [`Kind::Damaged`], or if the store can't be read.
     pub async fn open(&self, run: &RunName) -> Result<Run, Error> {
         let record = read::<RunRecord>(&self.store, &run_key(run, "run.json")).await?;
         let record = record.ok_or_else(|| {
@@ -86,7 +86,7 @@ impl Runs {
     /// The names of all runs, by rising name.
     ///
     /// # Errors
-    /// Where the store can't be read.
+    /// If the store can't be read.
     pub async fn names(&self) -> Result<Vec<RunName>, Error> {
         let name_of = |object: Object| {
             let name = object.key.strip_prefix("runs/")?.strip_suffix("/run.json")?;
@@ -95,10 +95,10 @@ impl Runs {
         Ok(self.store.list_below("runs").await?.into_iter().filter_map(name_of).collect())
     }
 
-    /// The published run and its history; none where none was.
+    /// Returns the published run and its history; `None` if no run was ever published.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn published(&self) -> Result<Option<Moves<Published>>, Error> {
         self.pointer().read().await
     }
@@ -107,8 +107,8 @@ impl Runs {
     /// the published one only with a reason.
     ///
     /// # Errors
-    /// [`Kind::NotPassed`] where its audit failed, or holds it and nothing is forced; [`Kind::Refused`] where it is open or published already, is older than
-    /// the published one and no reason is given, or where a newer leader has published; [`Kind::Conflict`] where the pointer was moved at the same moment.
+    /// [`Kind::NotPassed`] if its audit failed, or holds it and nothing is forced; [`Kind::Refused`] if it is open or published already, is older than
+    /// the published one and no reason is given, or if a newer leader has published; [`Kind::Conflict`] if the pointer was moved at the same moment.
     pub async fn publish(&self, run: &Run, change: Change) -> Result<Moved<Published>, Error> {
         let name = &run.record().run;
         let refused = |why: &str| Error::refused(format!("run `{name}` {why}"));
@@ -150,7 +150,7 @@ impl Runs {
     /// Publishes again what was before the last publication.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where there is nothing before it, or a newer leader has published; [`Kind::Conflict`].
+    /// [`Kind::Refused`] if there is nothing before it, or a newer leader has published; [`Kind::Conflict`].
     pub async fn roll_back(&self, change: Change) -> Result<Moved<Published>, Error> {
         let fence = change.fence;
         self.pointer().roll_back(change, |moves| check_fence(moves, fence)).await

@@ -11,10 +11,10 @@ use crate::{Error, Name, RunName};
 /// The model of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedModel {
-    /// The registry that it was found in, from the root on where it is a path; none where it came from a folder.
+    /// The registry that it was found in, as an absolute path or a URI; `None` if it came from a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
-    /// Its name and version, where it comes from a registry.
+    /// Its name in the registry; `None` if it came from a folder.
     pub name: Option<Name>,
     /// See `name`.
     pub version: Option<u64>,
@@ -22,27 +22,27 @@ pub struct PinnedModel {
     pub artifact: String,
 }
 
-/// What decides an output's bytes beside the model and the input.
+/// The settings that decide an output's bytes, besides the model and the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSettings {
     /// The precision of the predictions.
     pub precision: Precision,
-    /// Columns carried beside the schema's ids.
+    /// Columns to carry, besides the schema's ids.
     pub keep: Vec<String>,
 }
 
-/// `run.json`: created once, by whoever comes first.
+/// `run.json`: created once, by the first process that works on the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The run.
     pub run: RunName,
     /// The model that scores all of it.
     pub model: PinnedModel,
-    /// The folder or prefix of its inputs, from the root on where it is a path.
+    /// The folder or prefix of its inputs, as an absolute path or a URI.
     pub input: String,
     /// Settings.
     pub settings: RunSettings,
-    /// When, by the clock of who came first.
+    /// The time of the creation, by the clock of the process that created it.
     pub created: Timestamp,
 }
 
@@ -53,7 +53,7 @@ impl RunRecord {
         self.input == uri || key_below(&self.input, uri).is_ok_and(|key| key.is_some_and(|key| key.is_empty()))
     }
 
-    /// The same record with places that whoever works elsewhere finds, too: workers and auditors have folders of their own.
+    /// Makes relative paths absolute, because other processes that read the record work in other folders.
     pub(super) fn with_absolute_places(mut self) -> Result<Self, Error> {
         self.input = absolute(&self.input)?;
         self.model.registry = self.model.registry.as_deref().map(absolute).transpose()?;
@@ -68,9 +68,9 @@ pub struct InputRecord {
     pub key: String,
     /// As it was when the run was closed.
     pub etag: String,
-    /// Its rows; none where its format doesn't tell without reading it.
+    /// Its number of rows; `None` if that is unknown without reading the whole file.
     pub rows: Option<u64>,
-    /// Its row groups, where it has such.
+    /// Its number of row groups; `None` if its format has no row groups.
     pub row_groups: Option<u64>,
 }
 
@@ -121,11 +121,11 @@ pub struct Audited {
     pub manifest_sha256: String,
     /// When.
     pub at: Timestamp,
-    /// Rows of the inputs; none where an input's format doesn't tell.
+    /// The number of rows of all inputs; `None` if that of an input is unknown.
     pub rows_in: Option<u64>,
     /// Rows of the outputs.
     pub rows_out: u64,
-    /// What was looked at, and what follows.
+    /// The checks and the verdict.
     pub judgement: Judgement,
 }
 

@@ -33,7 +33,7 @@ impl Run {
         Self { store, record }
     }
 
-    /// What it was begun with.
+    /// Returns what the run was begun with.
     #[must_use]
     pub fn record(&self) -> &RunRecord {
         &self.record
@@ -61,7 +61,7 @@ impl Run {
     /// The outputs that are there, by key below `ctr/`.
     ///
     /// # Errors
-    /// Where the store can't be read.
+    /// If the store can't be read.
     pub async fn outputs(&self) -> Result<Vec<Object>, Error> {
         let prefix = self.key(OUTPUTS);
         let found = self.store.list_below(prefix.trim_end_matches('/')).await?;
@@ -69,18 +69,18 @@ impl Run {
         Ok(found.into_iter().filter_map(below).collect())
     }
 
-    /// Notes that an input can never be scored.
+    /// Records that an input can never be scored.
     ///
     /// # Errors
-    /// Where the store can't be written.
+    /// If the store can't be written.
     pub async fn reject(&self, rejected: &Rejected) -> Result<(), Error> {
         Ok(self.store.put(&self.key(&format!("{ERRORS}{}.json", rejected.key)), bytes(rejected)).await?)
     }
 
-    /// Forgets that an input could not be scored: it has been, or is gone.
+    /// Removes the rejection of an input that has been scored since, or was deleted.
     ///
     /// # Errors
-    /// Where the store can't be written.
+    /// If the store can't be written.
     pub async fn clear_rejection(&self, input: &str) -> Result<(), Error> {
         Ok(self.store.delete(&self.key(&format!("{ERRORS}{input}.json"))).await?)
     }
@@ -88,7 +88,7 @@ impl Run {
     /// Inputs that can never be scored, by key.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn rejected(&self) -> Result<Vec<Rejected>, Error> {
         let mut rejected = Vec::new();
         for object in self.store.list_below(self.key(ERRORS).trim_end_matches('/')).await? {
@@ -100,7 +100,7 @@ impl Run {
     /// Fixes what the run consists of; a run is closed once.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where it is closed with other contents; or where the store fails.
+    /// [`Kind::Refused`] if it is closed with other contents; or if the store fails.
     pub async fn close(&self, manifest: &RunManifest) -> Result<(), Error> {
         let same = |found: &RunManifest| *found == RunManifest { closed: found.closed, ..manifest.clone() };
         if create(&self.store, &self.key("manifest.json"), manifest, same).await? {
@@ -109,10 +109,10 @@ impl Run {
         Err(Error::refused(format!("run `{}` is closed already, with other contents", self.record.run)))
     }
 
-    /// What the run consists of; none while it is open.
+    /// Returns what the run consists of; `None` while it is open.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn manifest(&self) -> Result<Option<RunManifest>, Error> {
         Ok(self.closed().await?.map(|closed| closed.manifest))
     }
@@ -120,7 +120,7 @@ impl Run {
     /// Whether the run is closed, which costs less than [`Run::manifest`].
     ///
     /// # Errors
-    /// Where the store can't be read.
+    /// If the store can't be read.
     pub async fn is_closed(&self) -> Result<bool, Error> {
         match self.store.head(&self.key("manifest.json")).await {
             Ok(_) => Ok(true),
@@ -132,7 +132,7 @@ impl Run {
     /// Writes what an audit of the manifest, as it is, says.
     ///
     /// # Errors
-    /// [`Kind::Refused`] while the run is open; or where the store fails.
+    /// [`Kind::Refused`] while the run is open; or if the store fails.
     pub async fn record_audit(
         &self,
         at: Timestamp,
@@ -148,18 +148,18 @@ impl Run {
         Ok(audited)
     }
 
-    /// What the last audit said; none where there was none.
+    /// Returns the last audit; `None` if the run was never audited.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn audited(&self) -> Result<Option<Audited>, Error> {
         Ok(read(&self.store, &self.key("audit.json")).await?.map(|read| read.value))
     }
 
-    /// How far it has come.
+    /// Returns how far the run has come.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or where the store can't be read.
+    /// [`Kind::Damaged`], or if the store can't be read.
     pub async fn state(&self) -> Result<State, Error> {
         let Some(closed) = self.closed().await? else { return Ok(State::Open) };
         let published = Pointer::new(&self.store, PUBLISHED.to_owned()).read::<Published>().await?;
