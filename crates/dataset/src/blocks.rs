@@ -13,35 +13,35 @@ use tokio::task::JoinHandle;
 /// How an object is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// One request's worth.
+    /// The bytes of one request.
     pub(crate) block_bytes: u64,
-    /// Blocks kept, or on their way.
+    /// The most blocks that are kept or requested.
     pub(crate) blocks_max: usize,
-    /// Blocks asked for before they are needed, after the one that is.
+    /// The number of blocks to request ahead of the one that is needed.
     pub(crate) ahead: u64,
-    /// Where reading ahead makes sense.
+    /// The ranges in which to read ahead.
     pub(crate) wanted: Vec<Range<u64>>,
 }
 
 impl Plan {
-    /// Large against a request's latency at 100 MB/s (10 ms).
+    /// At 100 MB/s, such a block takes as long as a request's latency (10 ms).
     const BLOCK_BYTES_MAX: u64 = 1 << 20;
-    /// Below it, requests cost more than bytes.
+    /// For smaller blocks, requests cost more than bytes.
     const BLOCK_BYTES_MIN: u64 = 64 << 10;
-    /// Memory for one row group's columns: a few row groups at once stay far below a gigabyte.
+    /// The memory for one row group's columns, so that a few row groups at once stay far below a gigabyte.
     const GROUP_BYTES: u64 = 64 << 20;
 
-    /// The end of a file, once.
+    /// Reads the end of a file, once.
     pub(crate) fn footer() -> Self {
         Self { block_bytes: Self::BLOCK_BYTES_MAX / 4, blocks_max: 16, ahead: 0, wanted: Vec::new() }
     }
 
-    /// From the beginning to the end: four requests under way hide a latency of 40 ms.
+    /// Reads from the beginning to the end: four concurrent requests hide a latency of 40 ms.
     pub(crate) fn sequential(size: u64) -> Self {
         Self { block_bytes: Self::BLOCK_BYTES_MAX, blocks_max: 6, ahead: 4, wanted: std::iter::once(0..size).collect() }
     }
 
-    /// Several stretches side by side: a block in use and the next for each of them.
+    /// Reads several ranges in parallel, with a block in use and the next one for each.
     pub(crate) fn side_by_side(wanted: Vec<Range<u64>>) -> Self {
         let stretches = wanted.len().max(1) as u64;
         let share = Self::GROUP_BYTES / (2 * stretches);
@@ -79,7 +79,7 @@ impl Drop for Cache {
 }
 
 impl Blocks {
-    /// Begins to fetch the first block of each wanted stretch.
+    /// Requests the first block of each wanted range.
     pub(crate) fn new(store: &Store, object: &Object, handle: &Handle, plan: Plan) -> Arc<Self> {
         let (store, object, handle) = (store.clone(), object.clone(), handle.clone());
         let blocks = Self { store, object, plan, handle, cache: Mutex::default() };
@@ -92,7 +92,7 @@ impl Blocks {
         Arc::new(blocks)
     }
 
-    /// Reads from `position` into `out` as far as the block goes; how many bytes, 0 at the end.
+    /// Reads from `position` to the end of its block at most, and returns the number of bytes, which is 0 at the end.
     pub(crate) fn read_at(&self, position: u64, out: &mut [u8]) -> Result<usize, Error> {
         if position >= self.object.size || out.is_empty() {
             return Ok(0);
@@ -104,7 +104,7 @@ impl Blocks {
         Ok(count)
     }
 
-    /// The block, waited for, while its successors are on the way.
+    /// Waits for a block, and requests its successors.
     fn block(&self, block: u64) -> Fetched {
         let lock = || self.cache.lock();
         let coming = {
@@ -128,7 +128,7 @@ impl Blocks {
         };
         let bytes = match self.handle.block_on(coming) {
             Ok(fetched) => fetched?,
-            // The task died with its runtime: ask once more, in person.
+            // The task ended with its runtime: repeat the request here.
             Err(_) => self.handle.block_on(self.store.get_range(&self.object, self.range(block)))?,
         };
         let mut cache = lock();
@@ -143,7 +143,7 @@ impl Blocks {
         Ok(bytes)
     }
 
-    /// Asks for a block that will be needed, unless it is known, unwanted, or one too many.
+    /// Requests a block ahead of its use, unless it is known or unwanted, or there are too many requests.
     fn ask(&self, cache: &mut Cache, block: u64) {
         let range = block * self.plan.block_bytes..(block + 1) * self.plan.block_bytes;
         let wanted = self.plan.wanted.iter().any(|wanted| wanted.start < range.end && range.start < wanted.end);

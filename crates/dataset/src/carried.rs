@@ -1,4 +1,4 @@
-//! Carried columns, of whatever type: as text, without dictionaries, put together and picked from.
+//! Operations on carried columns of any type: to text, without a dictionary, joined, and by row.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, StringArray, UInt32Array};
@@ -6,10 +6,10 @@ use arrow_schema::DataType;
 
 use crate::Error;
 
-/// A carried column's values as text.
+/// Returns a column's values as text.
 ///
 /// # Errors
-/// [`Kind::Content`](crate::Kind::Content), naming the column, for a type that has no text, such as a list.
+/// [`Kind::Content`](crate::Kind::Content), naming the column, if the type has no text form, such as a list.
 pub fn text_of(column: &str, array: &ArrayRef) -> Result<StringArray, Error> {
     let text = arrow_cast::cast(array, &DataType::Utf8)
         .map_err(|_| Error::file(column, format!("{} has no text form", array.data_type())))?;
@@ -23,18 +23,18 @@ pub fn plain(array: &ArrayRef) -> ArrayRef {
     arrow_select::take::take(coded.values(), coded.keys(), None).unwrap_or_else(|_| array.clone())
 }
 
-/// Some rows of a column.
+/// Returns some rows of a column.
 ///
 /// # Errors
-/// [`Kind::Content`](crate::Kind::Content), naming the column, where a row is beyond it.
+/// [`Kind::Content`](crate::Kind::Content), naming the column, if a row is beyond its end.
 pub fn picked(column: &str, array: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef, Error> {
     arrow_select::take::take(array, rows, None).map_err(|error| Error::arrow(column, error))
 }
 
-/// A column's parts, one after another.
+/// Returns a column's parts as one array.
 ///
 /// # Errors
-/// [`Kind::Content`](crate::Kind::Content), naming the column, where they are of different types.
+/// [`Kind::Content`](crate::Kind::Content), naming the column, if their types differ.
 pub fn joined(column: &str, parts: &[ArrayRef]) -> Result<ArrayRef, Error> {
     let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
     arrow_select::concat::concat(&parts).map_err(|error| Error::arrow(column, error))

@@ -1,31 +1,31 @@
-//! Finds the files behind a data URI.
+//! Finds the files of a data URI.
 
 use bytes::Bytes;
 use clickcast_storage::{Error as StorageError, Object, Store};
 
 use crate::Error;
 
-/// A file of so many bytes at most is read by one request: up to here requests cost more than bytes.
+/// A file of at most this size is read by one request: up to here, requests cost more than bytes.
 pub(crate) const SMALL_BYTES: u64 = 256 << 10;
 
 /// A file to read.
 #[derive(Debug, Clone)]
 pub struct Input {
-    /// Where it lies.
+    /// The store that contains it.
     pub store: Store,
     /// Its key, version and size.
     pub object: Object,
     pub(crate) format: Format,
     pub(crate) compression: Compression,
-    /// Columns that its folders' names give (`dt=2020-01-29/`), in order.
+    /// The columns given by its folders' names (`dt=2020-01-29/`), in order.
     pub(crate) hive: Vec<(String, Option<String>)>,
-    /// Row groups to read, first and last; none for all.
+    /// The first and last row group to read; `None` for all.
     pub(crate) row_groups: Option<(u64, u64)>,
-    /// All of it, where it was small enough to be read when it was looked at.
+    /// The whole content, if the file was small enough to be read at first sight.
     pub(crate) whole: Option<Bytes>,
 }
 
-/// An object that was looked at, and is read already where it is small.
+/// A described object, with its content if it is small.
 #[derive(Debug, Clone)]
 pub struct Looked {
     /// Its key, version and size.
@@ -34,26 +34,26 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// Looks at an object.
+    /// Describes an object, and reads it if it is small.
     ///
     /// # Errors
-    /// [`clickcast_storage::Kind::NotFound`], or where the store can't be read.
+    /// [`clickcast_storage::Kind::NotFound`], or if the store can't be read.
     pub async fn at(store: &Store, key: &str) -> Result<Self, StorageError> {
         let (object, whole) = store.look_into(key, SMALL_BYTES).await?;
         Ok(Self { object, whole })
     }
 
-    /// Reads an object that was listed, where it is small.
+    /// Reads a listed object if it is small.
     ///
     /// # Errors
-    /// [`clickcast_storage::Kind::Conflict`] where it is another by now, or where the store can't be read.
+    /// [`clickcast_storage::Kind::Conflict`] if it has changed, or if the store can't be read.
     pub async fn again(store: &Store, object: Object) -> Result<Self, StorageError> {
         let is_small = object.size <= SMALL_BYTES;
         let whole = if is_small { Some(store.get_range(&object, 0..object.size).await?) } else { None };
         Ok(Self { object, whole })
     }
 
-    /// Its bytes, where it is small.
+    /// Returns the content, if the object is small.
     #[must_use]
     pub fn whole(&self) -> Option<&Bytes> {
         self.whole.as_ref()
@@ -75,19 +75,19 @@ pub(crate) enum Compression {
 }
 
 impl Input {
-    /// The file as a person would type it.
+    /// Returns the file's URI as a person would type it.
     #[must_use]
     pub fn name(&self) -> String {
         self.store.uri(&self.object.key)
     }
 
-    /// The same file, of which only these row groups are read, first and last; those it doesn't have are no rows.
+    /// Returns the same file limited to these row groups, first and last. Row groups that it does not have give no rows.
     #[must_use]
     pub fn only(&self, row_groups: (u64, u64)) -> Self {
         Self { row_groups: Some(row_groups), ..self.clone() }
     }
 
-    /// The row groups that are read, first and last; none for all.
+    /// Returns the first and last row group that are read; `None` for all.
     #[must_use]
     pub fn row_groups(&self) -> Option<(u64, u64)> {
         self.row_groups

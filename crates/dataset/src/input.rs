@@ -41,7 +41,7 @@ enum File {
     Text(TextFile),
 }
 
-/// Reads one part of a file, batch by batch.
+/// Reads one part of a file, one batch at a time.
 pub(crate) struct PartReader {
     name: String,
     reader: Reader,
@@ -62,7 +62,7 @@ impl Opened {
         let (file, own) = open(input, handle, |text| text.schema(schema, need))?;
         let columns = need.columns(schema);
         refuse_repeated(&name, &own, &columns)?;
-        // A column in the file is nearer the truth than the name of its folder.
+        // A column in the file takes precedence over the name of its folder.
         let hive = input.hive.iter().filter(|(key, _)| own.column_with_name(key).is_none() && columns.contains(key));
         let hive: Vec<_> = hive.cloned().collect();
         let all = own.fields().iter().cloned().chain(hive.iter().map(|(key, _)| Arc::new(hive_field(key))));
@@ -92,7 +92,7 @@ impl Opened {
         Ok(Self { name, file, schema: Arc::new(wanted), binding: Arc::new(binding), columns, hive, groups })
     }
 
-    /// A batch as the file's others, without rows.
+    /// Returns an empty batch with the file's columns.
     pub(crate) fn without_rows(&self) -> Result<Batch, Error> {
         let bound = self.binding.batch(&RecordBatch::new_empty(self.schema.clone()), 0);
         let mut batch = bound.map_err(|source| Error::record(&self.name, source))?;
@@ -102,7 +102,7 @@ impl Opened {
         Ok(batch)
     }
 
-    /// How many parts can be read side by side.
+    /// Returns the number of parts that can be read in parallel.
     pub(crate) fn parts(&self) -> usize {
         self.groups.len()
     }
@@ -136,7 +136,7 @@ impl PartReader {
     }
 }
 
-/// Carries a text file's columns as they were read: what a feature needs of `41` or `NA` is another thing.
+/// Carries a text file's columns as they were read, not as the features' types change `41` or `NA`.
 fn carry_as_read(batch: &mut Batch, read: &RecordBatch) {
     for (name, array) in &mut batch.carried {
         if let Some(column) = read.column_by_name(name) {
@@ -160,7 +160,7 @@ fn open(input: &Input, handle: &Handle, schema: impl Fn(&TextFile) -> SchemaRef)
     })
 }
 
-/// Refuses a file that has a wanted column twice: which of them is meant is not for us to guess.
+/// Refuses a file that has a wanted column twice: it does not say which one is meant.
 fn refuse_repeated(file: &str, own: &ArrowSchema, columns: &[String]) -> Result<(), Error> {
     for column in columns {
         if own.fields().iter().filter(|field| field.name() == column).count() > 1 {
@@ -174,7 +174,7 @@ fn hive_field(name: &str) -> Field {
     Field::new(name, DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), true)
 }
 
-/// The batch with its folders' columns behind its own.
+/// Returns the batch with its folders' columns after its own.
 fn with_hive(file: &str, batch: RecordBatch, hive: &[(String, Option<String>)]) -> Result<RecordBatch, Error> {
     if hive.is_empty() {
         return Ok(batch);
@@ -191,14 +191,14 @@ fn with_hive(file: &str, batch: RecordBatch, hive: &[(String, Option<String>)]) 
     RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).map_err(|error| Error::arrow(file, error))
 }
 
-/// Number of rows of some files, where footers tell it; none where a file would have to be read.
+/// Returns the number of rows of some files by their footers, or `None` if a file would have to be read.
 ///
 /// # Errors
-/// As reading the files.
+/// The same as for reading the files.
 pub fn rows_of(inputs: &[Input], handle: &Handle) -> Result<Option<u64>, Error> {
     let mut rows = 0;
     for input in inputs {
-        // Far away a footer costs a round trip each; an ETA isn't worth thousands of them.
+        // A remote footer costs a round trip; an estimate of the time left is not worth thousands of them.
         if input.format != Format::Parquet || input.store.local_path(&input.object.key).is_none() {
             return Ok(None);
         }
@@ -207,10 +207,10 @@ pub fn rows_of(inputs: &[Input], handle: &Handle) -> Result<Option<u64>, Error> 
     Ok(Some(rows))
 }
 
-/// The rows of each row group of a file; none where its format has no such groups.
+/// Returns the rows of each row group of a file, or `None` if its format has no row groups.
 ///
 /// # Errors
-/// As reading the file.
+/// The same as for reading the file.
 pub fn row_groups(input: &Input, handle: &Handle) -> Result<Option<Vec<u64>>, Error> {
     if input.format != Format::Parquet {
         return Ok(None);
@@ -221,15 +221,15 @@ pub fn row_groups(input: &Input, handle: &Handle) -> Result<Option<Vec<u64>>, Er
     Ok(Some(ends.zip(&firsts).map(|(end, first)| end - first).collect()))
 }
 
-/// The key-value metadata in a Parquet file's footer.
+/// Returns the key-value metadata in a Parquet file's footer.
 pub(crate) fn key_values(input: &Input, handle: &Handle) -> Result<Vec<(String, String)>, Error> {
     ParquetFile::open(input, handle).map(|file| file.key_values())
 }
 
-/// The first rows of a file with all its columns; of a text file with the types its values suggest.
+/// Returns the first rows of a file with all its columns. A text file's columns get the types that their values suggest.
 ///
 /// # Errors
-/// As reading the file.
+/// The same as for reading the file.
 pub fn sample(input: &Input, handle: &Handle, rows: usize) -> Result<RecordBatch, Error> {
     let name = input.name();
     let (file, schema) = open(input, handle, |text| text.head().clone())?;
@@ -272,7 +272,7 @@ pub fn sample(input: &Input, handle: &Handle, rows: usize) -> Result<RecordBatch
     with_hive(&name, batch, &input.hive)
 }
 
-/// Text columns as the types that the head suggests, where every value fits.
+/// Converts text columns to the types that the head suggests, where every value fits.
 fn typed(file: &str, batch: &RecordBatch, head: &SchemaRef) -> Result<RecordBatch, Error> {
     let columns = batch.columns().iter().zip(head.fields()).map(|(column, field)| {
         let cast = arrow_cast::cast(column, field.data_type()).ok();
@@ -282,7 +282,7 @@ fn typed(file: &str, batch: &RecordBatch, head: &SchemaRef) -> Result<RecordBatc
     RecordBatch::try_from_iter_with_nullable(columns).map_err(|error| Error::arrow(file, error))
 }
 
-/// A schema under which every column of a text file is text.
+/// Returns a schema in which every column of a text file is text.
 fn all_text(head: &SchemaRef) -> Result<Schema, Error> {
     use clickcast_record::{Feature, Kind, Side};
     let feature = |name: &String| Feature::new(name, Kind::Categorical, Side::Context);

@@ -1,8 +1,7 @@
 //! Streams feature files to batches, and predictions to Parquet, in bounded memory.
 //!
-//! [`discover`] finds the files behind a URI. [`scan`] reads them in parallel, maps every batch and
-//! hands the results over in input order. [`PredictionWriter`] and [`TableWriter`] write files that
-//! appear only when whole.
+//! [`discover`] finds the files of a URI. [`scan`] reads them in parallel, maps every batch, and passes the results on in
+//! input order. [`PredictionWriter`] and [`TableWriter`] write files that appear only when they are complete.
 
 mod blocks;
 mod carried;
@@ -30,12 +29,12 @@ pub use write::{
     predictions, written,
 };
 
-/// Rows decoded at a time at most: enough to amortize a batch's overhead.
+/// The most rows that are decoded at a time: enough to amortize a batch's overhead.
 const BATCH_ROWS_MAX: usize = 32 * 1024;
 /// Bytes of a batch's numbers and codes, so that the batches in flight stay in tens of megabytes.
 const BATCH_BYTES: usize = 2 << 20;
 
-/// Rows decoded at a time, of so many columns.
+/// Returns the number of rows to decode at a time, for this number of columns.
 pub(crate) fn batch_rows(columns: usize) -> usize {
     (BATCH_BYTES / (8 * columns.max(1))).clamp(BATCH_ROWS_MAX / 32, BATCH_ROWS_MAX)
 }

@@ -1,8 +1,8 @@
-//! Reads files in parallel, maps every batch, and hands the results over in input order.
+//! Reads files in parallel, maps every batch, and passes the results on in input order.
 //!
-//! Workers share two kinds of work: to decode the next batch of a part (a row group, or a text
-//! file), and to map a decoded batch. Both are taken earliest first, so one huge row group keeps
-//! two threads as busy as two small ones do: while one decodes, the other maps.
+//! Workers share two kinds of work: decoding the next batch of a part (a row group, or a text file), and mapping a decoded
+//! batch. They take the earliest work first, so one huge row group keeps two threads as busy as two small ones do: while one
+//! thread decodes, the other maps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub struct Scan<'a> {
     pub need: &'a Need,
     /// Threads that decode and map.
     pub threads: usize,
-    /// Batches decoded or mapped but not yet handed over, at most, and inputs open at once; bounds memory.
-    /// At least twice the threads keep them busy.
+    /// The most batches that are decoded or mapped but not passed on, and the most inputs open at once: the bound of memory.
+    /// Threads stay busy with at least twice their number.
     pub batches_max: usize,
     /// For requests to object stores.
     pub handle: &'a Handle,
@@ -39,19 +39,19 @@ impl Scan<'_> {
     pub const BATCHES_PER_THREAD: usize = 6;
 }
 
-/// What is handed over, in order.
+/// An event of a scan; events come in input order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ScanEvent<R> {
-    /// The input of this number begins.
+    /// The input with this index begins.
     Begin(usize),
-    /// A mapped batch of it. An input without rows gives one empty batch, which shows its columns.
+    /// The result of one of its batches. An input without rows gives one empty batch, which shows its columns.
     Rows(R),
-    /// All its batches were handed over.
+    /// All its batches were passed on.
     End(usize),
 }
 
 /// The place of a batch: its part, counted over all inputs, and its number there.
-type Place = (usize, usize);
+type BatchIndex = (usize, usize);
 
 struct State<R> {
     /// Inputs that have been opened and not yet handed over whole, and how many parts came before each.
@@ -68,15 +68,15 @@ struct State<R> {
     /// Begun parts whose reader no worker holds, by part; with the next batch's number.
     idle: BTreeMap<usize, (Box<PartReader>, usize)>,
     /// Decoded, not mapped.
-    decoded: BTreeMap<Place, Batch>,
-    mapped: BTreeMap<Place, R>,
+    decoded: BTreeMap<BatchIndex, Batch>,
+    mapped: BTreeMap<BatchIndex, R>,
     /// How many batches each part had that was decoded and not yet handed over whole.
     ended: BTreeMap<usize, usize>,
     /// Batches that are being decoded or mapped, or wait to be mapped or handed over.
     in_flight: usize,
     /// The batch that is handed over now, or waited for.
-    now: Place,
-    failed: BTreeMap<Place, Error>,
+    now: BatchIndex,
+    failed: BTreeMap<BatchIndex, Error>,
     stop: bool,
 }
 
@@ -91,14 +91,14 @@ enum Work {
     Open(usize),
     Begin(usize),
     Decode(usize, Box<PartReader>, usize),
-    Map(Place, Batch),
+    Map(BatchIndex, Batch),
 }
 
-/// Reads all inputs, maps each batch by `map` on some thread, and gives the results to `sink` on
-/// the calling thread, in input order.
+/// Reads all inputs, calls `map` for each batch on any thread, and calls `sink` with the results on the calling thread, in
+/// input order.
 ///
 /// # Errors
-/// The first error in input order, of reading or of `sink`; what came before it was handed over.
+/// The first error in input order, of reading or of `sink`; earlier results were passed on.
 pub fn scan<R, E>(
     scan: Scan<'_>,
     map: impl Fn(Batch) -> R + Sync,
@@ -130,7 +130,7 @@ where
         for _ in 0..scan.threads.max(1) {
             scope.spawn(|| shared.work(&map));
         }
-        // If `sink` panics, the workers must end, or nobody sees it.
+        // If `sink` panics, the workers must end, or the scope never does.
         let _stop = StopOnPanic(&shared);
         let outcome = shared.hand_over(&map, &mut sink);
         shared.lock().stop = true;
@@ -146,7 +146,7 @@ impl<R: Send> Shared<'_, R> {
 
     /// A worker's life.
     fn work(&self, map: &(impl Fn(Batch) -> R + Sync)) {
-        // If `map` panics, whoever waits must wake up to see it.
+        // If `map` panics, waiting threads must wake up.
         let _stop = StopOnPanic(self);
         let mut state = self.lock();
         loop {
@@ -222,7 +222,7 @@ impl<R: Send> Shared<'_, R> {
         }
     }
 
-    /// The calling thread's part: everything in order.
+    /// The calling thread's work: passes everything on in order.
     fn hand_over<E: From<Error>>(
         &self,
         map: &impl Fn(Batch) -> R,
@@ -270,8 +270,8 @@ impl<R: Send> Shared<'_, R> {
         }
     }
 
-    /// Waits for a batch; none where its part has ended.
-    fn next(&self, place: Place) -> Result<Option<R>, Error> {
+    /// Waits for a batch's result; returns `None` if its part has ended.
+    fn next(&self, place: BatchIndex) -> Result<Option<R>, Error> {
         let mut state = self.lock();
         state.now = place;
         self.changed.notify_all();
@@ -294,7 +294,7 @@ impl<R: Send> Shared<'_, R> {
 }
 
 impl<R> State<R> {
-    /// The earliest work that may be begun; none while all wait for somebody.
+    /// Takes the earliest work that may begin, or returns `None` if there is none now.
     fn take(&mut self, scan: &Scan<'_>) -> Option<Work> {
         if let Some((place, batch)) = self.decoded.pop_first() {
             return Some(Work::Map(place, batch));

@@ -1,4 +1,4 @@
-//! The bytes of an input, wherever it lies, as Parquet's and CSV's readers want them.
+//! The bytes of an input in any store, for the readers of Parquet and CSV.
 
 use std::io::{BufReader, Read};
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use crate::discover::{Input, SMALL_BYTES};
 /// An input's bytes, all of one version. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Source {
-    bytes: Place,
+    bytes: Content,
     size: u64,
     failure: Failure,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Content {
     Whole(Bytes),
     Local(Arc<LocalFile>),
     Remote(Arc<Blocks>),
 }
 
-/// The store's own error. The readers between pass on its text at best.
+/// Keeps the store's own error: the readers in between pass on its text at best.
 #[derive(Clone, Default)]
 pub(crate) struct Failure(Arc<Mutex<Option<clickcast_storage::Error>>>);
 
 impl Failure {
-    /// The store's error if there was one, else what the reader said.
+    /// Returns the store's error if there was one, otherwise the reader's.
     pub(crate) fn or(&self, otherwise: impl FnOnce() -> Error) -> Error {
         let failure = self.0.lock().take();
         failure.map_or_else(otherwise, Error::from)
@@ -45,22 +45,22 @@ impl Source {
     pub(crate) fn open(input: &Input, handle: &Handle, plan: Plan) -> std::result::Result<Self, Error> {
         let (store, object) = (&input.store, &input.object);
         let bytes = match &input.whole {
-            Some(bytes) => Place::Whole(bytes.clone()),
+            Some(bytes) => Content::Whole(bytes.clone()),
             None => match handle.block_on(store.open_local(object))? {
-                Some(file) => Place::Local(Arc::new(file)),
+                Some(file) => Content::Local(Arc::new(file)),
                 None if object.size <= SMALL_BYTES => {
-                    Place::Whole(handle.block_on(store.get_range(object, 0..object.size))?)
+                    Content::Whole(handle.block_on(store.get_range(object, 0..object.size))?)
                 }
-                None => Place::Remote(Blocks::new(store, object, handle, plan)),
+                None => Content::Remote(Blocks::new(store, object, handle, plan)),
             },
         };
         Ok(Self { bytes, size: object.size, failure: Failure::default() })
     }
 
-    /// The same bytes, to be read by another plan and by somebody else.
+    /// Returns the same bytes with another plan, for another reader.
     pub(crate) fn again(&self, input: &Input, handle: &Handle, plan: Plan) -> Self {
         let bytes = match &self.bytes {
-            Place::Remote(_) => Place::Remote(Blocks::new(&input.store, &input.object, handle, plan)),
+            Content::Remote(_) => Content::Remote(Blocks::new(&input.store, &input.object, handle, plan)),
             at_hand => at_hand.clone(),
         };
         Self { bytes, size: self.size, failure: Failure::default() }
@@ -77,14 +77,14 @@ impl Source {
 
     fn read_at(&self, position: u64, out: &mut [u8]) -> std::io::Result<usize> {
         let read = match &self.bytes {
-            Place::Whole(bytes) => {
+            Content::Whole(bytes) => {
                 let rest = bytes.get(position as usize..).unwrap_or_default();
                 let count = rest.len().min(out.len());
                 out[..count].copy_from_slice(&rest[..count]);
                 Ok(count)
             }
-            Place::Local(file) => file.read_at(position, out),
-            Place::Remote(blocks) => blocks.read_at(position, out),
+            Content::Local(file) => file.read_at(position, out),
+            Content::Remote(blocks) => blocks.read_at(position, out),
         };
         read.map_err(|error| {
             let told = std::io::Error::other(error.to_string());
@@ -108,7 +108,7 @@ impl ChunkReader for Source {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        // Before memory is taken: a damaged footer may name any length.
+        // Checked before memory is allocated: a damaged footer may name any length.
         if start.checked_add(length as u64).is_none_or(|end| end > self.size) {
             return Err(ParquetError::EOF(format!("{length} bytes from {start} are beyond the file's end")));
         }

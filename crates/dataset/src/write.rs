@@ -1,4 +1,4 @@
-//! Writes predictions and tables: streamed, and visible only when whole.
+//! Writes predictions and tables as streams that become visible only when they are complete.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::carried::plain;
 use crate::discover::{Input, Looked};
 use crate::{Error, input};
 
-/// The column of predictions; no carried column has its name.
+/// The column of predictions; no carried column may have this name.
 pub const CTR: &str = "ctr";
-/// Rows of an output's row group: a reader's unit of work, and what is buffered until it is whole.
+/// The rows of an output's row group: a reader's unit of work, and the writer's buffer.
 pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
-/// Encoded bytes gathered before they go out.
+/// Encoded bytes that are gathered before they are sent.
 pub(crate) const OUT_BYTES: usize = 1 << 20;
 
-/// Keys of a footer, by which a file of predictions tells what it is.
+/// Keys of the footer that describes a file of predictions.
 pub mod footer {
     /// The model: its artifact's hash.
     pub const MODEL: &str = "clickcast.model";
@@ -33,25 +33,25 @@ pub mod footer {
     pub const INPUT: &str = "clickcast.input";
     /// The input's ETag.
     pub const INPUT_ETAG: &str = "clickcast.input_etag";
-    /// Row groups of the input, `first-last`, where the file is of some only.
+    /// The input's row groups, `first-last`, if the file covers only some of them.
     pub const ROW_GROUPS: &str = "clickcast.row_groups";
     /// The carried columns and the precision.
     pub const COLUMNS: &str = "clickcast.columns";
     /// The run.
     pub const RUN: &str = "clickcast.run";
-    /// The rows, counted when they were written.
+    /// The number of rows written.
     pub const ROWS: &str = "clickcast.rows";
 }
 
-/// What a file may take the place of.
+/// What a new file may replace: the precondition of its last request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replaces {
-    /// Whatever is there.
+    /// Anything.
     Any,
-    /// Nothing: of several writers at once, one succeeds.
+    /// Nothing: the name must be free. Of several writers at once, one succeeds.
     Free,
-    /// The version with this ETag. Its successor is held in memory until it is whole: no store takes such a condition at the
-    /// end of an upload by parts.
+    /// The version with this ETag. The new file is held in memory until it is complete: no store takes such a condition at
+    /// the end of a multipart upload.
     Of(String),
 }
 
@@ -64,10 +64,10 @@ pub struct PredictionWriter {
 }
 
 impl PredictionWriter {
-    /// Begins a file under `key`; `metadata` goes to its footer, with the `rows` counted.
+    /// Begins a file under `key`, with `metadata` and the number of rows in its footer.
     ///
     /// # Errors
-    /// Where the columns can't be written as Parquet.
+    /// If the columns can't be written as Parquet.
     pub fn create(
         store: &Store,
         key: &str,
@@ -79,8 +79,7 @@ impl PredictionWriter {
         Ok(Self { file, precision, metadata, rows: 0 })
     }
 
-    /// As [`PredictionWriter::create`], in the place of what `place` says: where something else is there by the end, the
-    /// file can't be finished.
+    /// Begins a file under the precondition `place`: if it does not hold at the end, the file can't be finished.
     ///
     /// # Errors
     /// As [`PredictionWriter::create`].
@@ -96,7 +95,7 @@ impl PredictionWriter {
         Ok(Self { file, precision, metadata, rows: 0 })
     }
 
-    /// Appends rows; even where there are none, `carried` tells the file's columns.
+    /// Appends rows; `carried` defines the file's columns even if there are no rows.
     ///
     /// # Errors
     /// Where the store can't take them, a column is not the one of the first batch, or is called [`CTR`].
@@ -107,10 +106,10 @@ impl PredictionWriter {
         self.file.write(&batch)
     }
 
-    /// Ends the file, which now appears under its name; its length in bytes.
+    /// Ends the file, which then appears under its name, and returns its length in bytes.
     ///
     /// # Errors
-    /// Where the store can't take it; then there is nothing under its name.
+    /// If the store can't take it; then nothing appears under its name.
     pub fn finish(mut self) -> Result<u64, Error> {
         if self.file.writer.is_none() {
             self.write(&[], &[])?;
@@ -148,10 +147,10 @@ pub fn predictions(carried: &[(String, ArrayRef)], scores: &[f64], precision: Pr
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|error| Error::arrow("predictions", error))
 }
 
-/// The metadata in the footer of a file that [`PredictionWriter`] wrote; none where there is no file.
+/// Returns the metadata in the footer of a file that [`PredictionWriter`] wrote, or `None` if the file does not exist.
 ///
 /// # Errors
-/// Where there is a file that can't be read as Parquet.
+/// If the file can't be read as Parquet.
 pub fn prediction_metadata(
     store: &Store,
     key: &str,
@@ -164,7 +163,7 @@ pub fn prediction_metadata(
     }
 }
 
-/// As [`prediction_metadata`], of a file that was looked at.
+/// Returns the metadata of a described file, as [`prediction_metadata`] does.
 ///
 /// # Errors
 /// As [`prediction_metadata`].
@@ -173,21 +172,21 @@ pub fn looked_metadata(store: &Store, looked: Looked, handle: &Handle) -> Result
     Ok(found.into_iter().collect())
 }
 
-/// What is under a file's name.
+/// What exists under a file's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     /// Nothing.
     Nothing,
-    /// A file of predictions whose footer says all that is wanted.
+    /// A file of predictions with the wanted entries in its footer.
     Wanted,
-    /// Something else, with this ETag: perhaps what can't be read.
+    /// Something else, with this ETag; it may be unreadable.
     Other(String),
 }
 
-/// Looks whether there is a file of predictions whose footer says all of this; at a small one by one request.
+/// Looks for a file of predictions with these entries in its footer; a small file takes one request.
 ///
 /// # Errors
-/// Where the store can't be read.
+/// If the store can't be read.
 pub fn written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, handle: &Handle) -> Result<Written, Error> {
     let looked = match handle.block_on(Looked::at(store, key)) {
         Ok(looked) => looked,
@@ -202,19 +201,19 @@ pub fn written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, hand
     }
 }
 
-/// Whether there is a file of predictions whose footer says all of this; what can't be read says nothing.
+/// Whether a file of predictions with these entries in its footer exists; an unreadable file has none.
 ///
 /// # Errors
-/// Where the store fails for a reason that may pass.
+/// If the store fails for a transient reason.
 pub fn is_written(store: &Store, key: &str, wanted: &BTreeMap<String, String>, handle: &Handle) -> Result<bool, Error> {
     match written(store, key, wanted, handle) {
         Err(error) if error.is_transient() => Err(error),
-        // Whoever writes there is told what is in the way.
+        // A later write reports what is in the way.
         found => Ok(found.is_ok_and(|found| found == Written::Wanted)),
     }
 }
 
-/// Writes a table as Parquet or CSV, as the ending of its name says.
+/// Writes a table as Parquet or CSV, by the ending of its name.
 pub struct TableWriter {
     name: String,
     form: Form,
@@ -240,7 +239,7 @@ impl TableWriter {
     /// Begins a table at `uri`: `.parquet`, `.csv` or `.csv.gz`.
     ///
     /// # Errors
-    /// Where the ending names no format that is written here.
+    /// If the ending is not one of these.
     pub fn create(uri: &str, handle: &Handle, schema: SchemaRef) -> Result<Self, Error> {
         let (store, key) = Store::open_parent(uri)?;
         let lower = key.to_ascii_lowercase();
@@ -261,7 +260,7 @@ impl TableWriter {
     /// Appends rows.
     ///
     /// # Errors
-    /// Where the store can't take them, or a column can't be written in the format.
+    /// If the store can't take them, or a column can't be written in the format.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         match &mut self.form {
             Form::Parquet(file) => file.write(batch),
@@ -283,10 +282,10 @@ impl TableWriter {
         }
     }
 
-    /// Ends the table, which now appears under its name; its length in bytes.
+    /// Ends the table, which then appears under its name, and returns its length in bytes.
     ///
     /// # Errors
-    /// Where the store can't take it; then there is nothing under its name.
+    /// If the store can't take it; then nothing appears under its name.
     pub fn finish(self) -> Result<u64, Error> {
         match self.form {
             Form::Parquet(file) => file.finish(BTreeMap::new()),
@@ -302,7 +301,7 @@ impl TableWriter {
     }
 }
 
-/// A batch whose lists are text separated by `|`, which is how text files hold them.
+/// Returns a batch whose lists are text separated by `|`, which is their form in text files.
 fn flat(file: &str, batch: &RecordBatch) -> Result<RecordBatch, Error> {
     use arrow_array::cast::AsArray;
     use arrow_array::{Array, StringArray};
@@ -319,7 +318,7 @@ fn flat(file: &str, batch: &RecordBatch) -> Result<RecordBatch, Error> {
                 };
                 Arc::new((0..lists.len()).map(list).collect::<StringArray>())
             }
-            // Text files say no zone; what they say is UTC.
+            // Times in text files have no zone: they are in UTC.
             DataType::Timestamp(unit, Some(_)) => {
                 let plain = DataType::Timestamp(*unit, None);
                 arrow_cast::cast(array, &plain).map_err(|error| Error::arrow(file, error))?
@@ -332,7 +331,7 @@ fn flat(file: &str, batch: &RecordBatch) -> Result<RecordBatch, Error> {
     RecordBatch::try_from_iter_with_nullable(columns).map_err(|error| Error::arrow(file, error))
 }
 
-/// A Parquet file on its way out. The schema is the first batch's, unless given.
+/// A Parquet file in progress. Its schema is the first batch's, unless it is given.
 struct ParquetWriter {
     name: String,
     writer: Option<ArrowWriter<Vec<u8>>>,
@@ -373,13 +372,13 @@ impl ParquetWriter {
     }
 }
 
-/// How files are written.
+/// Returns the properties of all files.
 pub(crate) fn properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
-        // Level 1: predictions compress little more at higher ones, and cost several times as much.
+        // Level 1: at higher levels predictions compress little more, for several times the cost.
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        // A prediction is nearly unique: a dictionary would be built to be thrown away.
+        // Predictions are nearly unique: their dictionary would be built only to be thrown away.
         .set_column_dictionary_enabled(CTR.into(), false)
         .set_created_by(format!("clickcast {}", env!("CARGO_PKG_VERSION")))
 }
@@ -398,7 +397,7 @@ pub(crate) struct Out {
 
 enum OutForm {
     Streamed(Writer),
-    /// All of it, to take the place of the version with this ETag.
+    /// The whole file in memory, which replaces the version with this ETag.
     Held {
         bytes: Vec<u8>,
         store: Store,
@@ -423,7 +422,7 @@ impl Out {
         Self { form, handle: handle.clone() }
     }
 
-    /// Sends what is buffered once it is more than `bytes_min`.
+    /// Sends the buffer if it has more than `bytes_min` bytes.
     pub(crate) fn send(&mut self, buffer: &mut Vec<u8>, bytes_min: usize) -> Result<(), Error> {
         if buffer.len() > bytes_min {
             match &mut self.form {

@@ -1,6 +1,7 @@
-//! A store that fails as told, for tests of whatever must survive it.
+//! A store with planned faults, for tests.
 //!
-//! Requests to the store fail, and local writes of a whole object; not the file system's own calls, nor local streams.
+//! Requests to the store and local writes of whole objects meet the faults. The file system's own calls and local streams do
+//! not.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,17 +40,17 @@ pub enum Operation {
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails, and nothing was done.
+    /// It fails without effect.
     Refused,
-    /// It is done, but the answer is lost.
+    /// It takes effect, but the answer is lost.
     LostAnswer,
-    /// Half of the bytes read come.
+    /// Only half of the bytes arrive.
     Truncated,
-    /// The answer comes so much later.
+    /// The answer is late by this time.
     Late(Duration),
 }
 
-/// Which fault the request of this number meets, counted over all requests from 0.
+/// Returns the fault that a request meets; requests are counted from 0.
 type Plan = dyn Fn(Operation, u64) -> Option<Fault> + Send + Sync;
 
 #[derive(Clone)]
@@ -84,7 +85,7 @@ impl Faulty {
         }
     }
 
-    /// Performs a request as planned; whether its bytes are cut comes with its outcome.
+    /// Performs a request as planned, and returns whether its bytes are cut as well.
     async fn perform<T>(&self, operation: Operation, request: impl Future<Output = Result<T>>) -> Result<(T, bool)> {
         match self.next(operation) {
             None => request.await.map(|done| (done, false)),

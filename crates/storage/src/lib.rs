@@ -1,7 +1,10 @@
-//! Where things are: a URI becomes a store of objects.
+//! Turns a URI into a store of objects, or into a queue.
 //!
-//! A [`Store`] is an object store and a prefix in it: a local folder, or a prefix of an S3, Google or
-//! Azure bucket. Whatever is written appears under its name whole or not at all. A [`queue::Queue`] hands out work.
+//! A [`Store`] is an object store and a prefix in it: a local folder, or a prefix of an S3, Google or Azure bucket. An object
+//! appears under its name whole or not at all. A [`queue::Queue`] hands out work.
+//!
+//! Each cloud and each kind of queue is a cargo feature: `s3`, `gcs`, `azure`, `sqs`, `sqlite`. Without any of them there are
+//! local folders. A URI whose feature is off is an error that names the feature.
 
 #[cfg(feature = "aws")]
 mod aws;
@@ -38,18 +41,18 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, P
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     location: Location,
-    /// Those that the store's requests meet; none but in tests. Whole local writes make no request, and meet them too.
+    /// Faults that the store's requests meet, in tests. Whole local writes make no request, but meet them too.
     faults: Option<faults::Faulty>,
 }
 
-/// An object as a listing or a look at it tells.
+/// An object's description, from a listing or a [`Store::head`] request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Its name below the store's prefix.
+    /// The object's name below the store's prefix.
     pub key: String,
-    /// Changes whenever its content does.
+    /// Changes whenever the content does.
     pub etag: String,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub size: u64,
 }
 
@@ -62,10 +65,10 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
-    /// Reads from `position` into all of `out`, or as far as the object goes; how many bytes.
+    /// Reads from `position` until `out` is full or the object ends, and returns the number of bytes read.
     ///
     /// # Errors
-    /// [`Kind::Conflict`] where it was cut short in the meantime, or where the system can't read it.
+    /// [`Kind::Conflict`] if the file was cut short in the meantime; any other kind if the system can't read it.
     pub fn read_at(&self, position: u64, out: &mut [u8]) -> Result<usize, Error> {
         let length = self.size.saturating_sub(position).min(out.len() as u64) as usize;
         match self.file.read_exact_at(&mut out[..length], position) {
@@ -77,17 +80,17 @@ impl LocalFile {
 }
 
 impl Store {
-    /// Opens a folder or prefix, which need not exist: a path, or a `file://`, `s3://`, `gs://` or
-    /// `az://` URI. The standard variables of each cloud are honoured; `AWS_ENDPOINT_URL_S3` goes before
-    /// `AWS_ENDPOINT_URL`, and either may be `http://`.
+    /// Opens a folder or prefix, which need not exist: a path, or a `file://`, `s3://`, `gs://` or `az://` URI. Each cloud's
+    /// standard environment variables apply, and for S3 the shared files of AWS as well. `AWS_ENDPOINT_URL_S3` takes
+    /// precedence over `AWS_ENDPOINT_URL`; either may be `http://`.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] for any other URI, or where the variables contradict each other.
+    /// [`Kind::Invalid`] for any other URI, for one whose cargo feature is off, or if the variables contradict each other.
     pub fn open(uri: &str) -> Result<Self, Error> {
         Self::open_with(uri, &[])
     }
 
-    /// As [`Store::open`], with these variables in the place of the environment's of the same name.
+    /// Opens a folder or prefix as [`Store::open`] does, with these variables instead of the environment's of the same name.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -96,24 +99,23 @@ impl Store {
         Ok(Self { objects: location.connect(variables)?, location, faults: None })
     }
 
-    /// A new, empty store that lives as long as its clones; for tests.
+    /// Creates an empty store that lives as long as its clones; for tests.
     #[must_use]
     pub fn in_memory() -> Self {
         Self { objects: Arc::new(InMemory::new()), location: Location::Memory, faults: None }
     }
 
-    /// The same store, whose requests meet the faults that `plan` gives: it is called with each request
-    /// and its number, counted from 0. For tests.
+    /// Returns the same store with faults: `plan` is called with each request and its number, counted from 0. For tests.
     #[must_use]
     pub fn with_faults(self, plan: impl Fn(Operation, u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
         let faults = faults::Faulty::new(self.objects, plan);
         Self { objects: Arc::new(faults.clone()), location: self.location, faults: Some(faults) }
     }
 
-    /// Opens the folder or prefix that one object is in; the object's name comes beside it.
+    /// Opens the folder or prefix that contains an object, and returns it with the object's name.
     ///
     /// # Errors
-    /// As [`Store::open`], and for a URI that ends in no name.
+    /// As [`Store::open`], and if the URI does not end in a name.
     pub fn open_parent(uri: &str) -> Result<(Self, String), Error> {
         let path = location::decoded(uri)?;
         let (folder, name) = match path.rsplit_once('/') {
@@ -128,34 +130,34 @@ impl Store {
         Ok((Self::open(folder)?, name.to_owned()))
     }
 
-    /// An object's name as a person would type it.
+    /// Returns an object's URI as a person would type it.
     #[must_use]
     pub fn uri(&self, key: &str) -> String {
         self.location.uri(key)
     }
 
-    /// Whether the folder is there. A bucket has no folders: a prefix without objects is there, and empty.
+    /// Whether the folder exists. A bucket has no folders: a prefix always exists, perhaps without objects.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.location.is_there()
     }
 
-    /// Where the object is a local file, or will be; none where it can't be one.
+    /// Returns the path of the object's local file, whether or not it exists yet, or `None` if the store is not local.
     #[must_use]
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
         self.location.file(key).ok().flatten()
     }
 
-    /// All objects below the prefix, by rising key, without those that a name beginning with `_` or
-    /// `.` hides, as Spark reads a folder.
+    /// Lists all objects below the prefix, sorted by key. As in Spark, a file or folder whose name begins with `_` or `.` is
+    /// hidden. A folder that does not exist is empty.
     ///
     /// # Errors
-    /// Where the store can't be read; a folder that isn't there is empty.
+    /// If the store can't be read.
     pub async fn list(&self) -> Result<Vec<Object>, Error> {
         self.list_in(self.location.root()?).await
     }
 
-    /// As [`Store::list`], only what lies in a folder below the prefix; keys are from the prefix on.
+    /// Lists the objects in a folder below the prefix, as [`Store::list`] does; their keys begin at the prefix.
     ///
     /// # Errors
     /// As [`Store::list`].
@@ -183,16 +185,16 @@ impl Store {
         Ok(objects)
     }
 
-    /// Looks at an object without reading it.
+    /// Describes an object without reading it.
     ///
     /// # Errors
-    /// [`Kind::NotFound`], or where the store can't be read.
+    /// [`Kind::NotFound`], or if the store can't be read.
     pub async fn head(&self, key: &str) -> Result<Object, Error> {
         let meta = self.objects.head(&self.readable(key)?).await;
         meta.map(|meta| object(key.to_owned(), &meta)).map_err(|error| Error::new("look at", &self.uri(key), error))
     }
 
-    /// Looks at an object and, where it has so many bytes at most, reads it whole: of a bucket by one request.
+    /// Describes an object, and reads it if it has at most `bytes_max` bytes: one request to a bucket does both.
     ///
     /// # Errors
     /// As [`Store::get_range`], and [`Kind::NotFound`].
@@ -204,7 +206,7 @@ impl Store {
                     let is_whole = bytes.len() as u64 == object.size;
                     return Ok((object, is_whole.then_some(bytes)));
                 }
-                // Of an empty object there is no first byte to ask for.
+                // An empty object has no first byte to ask for.
                 Err(error) if error.kind() == Kind::Invalid => {}
                 Err(error) => return Err(error),
             }
@@ -218,16 +220,16 @@ impl Store {
     /// Reads an object whole.
     ///
     /// # Errors
-    /// [`Kind::NotFound`]; [`Kind::Unavailable`] where it breaks off; or where the store can't be read.
+    /// [`Kind::NotFound`]; [`Kind::Unavailable`] if the answer breaks off; or if the store can't be read.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
         self.read(key, GetOptions::default()).await
     }
 
-    /// Reads a part of an object as it was when it was listed or looked at. A range that goes on past the object's
-    /// end stops there; nothing comes of one that begins there, or is empty, and then the store isn't asked.
+    /// Reads a range of the version of an object that was listed or described. A range that goes beyond the object's end stops
+    /// there. An empty one gives no bytes, without a request.
     ///
     /// # Errors
-    /// [`Kind::Conflict`] where it is another by now; else as [`Store::get`].
+    /// [`Kind::Conflict`] if the object has changed; otherwise as [`Store::get`].
     pub async fn get_range(&self, object: &Object, range: Range<u64>) -> Result<Bytes, Error> {
         let range = range.start..range.end.min(object.size);
         if range.is_empty() {
@@ -245,7 +247,7 @@ impl Store {
         self.read_as_it_is(key, options).await.map(|(_, bytes)| bytes)
     }
 
-    /// Reads with what the answer says of the whole object.
+    /// Reads a range or all of an object, and describes the whole object as the answer does.
     async fn read_as_it_is(&self, key: &str, options: GetOptions) -> Result<(Object, Bytes), Error> {
         let failed = |error| Error::new("read", &self.uri(key), error);
         let result = self.objects.get_opts(&self.readable(key)?, options).await.map_err(failed)?;
@@ -259,52 +261,53 @@ impl Store {
         Ok((object, bytes))
     }
 
-    /// Where an object is. Whoever opens a pipe waits for its other end, perhaps forever: it is none.
+    /// Returns the path of an object that can be read. To open a pipe would wait for its other end, perhaps forever, so a pipe
+    /// is refused.
     fn readable(&self, key: &str) -> Result<Path, Error> {
         let there = self.location.file(key)?.and_then(|path| path.metadata().ok());
         match there.and_then(|there| local::problem_with(&there)).filter(|problem| *problem != local::FOLDER) {
             Some(problem) => Err(Error::invalid("read", &self.uri(key), problem)),
-            // To look for a file in a folder's place finds none.
+            // A folder of this name is reported as an object that does not exist.
             None => self.location.path(key),
         }
     }
 
-    /// The object's file, where it is local: as it was when it was listed or looked at, and as long as
-    /// it is open, whatever takes its name. None where the store isn't local.
+    /// Opens the file of the version of an object that was listed or described, or returns `None` if the store is not local.
+    /// The open file stays the same, even if another takes its name.
     ///
     /// # Errors
-    /// [`Kind::Conflict`] where it is another by now, or where it can't be opened.
+    /// [`Kind::Conflict`] if the object has changed; any other kind if it can't be opened.
     pub async fn open_local(&self, object: &Object) -> Result<Option<LocalFile>, Error> {
         self.readable(&object.key)?;
         let Some(path) = self.location.file(&object.key)? else { return Ok(None) };
         let file = File::open(path).map_err(|error| Error::io("read", &self.uri(&object.key), error))?;
-        // Looked at after it was opened: if it is the same now, it was the same then.
+        // The check follows the opening: if the version is right now, it was right then.
         if self.head(&object.key).await?.etag != object.etag {
             return Err(Error::conflict("read", &self.uri(&object.key)));
         }
         Ok(Some(LocalFile { file, uri: self.uri(&object.key), size: object.size }))
     }
 
-    /// Writes an object, in the place of any older one.
+    /// Writes an object, and replaces an older one.
     ///
     /// # Errors
-    /// Where the store can't be written.
+    /// If the store can't be written.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
         self.put_with(key, bytes, PutMode::Overwrite).await
     }
 
-    /// Writes an object that isn't there yet; of several at once, one succeeds.
+    /// Writes an object that does not exist yet. Of several writers at once, one succeeds.
     ///
     /// # Errors
-    /// [`Kind::Conflict`] where it is there, or where the store can't be written.
+    /// [`Kind::Conflict`] if the object exists; any other kind if the store can't be written.
     pub async fn put_new(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
         self.put_with(key, bytes, PutMode::Create).await
     }
 
-    /// Replaces the version of an object that has this ETag; of several at once, one succeeds.
+    /// Replaces the version of an object that has this ETag. Of several writers at once, one succeeds.
     ///
     /// # Errors
-    /// [`Kind::Conflict`] where the object is another by now or gone, or where the store can't be written.
+    /// [`Kind::Conflict`] if the object has changed or is gone; any other kind if the store can't be written.
     pub async fn update(&self, key: &str, bytes: Bytes, etag: &str) -> Result<(), Error> {
         let updated = match self.location.file(key)? {
             Some(path) => self.update_local(path, key, bytes, etag).await,
@@ -316,7 +319,7 @@ impl Store {
         updated.map_err(|error| if error.is_not_found() { Error::conflict("replace", &self.uri(key)) } else { error })
     }
 
-    /// The local store has no conditional replacement: looks and replaces under a lock.
+    /// Replaces a file under a lock, because a file system has no conditional replacement.
     async fn update_local(&self, path: PathBuf, key: &str, bytes: Bytes, etag: &str) -> Result<(), Error> {
         let failed = |error| Error::io("replace", &self.uri(key), error);
         let lock = local::Lock::take(path.clone()).await.map_err(failed)?;
@@ -324,17 +327,17 @@ impl Store {
             return Err(Error::conflict("replace", &self.uri(key)));
         }
         let replaced = local::blocking(move || {
-            // Released when it is done, even if nobody waits for it any more.
+            // Held until the write is done, even if the caller no longer waits.
             let _lock = lock;
             local::put(path, &bytes, false)
         });
         self.written_locally(replaced).await.map_err(failed)
     }
 
-    /// Deletes an object; one that isn't there is no error.
+    /// Deletes an object. An object that does not exist is not an error.
     ///
     /// # Errors
-    /// Where the store can't be written.
+    /// If the store can't be written.
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
         match self.objects.delete(&self.location.path(key)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -342,13 +345,13 @@ impl Store {
         }
     }
 
-    /// Begins an object of any length, which appears when it is finished, in the place of any older one.
+    /// Begins an object of any length. It appears when it is finished, and replaces an older one.
     #[must_use]
     pub fn writer(&self, key: &str) -> Writer {
         Writer::new(self.clone(), key, false)
     }
 
-    /// Begins an object of any length that isn't there yet; of several at once, one can be finished.
+    /// Begins an object of any length that does not exist yet. Of several writers at once, one can finish.
     #[must_use]
     pub fn writer_new(&self, key: &str) -> Writer {
         Writer::new(self.clone(), key, true)

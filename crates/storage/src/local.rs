@@ -1,4 +1,4 @@
-//! What the local file system needs beyond the object store's own: a lock, and a staged write.
+//! What the object store's own local store lacks: a lock, and a staged write.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-/// What is wrong with a folder in a file's place.
+/// The problem with a folder where a file is expected.
 pub(crate) const FOLDER: &str = "it is a folder; give the name of a file";
 
-/// The smallest step of time that an ETag shows.
+/// The resolution of the time in an ETag.
 const ETAG_STEP: Duration = Duration::from_micros(1);
 
 /// A lock beside a file, held until dropped; the system releases it if the process dies.
@@ -32,7 +32,7 @@ impl Lock {
     }
 }
 
-/// A file that is written under a hidden name, then renamed. Dropped before, it is gone.
+/// A file that is written under a hidden name, then renamed. If it is dropped before, it is deleted.
 #[derive(Debug)]
 pub(crate) struct Staged {
     file: NamedTempFile,
@@ -58,18 +58,18 @@ impl Staged {
         self.file.write_all(bytes)
     }
 
-    /// Gives the file its name; where `new`, only if nothing has that name.
+    /// Gives the file its name; if `new`, only if nothing has that name.
     pub(crate) fn finish(self, new: bool) -> Result<()> {
         let Self { file, path } = self;
         if let Ok(older) = path.metadata() {
-            // No ETag may ever come back, but inodes are used again, and a file system's clock may stand still for
-            // milliseconds: so each version is later than the one before.
+            // An ETag must never recur. Inodes are reused, and a file system's clock may stand still for milliseconds,
+            // so each version gets a later time than the one before.
             let later = older.modified()? + ETAG_STEP;
             if file.as_file().metadata()?.modified()? < later {
                 file.as_file().set_modified(later)?;
             }
         }
-        // A rename may reach the disk before the content does.
+        // Otherwise the rename may reach the disk before the content does.
         file.as_file().sync_all()?;
         let folder = folder_of(&path).to_owned();
         match new {
@@ -81,19 +81,19 @@ impl Staged {
     }
 }
 
-/// Writes a file whole; where `new`, only if nothing has its name.
+/// Writes a whole file; if `new`, only if nothing has its name.
 pub(crate) fn put(path: PathBuf, bytes: &[u8], new: bool) -> Result<()> {
     let mut staged = Staged::create(path)?;
     staged.write(bytes)?;
     staged.finish(new)
 }
 
-/// Runs what waits for the disk on a thread where waiting stops nobody else.
+/// Runs work that waits for the disk on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(Error::other)?
 }
 
-/// Why something can't be read or replaced as a file, if so.
+/// Returns why something can't be read or replaced as a file, or `None` if it can.
 pub(crate) fn problem_with(there: &Metadata) -> Option<&'static str> {
     match (there.is_dir(), there.is_file()) {
         (true, _) => Some(FOLDER),
@@ -102,7 +102,7 @@ pub(crate) fn problem_with(there: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// The file that a path names: a link stays, and what it leads to is replaced.
+/// Returns the file that a path leads to: a write through a link replaces the link's target.
 fn target(path: PathBuf) -> Result<PathBuf> {
     let Ok(there) = path.metadata() else { return Ok(path) };
     match problem_with(&there) {
@@ -114,7 +114,7 @@ fn target(path: PathBuf) -> Result<PathBuf> {
 fn create_folder(folder: &Path) -> Result<()> {
     let new = folder.ancestors().take_while(|above| !above.exists()).count();
     std::fs::create_dir_all(folder).map_err(|error| {
-        // The system says that something exists, but not what.
+        // The system's error does not say which part of the path is in the way.
         match folder.ancestors().find(|above| above.symlink_metadata().is_ok()).filter(|above| !above.is_dir()) {
             Some(above) => Error::new(ErrorKind::NotADirectory, format!("`{}` is not a folder", above.display())),
             None => error,

@@ -1,4 +1,4 @@
-//! A URI as a place: which kind of store, which bucket, which prefix.
+//! A URI, parsed: which kind of store, which bucket, which prefix.
 
 use std::borrow::Cow;
 use std::path::{self, Component, PathBuf};
@@ -16,21 +16,21 @@ use crate::bucket::{self, Cloud};
 pub(crate) enum Location {
     /// A local folder.
     Local {
-        /// As it was typed.
+        /// The path as it was typed.
         typed: PathBuf,
         /// From the root, without `.` and `..`.
         absolute: PathBuf,
     },
     /// A prefix of a bucket.
     Bucket {
-        /// Whose bucket.
+        /// The service that the bucket belongs to.
         cloud: Cloud,
-        /// Its name.
+        /// The bucket's name.
         bucket: String,
         /// Without slashes at its ends.
         prefix: String,
     },
-    /// Nowhere else.
+    /// This process's memory.
     Memory,
 }
 
@@ -58,7 +58,7 @@ impl Location {
         let mut absolute = PathBuf::new();
         for component in from_root.components() {
             match component {
-                // What is above a link is above the folder it leads to.
+                // The parent of a link is the parent of the folder that it leads to.
                 Component::ParentDir => {
                     absolute = resolved(&absolute);
                     absolute.pop();
@@ -82,13 +82,13 @@ impl Location {
         self.below("")
     }
 
-    /// Where an object is; never outside the folder or prefix.
+    /// Returns the path of an object, which is never outside the folder or prefix.
     pub(crate) fn path(&self, key: &str) -> Result<Path, Error> {
         self.check(key)?;
         self.below(key)
     }
 
-    /// Where an object is a local file, or will be; none where the place isn't local.
+    /// Returns the path of an object's local file, or `None` if the location is not local.
     pub(crate) fn file(&self, key: &str) -> Result<Option<PathBuf>, Error> {
         self.check(key)?;
         Ok(match self {
@@ -97,7 +97,7 @@ impl Location {
         })
     }
 
-    /// Whether the folder is there; what has no folders always is.
+    /// Whether the folder exists; a prefix of a bucket always does.
     pub(crate) fn is_there(&self) -> bool {
         match self {
             Self::Local { absolute, .. } => absolute.is_dir(),
@@ -139,7 +139,7 @@ impl Location {
     }
 }
 
-/// The path that a `file://` URI names; anything else as it is.
+/// Returns the path that a `file://` URI names, and anything else as it is.
 pub(crate) fn decoded(uri: &str) -> Result<Cow<'_, str>, Error> {
     let Some(rest) = uri.strip_prefix("file://") else { return Ok(Cow::Borrowed(uri)) };
     let is_escape = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
@@ -151,19 +151,19 @@ pub(crate) fn decoded(uri: &str) -> Result<Cow<'_, str>, Error> {
     path.map(Cow::Owned).ok_or_else(|| Error::invalid("open", uri, problem))
 }
 
-/// Whether the object store keeps a local name for its own unfinished files.
+/// Whether the object store reserves a local name for its own unfinished files.
 fn is_reserved(key: &str) -> bool {
     let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
     let number = name.split_once('#').map_or("", |(_, number)| number);
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The key of `place` below `folder`, both folders or prefixes however they are named; empty where they are the same,
-/// none where `place` isn't below `folder`.
+/// Returns the key of `uri` below `folder`, both folders or prefixes, however they are written. The key is empty if they are
+/// the same; it is `None` if `uri` is not below `folder`.
 ///
 /// # Errors
-/// Where one of them names none.
-pub fn key_below(folder: &str, place: &str) -> Result<Option<String>, Error> {
+/// If one of them is not the URI of a folder or prefix.
+pub fn key_below(folder: &str, uri: &str) -> Result<Option<String>, Error> {
     let identity = |uri: &str| -> Result<Location, Error> {
         Ok(match Location::parse(uri)? {
             Location::Local { absolute, .. } => {
@@ -172,7 +172,7 @@ pub fn key_below(folder: &str, place: &str) -> Result<Option<String>, Error> {
             bucket => bucket,
         })
     };
-    Ok(match (identity(folder)?, identity(place)?) {
+    Ok(match (identity(folder)?, identity(uri)?) {
         (Location::Local { absolute: folder, .. }, Location::Local { absolute, .. }) => {
             absolute.strip_prefix(folder).ok().map(|key| key.to_string_lossy().into_owned())
         }
@@ -188,10 +188,11 @@ pub fn key_below(folder: &str, place: &str) -> Result<Option<String>, Error> {
     })
 }
 
-/// The folder, prefix or file as anybody finds it: a path from the root on, without `.` and `..`.
+/// Returns the URI of a folder, prefix or file in a form that does not depend on the current folder: a path from the root,
+/// without `.` and `..`.
 ///
 /// # Errors
-/// Where it names none.
+/// If it is not such a URI.
 pub fn absolute(uri: &str) -> Result<String, Error> {
     Ok(match Location::parse(uri)? {
         Location::Local { absolute, .. } => absolute.to_string_lossy().into_owned(),
@@ -199,7 +200,7 @@ pub fn absolute(uri: &str) -> Result<String, Error> {
     })
 }
 
-/// The path with links replaced by where they lead, as far as it exists; the rest is only names.
+/// Returns the path with its links resolved, as far as it exists.
 fn resolved(path: &path::Path) -> PathBuf {
     let real = path.ancestors().find_map(|above| {
         let real = above.canonicalize().ok()?;

@@ -10,12 +10,12 @@ use crate::{Error, Kind, Store};
 /// Bytes of one part of an upload: above S3's least (5 MiB); 10,000 parts make 80 GB.
 const PART_BYTES: usize = 8 << 20;
 
-/// An object on its way. Dropped before it is finished, it never was.
+/// An unfinished object. If it is dropped before [`Writer::finish`], nothing appears under its name.
 #[derive(Debug)]
 pub struct Writer {
     store: Store,
     key: String,
-    /// Whether the object may not be there yet.
+    /// Whether the object must not exist yet.
     new: bool,
     state: State,
     bytes: u64,
@@ -26,14 +26,14 @@ enum State {
     /// Nothing was written yet.
     Untouched,
     Open(Form),
-    /// A write failed, or was given up midway: what is there must not pass for the whole.
+    /// A write failed or was cancelled midway, so what was written must not be taken for the whole.
     Broken(Kind),
 }
 
 #[derive(Debug)]
 enum Form {
     Local(Staged),
-    /// Less than a part so far: perhaps one put is enough.
+    /// Less than a part so far: one request may be enough.
     Buffered(Vec<u8>),
     Parts(Parts, Vec<u8>),
 }
@@ -46,7 +46,7 @@ impl Writer {
     /// Appends bytes. After an error the writer takes no more, and can't be finished.
     ///
     /// # Errors
-    /// Where the store can't take them.
+    /// If the store can't take them.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         let appended = match self.take() {
             Ok(form) => self.append(form, &bytes).await,
@@ -63,11 +63,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the object appear; its length in bytes.
+    /// Makes the object appear, and returns its length in bytes.
     ///
     /// # Errors
-    /// Where the store can't take it, or could not take a part of it; [`Kind::Conflict`] where it may not be there
-    /// yet but is. Then nothing has changed under its name.
+    /// [`Kind::Conflict`] if the object must not exist yet but does; any other kind if the store can't take it, or could not
+    /// take a part of it. Then nothing has changed under its name.
     pub async fn finish(mut self) -> Result<u64, Error> {
         let form = self.take()?;
         match form {
@@ -81,7 +81,7 @@ impl Writer {
         Ok(self.bytes)
     }
 
-    /// What was written so far, begun if need be; broken until it is put back.
+    /// Takes out what was written so far, or begins the object. The writer is broken until the caller puts it back.
     fn take(&mut self) -> Result<Form, Error> {
         match std::mem::replace(&mut self.state, State::Broken(Kind::Unavailable)) {
             State::Untouched => match self.store.location.file(&self.key)? {
@@ -128,10 +128,10 @@ impl Writer {
 /// An upload by parts.
 #[derive(Debug)]
 struct Parts {
-    /// None once it has ended.
+    /// `None` once it has ended.
     upload: Option<Box<dyn MultipartUpload>>,
-    /// Where the parts go, if not to the object itself: the last request of an upload can't ask that
-    /// nothing be there, but a copy can.
+    /// The key that the parts are written to, if not the object's own: the last request of an upload can't demand that the
+    /// object not exist, but a copy can.
     staged: Option<String>,
     handle: Handle,
 }
@@ -164,7 +164,7 @@ impl Parts {
         let Some(staged) = self.staged.take() else { return Ok(()) };
         let (from, to) = (store.location.path(&staged)?, store.location.path(key)?);
         let copied = store.objects.copy_if_not_exists(&from, &to).await.map_err(failed);
-        // What is left behind is hidden; failing to remove it is not the failure to report.
+        // A leftover is hidden, so a failure to remove it is not reported.
         let _ = store.delete(&staged).await;
         copied
     }
@@ -172,15 +172,15 @@ impl Parts {
 
 impl Drop for Parts {
     fn drop(&mut self) {
-        // Parts cost money until they are given up. Who asks for it may be gone before it is done: a
-        // bucket has its own rule for that.
+        // Parts cost money until the upload is aborted. The process may end before that: buckets have a rule for such
+        // leftovers.
         if let Some(mut upload) = self.upload.take() {
             drop(self.handle.spawn(async move { upload.abort().await }));
         }
     }
 }
 
-/// A hidden name beside the object's, which nobody else takes.
+/// Returns a hidden, unique key beside the object's.
 fn staged_key(key: &str) -> String {
     use std::hash::{BuildHasher, RandomState};
     let unique = RandomState::new().hash_one(std::process::id());

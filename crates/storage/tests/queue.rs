@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use clickcast_storage::Kind;
-use clickcast_storage::queue::{Message, Queue, RECEIVES_MAX, Step, Trouble, VISIBILITY};
+use clickcast_storage::queue::{Fault, Message, Operation, Queue, RECEIVES_MAX, VISIBILITY};
 use clickcast_testing::services::Moto;
 
 const NOW: Duration = Duration::ZERO;
@@ -353,9 +353,9 @@ fn a_lost_answer_and_a_doubled_message_are_what_a_worker_must_expect() {
         let world = World::sqlite().await;
         world.send(&["a", "b"]).await;
         let troubled = world.queue.clone().with_faults(|step, number| match (step, number) {
-            (Step::Receive, 0) => Some(Trouble::Refused),
-            (Step::Receive, _) => Some(Trouble::Doubled),
-            (Step::Acknowledge, _) => Some(Trouble::LostAnswer),
+            (Operation::Receive, 0) => Some(Fault::Refused),
+            (Operation::Receive, _) => Some(Fault::Doubled),
+            (Operation::Acknowledge, _) => Some(Fault::LostAnswer),
             _ => None,
         });
         assert!(troubled.receive(10, NOW).await.unwrap_err().is_transient());

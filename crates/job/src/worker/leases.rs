@@ -81,7 +81,7 @@ impl Leases {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use clickcast_storage::queue::Step;
+    use clickcast_storage::queue::Operation;
 
     use super::*;
 
@@ -98,7 +98,7 @@ mod tests {
             let draining = Arc::new(Mutex::new(None::<Leases>));
             let (drained, released, during) = (draining.clone(), queue.clone(), receipt.clone());
             let slow_queue = queue.clone().with_faults(move |step, _| {
-                if let (Step::Extend, Some(leases)) = (step, drained.lock().take()) {
+                if let (Operation::Extend, Some(leases)) = (step, drained.lock().take()) {
                     leases.drop(&during);
                     let release = || tokio::runtime::Runtime::new().unwrap().block_on(released.release(&during));
                     std::thread::scope(|scope| scope.spawn(release).join()).unwrap().unwrap();

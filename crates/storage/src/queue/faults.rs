@@ -1,4 +1,4 @@
-//! A queue that fails as told, for tests of whatever must survive it.
+//! A queue with planned faults, for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,34 +11,34 @@ use crate::Error;
 
 /// An operation on a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum Operation {
     /// To send messages.
     Send,
     /// To receive messages.
     Receive,
-    /// To extend some, or release one.
+    /// To extend messages, or to release one.
     Extend,
-    /// To acknowledge some.
+    /// To acknowledge messages.
     Acknowledge,
-    /// To bury one.
+    /// To bury a message.
     Bury,
 }
 
 /// What happens to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// It fails, and nothing was done.
+pub enum Fault {
+    /// It fails without effect.
     Refused,
-    /// It is done, but the answer is lost.
+    /// It takes effect, but the answer is lost.
     LostAnswer,
-    /// Its messages come in the opposite order, each twice.
+    /// Its messages arrive in the opposite order, each twice.
     Doubled,
-    /// The answer comes so much later.
+    /// The answer is late by this time.
     Late(Duration),
 }
 
-/// Which trouble the operation of this number meets, counted over all operations from 0.
-type Plan = dyn Fn(Step, u64) -> Option<Trouble> + Send + Sync;
+/// Returns the fault that an operation meets; operations are counted from 0.
+type Plan = dyn Fn(Operation, u64) -> Option<Fault> + Send + Sync;
 
 pub(super) struct Faulty {
     inner: Arc<dyn Port>,
@@ -49,20 +49,24 @@ pub(super) struct Faulty {
 impl Faulty {
     pub(super) fn new(
         inner: Arc<dyn Port>,
-        plan: impl Fn(Step, u64) -> Option<Trouble> + Send + Sync + 'static,
+        plan: impl Fn(Operation, u64) -> Option<Fault> + Send + Sync + 'static,
     ) -> Self {
         Self { inner, plan: Box::new(plan), operations: AtomicU64::new(0) }
     }
 
     /// Performs an operation as planned.
-    async fn perform<T>(&self, step: Step, work: impl Future<Output = Result<T, Error>>) -> Result<(T, bool), Error> {
+    async fn perform<T>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, bool), Error> {
         let lost = |what: &str| Error::unavailable("reach", "the queue", what);
-        match (self.plan)(step, self.operations.fetch_add(1, Ordering::Relaxed)) {
+        match (self.plan)(operation, self.operations.fetch_add(1, Ordering::Relaxed)) {
             None => work.await.map(|done| (done, false)),
-            Some(Trouble::Doubled) => work.await.map(|done| (done, true)),
-            Some(Trouble::Refused) => Err(lost("refused")),
-            Some(Trouble::LostAnswer) => work.await.and_then(|_| Err(lost("the answer was lost"))),
-            Some(Trouble::Late(wait)) => {
+            Some(Fault::Doubled) => work.await.map(|done| (done, true)),
+            Some(Fault::Refused) => Err(lost("refused")),
+            Some(Fault::LostAnswer) => work.await.and_then(|_| Err(lost("the answer was lost"))),
+            Some(Fault::Late(wait)) => {
                 tokio::time::sleep(wait).await;
                 work.await.map(|done| (done, false))
             }
@@ -73,13 +77,13 @@ impl Faulty {
 #[async_trait]
 impl Port for Faulty {
     async fn send(&self, bodies: &[String]) -> Result<(), Error> {
-        let (done, twice) = self.perform(Step::Send, self.inner.send(bodies)).await?;
+        let (done, twice) = self.perform(Operation::Send, self.inner.send(bodies)).await?;
         if twice { self.inner.send(bodies).await } else { Ok(done) }
     }
 
     async fn receive(&self, count_max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Message>, Error> {
         let receive = self.inner.receive(count_max, wait, visibility);
-        let (mut messages, twice) = self.perform(Step::Receive, receive).await?;
+        let (mut messages, twice) = self.perform(Operation::Receive, receive).await?;
         if twice {
             messages = messages.into_iter().rev().flat_map(|message| [message.clone(), message]).collect();
         }
@@ -87,15 +91,15 @@ impl Port for Faulty {
     }
 
     async fn extend(&self, receipts: &[Receipt], visible_in: Duration) -> Result<Vec<bool>, Error> {
-        self.perform(Step::Extend, self.inner.extend(receipts, visible_in)).await.map(|(done, _)| done)
+        self.perform(Operation::Extend, self.inner.extend(receipts, visible_in)).await.map(|(done, _)| done)
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
-        self.perform(Step::Acknowledge, self.inner.acknowledge(receipts)).await.map(|(done, _)| done)
+        self.perform(Operation::Acknowledge, self.inner.acknowledge(receipts)).await.map(|(done, _)| done)
     }
 
     async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
-        self.perform(Step::Bury, self.inner.bury(message, reason)).await.map(|(done, _)| done)
+        self.perform(Operation::Bury, self.inner.bury(message, reason)).await.map(|(done, _)| done)
     }
 
     async fn depth(&self) -> Result<Depth, Error> {

@@ -1,8 +1,8 @@
-//! Queues: at least once, with a visibility timeout, and a place for what can't be worked on.
+//! Queues with at-least-once delivery, a visibility timeout, and dead letters.
 //!
-//! A received message stays invisible to others for the queue's visibility timeout. Who works on it [`Queue::extend`]s
-//! that, then [`Queue::acknowledge`]s; who dies lets it come back. After [`RECEIVES_MAX`] receptions, or at once by
-//! [`Queue::bury`], it goes to the dead letters with a reason.
+//! A received message stays invisible to others for the queue's visibility timeout. A worker calls [`Queue::extend`] while it
+//! works on the message, then [`Queue::acknowledge`]; if the worker dies, the message comes back. After [`RECEIVES_MAX`]
+//! receptions, or at once by [`Queue::bury`], the message becomes a dead letter with a reason.
 
 mod faults;
 #[cfg(feature = "sqlite")]
@@ -16,11 +16,12 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::Error;
-pub use faults::{Step, Trouble};
+pub use faults::{Fault, Operation};
 
-/// Receptions after which a message is dead, where the queue itself doesn't say: one that killed so many workers will kill more.
+/// Receptions after which a message becomes a dead letter, unless the queue has its own limit: a message that killed so many
+/// workers will kill more.
 pub const RECEIVES_MAX: u32 = 5;
-/// How long a received message stays invisible, where the queue itself doesn't say.
+/// How long a received message stays invisible, unless the queue has its own timeout.
 pub const VISIBILITY: Duration = Duration::from_secs(30);
 
 /// A queue. Cheap to clone.
@@ -32,50 +33,50 @@ pub struct Queue {
     visibility: Duration,
 }
 
-/// By which the holder of a message is told from those before.
+/// Identifies one reception of a message: it tells the current holder from earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Receipt(pub(crate) String);
 
 /// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// As it was sent.
+    /// The text that was sent.
     pub body: String,
-    /// For whatever is done with it.
+    /// Identifies this reception in later calls.
     pub receipt: Receipt,
-    /// How often it was received, this time included.
+    /// How often the message was received, including this time.
     pub receive_count: u32,
-    /// When it was sent, by the queue's clock; none where it doesn't tell.
+    /// When the message was sent, by the queue's clock, if the queue reports it.
     pub sent_at: Option<SystemTime>,
 }
 
-/// A message that nobody will work on.
+/// A dead letter: a message that no worker receives any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dead {
-    /// As it was sent.
+    /// The text that was sent.
     pub body: String,
-    /// Why, where it is known.
+    /// Why it is dead, if known.
     pub reason: Option<String>,
-    /// How often it was received; none where the queue doesn't tell.
+    /// How often it was received, if the queue reports it.
     pub receive_count: Option<u32>,
 }
 
-/// How much is in a queue.
+/// The number of messages in a queue, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// To be received.
+    /// Ready to be received.
     pub visible: u64,
-    /// Received, and neither acknowledged nor come back.
+    /// Received, and neither acknowledged nor visible again.
     pub in_flight: u64,
-    /// Not to be received yet.
+    /// Not ready yet.
     pub delayed: u64,
     /// Dead letters.
     pub dead: u64,
-    /// How long the oldest message has waited; none where there is none, or the queue doesn't tell.
+    /// The age of the oldest message; `None` if there is none, or the queue does not report it.
     pub oldest_age: Option<Duration>,
 }
 
-/// What a kind of queue can do; see [`Queue`], which has the same operations.
+/// A kind of queue; see [`Queue`], which has the same operations.
 #[async_trait]
 pub(crate) trait Port: Send + Sync {
     async fn send(&self, bodies: &[String]) -> Result<(), Error>;
@@ -90,34 +91,34 @@ pub(crate) trait Port: Send + Sync {
     fn visibility(&self) -> Duration;
 }
 
-/// Tells the time.
+/// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 impl Queue {
-    /// Opens a queue: `sqlite:///path`, which is made where it isn't there, `sqs://name`, or an SQS queue's URL.
+    /// Opens a queue: `sqlite:///path`, which is created if it does not exist, `sqs://name`, or an SQS queue's URL.
     ///
     /// # Errors
-    /// [`crate::Kind::Invalid`] for any other URI, or where the queue can't be opened.
+    /// [`crate::Kind::Invalid`] for any other URI, or one whose cargo feature is off; any other kind if the queue can't be opened.
     pub async fn open(uri: &str) -> Result<Self, Error> {
         Self::open_with(uri, &[], Arc::new(SystemTime::now)).await
     }
 
-    /// As [`Queue::open`], of a queue that is there.
+    /// Opens a queue that exists.
     ///
     /// # Errors
-    /// [`crate::Kind::NotFound`] where it isn't; else as [`Queue::open`].
+    /// [`crate::Kind::NotFound`] if it does not exist; otherwise as [`Queue::open`].
     pub async fn open_existing(uri: &str) -> Result<Self, Error> {
         match uri.strip_prefix("sqlite://") {
             Some(path) if !std::path::Path::new(path).exists() => {
-                let problem = "there is no such queue; check its name: `queue send` and `worker` make one";
+                let problem = "there is no such queue; check its name: `queue send` and `worker` create one";
                 Err(Error::with(crate::Kind::NotFound, "open", uri, problem))
             }
             _ => Self::open(uri).await,
         }
     }
 
-    /// As [`Queue::open`], with these variables in the place of the environment's of the same name, and by another clock,
-    /// where the queue's is this process's.
+    /// Opens a queue as [`Queue::open`] does, with these variables instead of the environment's of the same name, and with this
+    /// clock if the queue has none of its own.
     ///
     /// # Errors
     /// As [`Queue::open`].
@@ -126,51 +127,50 @@ impl Queue {
         Ok(Self { visibility: port.visibility(), port, uri: uri.to_owned() })
     }
 
-    /// The same queue, whose operations meet the troubles that `plan` gives: it is called with each operation and its number,
-    /// counted from 0. For tests.
+    /// Returns the same queue with faults: `plan` is called with each operation and its number, counted from 0. For tests.
     #[must_use]
-    pub fn with_faults(self, plan: impl Fn(Step, u64) -> Option<Trouble> + Send + Sync + 'static) -> Self {
+    pub fn with_faults(self, plan: impl Fn(Operation, u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
         Self { port: Arc::new(faults::Faulty::new(self.port, plan)), ..self }
     }
 
-    /// The same queue, from which messages are received for so long in the place of the queue's own time.
+    /// Returns the same queue with another visibility timeout for the messages received from it.
     #[must_use]
     pub fn with_visibility(self, visibility: Duration) -> Self {
         Self { visibility, ..self }
     }
 
-    /// The queue as a person would type it.
+    /// Returns the queue's URI as a person would type it.
     #[must_use]
     pub fn uri(&self) -> &str {
         &self.uri
     }
 
-    /// How long a received message stays invisible.
+    /// Returns how long a received message stays invisible.
     #[must_use]
     pub fn visibility(&self) -> Duration {
         self.visibility
     }
 
-    /// Sends messages, in order; where it fails some may have been sent.
+    /// Sends messages, in order.
     ///
     /// # Errors
-    /// Where the queue can't take them.
+    /// If the queue can't take them; some may have been sent.
     pub async fn send(&self, bodies: &[String]) -> Result<(), Error> {
         self.port.send(bodies).await
     }
 
-    /// Receives up to so many messages; waits for the first one so long.
+    /// Receives up to `count_max` messages, and waits up to `wait` for the first one.
     ///
     /// # Errors
-    /// Where the queue can't be read.
+    /// If the queue can't be read.
     pub async fn receive(&self, count_max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
         self.port.receive(count_max, wait, self.visibility).await
     }
 
-    /// Keeps a message from others for so long from now.
+    /// Keeps a message invisible to others until `visible_in` from now.
     ///
     /// # Errors
-    /// [`crate::Kind::Conflict`] where it is somebody else's by now, or gone.
+    /// [`crate::Kind::Conflict`] if the message has another holder now, or is gone.
     pub async fn extend(&self, receipt: &Receipt, visible_in: Duration) -> Result<(), Error> {
         match self.extend_all(std::slice::from_ref(receipt), visible_in).await?[..] {
             [true] => Ok(()),
@@ -178,11 +178,11 @@ impl Queue {
         }
     }
 
-    /// Keeps messages from others for so long from now, and tells of each whether it was still the holder's; if not, it is
-    /// somebody else's by now, or gone.
+    /// Keeps messages invisible to others until `visible_in` from now. Returns for each message whether the caller still held
+    /// it; if not, it has another holder now, or is gone.
     ///
     /// # Errors
-    /// Where the queue can't be written; some may be kept.
+    /// If the queue can't be written; some messages may have been extended.
     pub async fn extend_all(&self, receipts: &[Receipt], visible_in: Duration) -> Result<Vec<bool>, Error> {
         self.port.extend(receipts, visible_in).await
     }
@@ -195,49 +195,49 @@ impl Queue {
         self.extend(receipt, Duration::ZERO).await
     }
 
-    /// Ends messages, whose work is done, and tells of each whether it was still the holder's; if not, it is somebody else's
-    /// by now, or gone.
+    /// Deletes messages whose work is done. Returns for each message whether the caller still held it; if not, it has another
+    /// holder now, or is gone.
     ///
     /// # Errors
-    /// Where the queue can't be written; some may have ended.
+    /// If the queue can't be written; some messages may have been deleted.
     pub async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<bool>, Error> {
         self.port.acknowledge(receipts).await
     }
 
-    /// Whether there is a place for what can't be worked on; without one it comes back until it expires.
+    /// Whether the queue has dead letters. Without them, a message that can't be worked on comes back until it expires.
     #[must_use]
     pub fn has_dead_letters(&self) -> bool {
         self.port.has_dead_letters()
     }
 
-    /// Puts a message that can never be worked on among the dead letters.
+    /// Makes a message that can never be worked on a dead letter.
     ///
     /// # Errors
-    /// As [`Queue::extend`]; [`crate::Kind::Invalid`] where there is no place for them.
+    /// As [`Queue::extend`]; [`crate::Kind::Invalid`] if the queue has no dead letters.
     pub async fn bury(&self, message: &Message, reason: &str) -> Result<(), Error> {
         self.port.bury(message, reason).await
     }
 
-    /// How much there is.
+    /// Counts the messages.
     ///
     /// # Errors
-    /// Where the queue can't be read.
+    /// If the queue can't be read.
     pub async fn depth(&self) -> Result<Depth, Error> {
         self.port.depth().await
     }
 
-    /// Up to so many dead letters.
+    /// Returns up to `count_max` dead letters.
     ///
     /// # Errors
-    /// Where the queue can't be read.
+    /// If the queue can't be read.
     pub async fn dead(&self, count_max: usize) -> Result<Vec<Dead>, Error> {
         self.port.dead(count_max).await
     }
 
-    /// Sends the dead letters again, as new ones; how many there were.
+    /// Sends the dead letters again as new messages, and returns their number.
     ///
     /// # Errors
-    /// Where the queue can't be written.
+    /// If the queue can't be written.
     pub async fn redrive(&self) -> Result<u64, Error> {
         self.port.redrive().await
     }

@@ -1,4 +1,4 @@
-//! A queue in an SQLite file, which any number of processes of one machine share.
+//! A queue in an SQLite file, shared by any number of processes on one machine.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::{Clock, Dead, Depth, Message, Port, RECEIVES_MAX, Receipt, VISIBILITY
 use crate::local::blocking;
 use crate::{Error, Kind};
 
-/// A transaction takes a millisecond or a few; who waits longer than this for others' waits for a hanging process.
+/// How long to wait for other processes' transactions. Each takes a few milliseconds: a longer wait is for a hanging process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long to wait for them where SQLite itself doesn't.
+/// The pause between tries where SQLite itself does not wait.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
-/// How often a waiting receiver looks.
+/// How often a waiting receiver looks for messages.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
 const TABLES: &str = "
@@ -53,7 +53,7 @@ impl Sqlite {
         Ok(Self { connection: Arc::new(Mutex::new(connection)), uri: uri.to_owned(), clock })
     }
 
-    /// Runs one transaction where threads may wait.
+    /// Runs one transaction on a thread that may block.
     async fn transact<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -62,7 +62,7 @@ impl Sqlite {
         let (connection, now_ms) = (self.connection.clone(), milliseconds((self.clock)()));
         let done = blocking(move || {
             let mut connection = connection.lock();
-            // One that reads first and writes then could find that another wrote in between.
+            // A transaction that begins with a read could find that another one wrote before its own write.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
             Ok(transaction.and_then(|transaction| {
                 let done = work(&transaction, now_ms)?;
@@ -73,7 +73,7 @@ impl Sqlite {
         done.map_err(|error| failed(operation, &self.uri, error))
     }
 
-    /// The message that a receipt holds as long as it was received so many times.
+    /// Returns the message of a receipt, and the reception that the receipt is valid for.
     fn held(&self, operation: &'static str, receipt: &Receipt) -> Result<(i64, i64), Error> {
         let held = receipt.0.split_once('.').and_then(|(id, count)| Some((id.parse().ok()?, count.parse().ok()?)));
         held.ok_or_else(|| Error::invalid(operation, &self.uri, "the receipt is of another queue"))
@@ -82,7 +82,7 @@ impl Sqlite {
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     if let Some(folder) = path.parent() {
-        // What is wrong with it is said of the file.
+        // If this fails, opening the file fails with a better error.
         let _ = std::fs::create_dir_all(folder);
     }
     let connection = Connection::open(path)?;
@@ -90,7 +90,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let start = std::time::Instant::now();
     loop {
         match connection.execute_batch(TABLES) {
-            // Of several who open a new file at once one changes its journal; the others are not made to wait for that.
+            // If several processes open a new file at once, one changes its journal mode. SQLite does not make the others wait.
             Err(error) if is_busy(&error) && start.elapsed() < BUSY_TIMEOUT => std::thread::sleep(BUSY_WAIT),
             made => return made.map(|()| connection),
         }
@@ -214,7 +214,7 @@ impl Port for Sqlite {
     }
 }
 
-/// Takes the oldest visible messages; those received too often die instead.
+/// Takes the oldest visible messages; those received too often become dead letters instead.
 fn take(
     transaction: &Transaction<'_>,
     count_max: usize,
@@ -244,7 +244,7 @@ fn take(
         update.execute(params![id, visible_ms])?;
         messages.push(Message {
             body,
-            // Whoever receives it next raises the count: then this receipt holds nothing any more.
+            // The next reception raises the count, which makes this receipt invalid.
             receipt: Receipt(format!("{id}.{}", receives + 1)),
             receive_count: receives + 1,
             sent_at: Some(UNIX_EPOCH + Duration::from_millis(sent_ms.max(0) as u64)),

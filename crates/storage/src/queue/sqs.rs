@@ -1,7 +1,7 @@
-//! A queue of Amazon SQS, or of what speaks its protocol.
+//! A queue of Amazon SQS, or of a server that speaks its protocol.
 //!
-//! What dies is moved by the queue's own redrive policy, so [`Port::bury`] sends to the policy's target with the reason and
-//! deletes. Who may do what is found by the standard chain: environment, shared files, web identity, instance roles.
+//! The queue's redrive policy moves messages to its dead-letter queue; [`Port::bury`] sends a message there with the reason,
+//! and deletes it. Credentials and region come from AWS's own chain (see [`crate::aws`]).
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,20 +21,20 @@ use super::{Dead, Depth, Message, Port, Receipt, VISIBILITY};
 use crate::error::flattened;
 use crate::{Error, Kind, aws};
 
-/// Messages of a batch, by the service's limit.
+/// The service's limit of messages in a batch.
 const BATCH_MAX: usize = 10;
-/// A long poll, by the service's limit.
+/// The service's limit of a long poll.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-/// How long the service may take to answer, beyond what it was asked to wait: a request that hangs is then made again, and
-/// several of them end before a message that is worked on comes back to others.
+/// How long the service may take to answer, beyond the wait it was asked for. A request that hangs is repeated, several times
+/// before a message in work becomes visible to others.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The longest visibility timeout that the service takes.
 const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
 /// The message attribute that says why a message is dead.
 const REASON: &str = "clickcast-reason";
-/// How long dead letters that are looked at stay invisible meanwhile: longer than a look takes.
+/// How long dead letters stay invisible while they are listed: longer than the listing takes.
 const LOOK: Duration = Duration::from_secs(30);
-/// A receiver that doesn't wait asks a few of the service's machines only, and may find nothing where there is something.
+/// How long to wait for dead letters: without a wait, the service asks only a few of its machines and may miss messages.
 const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Sqs {
@@ -42,7 +42,7 @@ pub(super) struct Sqs {
     url: String,
     uri: String,
     visibility: Duration,
-    /// The dead letters' queue, where there is one.
+    /// The dead-letter queue, if there is one.
     dead_url: Option<String>,
 }
 
@@ -74,14 +74,14 @@ impl Sqs {
         failed(operation, &self.uri, error)
     }
 
-    /// Of each message of a batch, by its number, whether it was still the holder's.
+    /// Returns for each message of a batch whether the caller still held it.
     fn were_held(
         &self,
         operation: &'static str,
         count: usize,
         failed: &[BatchResultErrorEntry],
     ) -> Result<Vec<bool>, Error> {
-        // The receipt is at fault where its time is over.
+        // An expired receipt is reported as the sender's fault.
         if let Some(failed) = failed.iter().find(|failed| !failed.sender_fault) {
             let problem = failed.message.clone().unwrap_or_else(|| failed.code.clone());
             return Err(Error::with(Kind::Unavailable, operation, &self.uri, problem));
@@ -205,7 +205,7 @@ impl Port for Sqs {
             }
             None => 0,
         };
-        // The age of the oldest is a metric of another service.
+        // The age of the oldest message is a metric of another service (CloudWatch).
         let (visible, in_flight, delayed) = (count(&wanted[0]), count(&wanted[1]), count(&wanted[2]));
         Ok(Depth { visible, in_flight, delayed, dead, oldest_age: None })
     }
@@ -228,9 +228,9 @@ impl Port for Sqs {
     }
 
     async fn redrive(&self) -> Result<u64, Error> {
-        // By hand, message by message: the service's own move tells neither when it ends nor how many there were.
+        // Message by message: the service's own redrive reports neither its end nor the number of messages.
         let Some(url) = &self.dead_url else { return Ok(0) };
-        // What dies meanwhile is left for the next time, or it would never end.
+        // Messages that die meanwhile are left for the next redrive, or this one might never end.
         let (mut count, there) = (0, self.depth().await?.dead);
         while count < there {
             let found = self.receive_from(url, BATCH_MAX, LOOK_WAIT, None).await?;
@@ -257,12 +257,12 @@ impl Port for Sqs {
     }
 }
 
-/// A visibility timeout, as the service takes it: whole seconds, up to its limit.
+/// Returns a visibility timeout as the service takes it: whole seconds, up to its limit.
 fn seconds(visibility: Duration) -> i32 {
     visibility.min(VISIBILITY_MAX).as_secs() as i32
 }
 
-/// Makes a client by Amazon's chain, where no variable says otherwise.
+/// Makes a client by AWS's chain, except for what the variables say.
 async fn client(uri: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
     let variable = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
     let chain = aws::chain().map_err(|error| Error::with(Kind::Invalid, "open", uri, flattened(&error)))?;
@@ -279,7 +279,7 @@ async fn client(uri: &str, variables: &[(&str, &str)]) -> Result<Client, Error> 
     Ok(Client::new(&loader.load().await))
 }
 
-/// By itself the client waits for an answer as long as the connection stands.
+/// Limits the wait for an answer: by default the client waits as long as the connection stands.
 fn answered_within(answer_max: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(answer_max).build()
 }
@@ -312,14 +312,14 @@ async fn attributes(
     Ok(found.attributes.unwrap_or_default())
 }
 
-/// The name of the dead letters' queue in a redrive policy: `{"deadLetterTargetArn": "arn:aws:sqs:region:account:name", ...}`.
+/// Returns the name of the dead-letter queue in a redrive policy: `{"deadLetterTargetArn": "arn:aws:sqs:region:account:name", ...}`.
 fn dead_name(policy: &str) -> Option<String> {
     let (_, arn) = policy.split_once("\"deadLetterTargetArn\"")?;
     let arn = arn.split('"').find(|part| part.starts_with("arn:"))?;
     arn.rsplit(':').next().map(str::to_owned)
 }
 
-/// What went wrong, without what the request held: its credentials are in its headers.
+/// Wraps a service's error, without the request: its headers hold credentials.
 fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
     operation: &'static str,
     uri: &str,
