@@ -13,7 +13,7 @@ dispatched! {
 }
 
 dispatched! {
-    /// As [`bins_f64`], for values of f32, which are compared as f64.
+    /// Does the same as [`bins_f64`] for f32 values, which are compared as f64.
     fn bins_f32(values: &[f32], edges: &[f64], out: &mut [u32]) = bins_f32_body
 }
 
@@ -41,7 +41,7 @@ fn bins_of<T: Copy + Into<f64>>(values: &[T], edges: &[f64], out: &mut [u32]) {
     }
 }
 
-/// A search without branches, of several values side by side: each step halves what is left.
+/// Searches for several values side by side, without branches: each step halves the range.
 #[inline(always)]
 fn bins_among<const N: usize, T: Copy + Into<f64>>(values: &[T], edges: &[f64; N], out: &mut [u32]) {
     let (out_chunks, out_rest) = out.as_chunks_mut::<LANES>();

@@ -3,9 +3,9 @@
 //! As in [`crate::factors`], loops are plain Rust over fixed lanes and nothing is fused, so that every
 //! instruction set gives the same bits.
 
-/// Ads that lie side by side in a panel: one vector of the widest instruction set.
+/// The ads of a panel, which lie side by side: one vector of the widest instruction set.
 pub const LANES: usize = 16;
-/// Users that share each load of a panel: their sums hide the latency of an addition.
+/// The users that share each load of a panel: their sums hide the latency of an addition.
 pub const GROUP: usize = 4;
 
 dispatched! {
@@ -16,7 +16,7 @@ dispatched! {
     /// width, LANES]`, of which row 0 holds the ads' offsets. The tile is of the first `users` and `ads` of these;
     /// its row `user` is `out[user * stride..][..ads]`.
     /// # Panics
-    /// Where a slice is shorter.
+    /// If a slice is shorter.
     fn pair_logits(
         groups: &[f32],
         users: usize,
@@ -67,7 +67,7 @@ fn pair_logits_body(
     }
 }
 
-/// A group by a panel; nothing here can fail, so the sums stay in registers.
+/// Multiplies a group by a panel. Nothing here can panic, so the sums stay in registers.
 #[inline(always)]
 fn products(group: &[[f32; GROUP]], panel: &[[f32; LANES]]) -> [[f32; LANES]; GROUP] {
     let mut steps = group.iter().zip(panel);
@@ -99,7 +99,7 @@ fn logistic_body(values: &mut [f32]) {
     }
 }
 
-/// `exp(-x)` as `2^whole * 2^part`, the part within half of zero.
+/// Computes `1 / (1 + exp(-x))`, with `exp(-x)` as `2^whole * 2^part` where `part` is within 0.5 of zero.
 #[inline(always)]
 fn logistic_of(log_odds: f32) -> f32 {
     /// Adding 1.5 * 2^23 rounds to a whole number, whose bits are then the sum's last ones.

@@ -3,7 +3,7 @@
 //! All instruction sets give the same bits, as in [`crate::factors`].
 
 dispatched! {
-    /// One step of AdaGrad on a vector: `g = scale * direction + l2 * weight`,
+    /// Takes one step of AdaGrad on a vector: `g = scale * direction + l2 * weight`,
     /// `squares += g^2`, `weight -= rate * g / sqrt(squares)`, the root within 5e-6.
     ///
     /// # Shapes
@@ -22,7 +22,7 @@ fn adagrad_body(weights: &mut [f32], squares: &mut [f32], direction: &[f32], sca
     }
 }
 
-/// One step of AdaGrad on a single weight, as [`adagrad`] does it on many; gives the weight and its sum of squares.
+/// Takes one step of AdaGrad on a single weight, as [`adagrad`] does on many. Returns the weight and its sum of squares.
 #[inline(always)]
 #[must_use]
 pub fn adagrad_step(weight: f32, square: f32, gradient: f32, rate: f32, l2: f32) -> (f32, f32) {
@@ -31,14 +31,14 @@ pub fn adagrad_step(weight: f32, square: f32, gradient: f32, rate: f32, l2: f32)
     (weight - rate * gradient * inverse_root(square), square)
 }
 
-/// `1 / sqrt(x)` of a positive number, within 5e-6 of it: root and division take three times as long, and estimates that
-/// processors offer differ from one to the next.
+/// Computes `1 / sqrt(x)` of a positive number with a relative error of at most 5e-6. A root and a division would take
+/// three times as long, and the estimates of processors differ from one to the next.
 ///
 /// # Source
 /// Lomont, "Fast Inverse Square Root", 2003; two of Newton's steps.
 #[inline(always)]
 fn inverse_root(x: f32) -> f32 {
-    // A sum that has overflown still makes the smallest steps.
+    // A sum that has overflowed still makes the smallest steps.
     let x = x.min(f32::MAX);
     let half = 0.5 * x;
     let mut root = f32::from_bits(0x5f37_5a86_u32.wrapping_sub(x.to_bits() >> 1));
@@ -46,11 +46,11 @@ fn inverse_root(x: f32) -> f32 {
     root * (1.5 - half * root * root)
 }
 
-/// What one coordinate of FTRL-Proximal remembers.
+/// The state of one coordinate of FTRL-Proximal.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C)]
 pub struct Ftrl {
-    /// The weight, as the other two and the constants give it.
+    /// The weight, which follows from the other two and the constants.
     pub weight: f32,
     /// The sum of gradients less the proximal terms (`z` in the paper).
     pub z: f32,
@@ -61,18 +61,18 @@ pub struct Ftrl {
 /// The constants of FTRL-Proximal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FtrlConstants {
-    /// One by the learning rate (`1 / alpha` in the paper): a product takes a fifth of a quotient's time.
+    /// The inverse of the learning rate (`1 / alpha` in the paper): a product takes a fifth of a quotient's time.
     pub inverse_rate: f32,
-    /// Softens the first steps.
+    /// Shortens the first steps (`beta` in the paper).
     pub beta: f32,
-    /// Weights that stay below this are exactly zero.
+    /// The L1 penalty: it keeps small weights at exactly zero.
     pub l1: f32,
-    /// Pulls weights to zero.
+    /// The L2 penalty: it pulls weights to zero.
     pub l2: f32,
 }
 
 impl Ftrl {
-    /// One step by the gradient of one coordinate.
+    /// Takes one step by the gradient of the coordinate.
     ///
     /// # Source
     /// McMahan et al., "Ad Click Prediction: a View from the Trenches", KDD 2013, algorithm 1.
@@ -95,7 +95,7 @@ impl Ftrl {
 /// Adds the weight of each row's slot: `out[row] += states[slots[row] - first].weight`.
 ///
 /// # Panics
-/// Where a slot lies outside `first..first + states.len()`.
+/// If a slot lies outside `first..first + states.len()`.
 pub fn ftrl_gather(states: &[Ftrl], first: u32, slots: &[u32], out: &mut [f32]) {
     for (&slot, out) in slots.iter().zip(out) {
         *out += states[(slot - first) as usize].weight;
@@ -105,7 +105,7 @@ pub fn ftrl_gather(states: &[Ftrl], first: u32, slots: &[u32], out: &mut [f32]) 
 /// Steps the state of each row's slot by that row's gradient, in row order.
 ///
 /// # Panics
-/// Where a slot lies outside `first..first + states.len()`.
+/// If a slot lies outside `first..first + states.len()`.
 pub fn ftrl_scatter(states: &mut [Ftrl], first: u32, slots: &[u32], gradients: &[f32], constants: &FtrlConstants) {
     for (&slot, &gradient) in slots.iter().zip(gradients) {
         states[(slot - first) as usize].step(gradient, constants);

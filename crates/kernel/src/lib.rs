@@ -1,5 +1,5 @@
-//! The hot loops: free functions over slices, dispatched by what the processor can do, each beside its
-//! scalar oracle. The only crate with `unsafe`.
+//! The hot loops: free functions over slices, dispatched by what the processor can do, each tested against a scalar
+//! oracle. This is the only crate with `unsafe`.
 
 #[macro_use]
 mod dispatch;
@@ -12,7 +12,7 @@ pub mod trees;
 
 #[cfg(test)]
 mod tests {
-    /// Numbers in -1..1 that look random, by SplitMix64.
+    /// Returns random numbers in -1..1, by SplitMix64: this crate depends on no other, so the generator is written out.
     pub(crate) fn numbers(seed: u64, count: usize) -> Vec<f32> {
         (0..count as u64)
             .map(|index| {

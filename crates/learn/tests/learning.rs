@@ -6,16 +6,13 @@ use clickcast_model::artifact::Training;
 use clickcast_model::factors::WeightType;
 use clickcast_model::metrics::{Accumulator, Metrics};
 use clickcast_model::{Model, Scratch};
-use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema, Time};
+use clickcast_record::{Batch, Categorical, Column, Multi, Numeric, Schema, Time, random};
 
 const FAMILIES: [FactorFamily; 3] = [FactorFamily::Lr, FactorFamily::Fm, FactorFamily::Ffm];
 
-/// SplitMix64 of a row and a column, as a number in 0..1.
+/// Returns a random number in 0..1 of a row and a column.
 fn uniform(row: u64, column: u64) -> f64 {
-    let mut bits = (row << 8 | column).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    random::unit(random::mix((row << 8 | column).wrapping_mul(random::INCREMENT)))
 }
 
 /// Users, ads and hours; whether an impression is clicked depends on the world.

@@ -1,4 +1,4 @@
-//! A batch of records: columns as scorers want them.
+//! A batch of records: columns in the form in which they are scored.
 
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
@@ -10,15 +10,15 @@ use crate::Time;
 pub struct Batch {
     /// Number of rows.
     pub rows: usize,
-    /// The first row's place in its file, from 0.
+    /// The index of the first row in its file, from 0.
     pub first_row: u64,
-    /// One column a feature, in the schema's order; each `rows` long.
+    /// One column for each feature, in the schema's order, each of `rows` values.
     pub features: Vec<Column>,
-    /// Whether each impression was clicked, where labels were asked for.
+    /// Whether each impression was clicked, if labels were asked for.
     pub labels: Option<Vec<bool>>,
-    /// Sample weights, finite and not negative, where the schema names them and labels were asked for.
+    /// Sample weights, finite and not negative, if the schema names them and labels were asked for.
     pub weights: Option<Vec<f32>>,
-    /// Times, where the schema names them and they were asked for.
+    /// Times, if the schema names them and they were asked for.
     pub times: Option<Vec<Time>>,
     /// Columns to carry to the output unchanged, by name.
     pub carried: Vec<(String, ArrayRef)>,
@@ -29,36 +29,36 @@ pub struct Batch {
 pub enum Column {
     /// Quantities.
     Numeric(Numeric),
-    /// One category a row.
+    /// One category for each row.
     Categorical(Categorical),
-    /// A list of categories a row.
+    /// A list of categories for each row.
     Multi(Multi),
 }
 
-/// Quantities; NaN stands for missing. Types that f32 holds exactly stay f32.
+/// Quantities; NaN means missing. Types whose values f32 holds exactly stay f32.
 #[derive(Debug, Clone)]
 pub enum Numeric {
     /// From f32, f16 and integers of up to 16 bits.
     F32(ScalarBuffer<f32>),
-    /// From everything wider.
+    /// From all wider types.
     F64(ScalarBuffer<f64>),
 }
 
-/// One category a row.
+/// One category for each row.
 #[derive(Debug, Clone)]
 pub enum Categorical {
-    /// Codes into the batch's distinct values: 0 is missing, `code` is `categories.get(code - 1)`.
+    /// Codes into the batch's distinct values: 0 means missing, `code` means `categories.get(code - 1)`.
     Coded {
-        /// One code a row.
+        /// One code for each row.
         codes: ScalarBuffer<u32>,
-        /// The distinct values (a dictionary may hold values that no row uses, or one twice).
+        /// The distinct values. A dictionary may hold values that no row uses, or the same value twice.
         categories: Categories,
     },
-    /// Integers without a dictionary; a null is missing.
+    /// Integers without a dictionary; null means missing.
     Integers {
-        /// One value a row.
+        /// One value for each row.
         values: ScalarBuffer<i64>,
-        /// Which rows are present; all where absent.
+        /// Which rows are present; `None` if all are.
         nulls: Option<NullBuffer>,
     },
 }
@@ -81,17 +81,17 @@ pub enum Category<'a> {
     Integer(i64),
 }
 
-/// A list of categories a row; an empty list is missing.
+/// A list of categories for each row; an empty list means missing.
 #[derive(Debug, Clone)]
 pub struct Multi {
-    /// `rows + 1` positions in `values`: row `r` has `offsets[r]..offsets[r + 1]`.
+    /// `rows + 1` positions in `values`; row `r` has the items `offsets[r]..offsets[r + 1]`.
     pub offsets: Vec<usize>,
-    /// The lists' items, one after another.
+    /// The items of all lists, one after another.
     pub values: Categorical,
 }
 
 impl Batch {
-    /// About what the columns take in memory, in bytes; what batches share is counted for each.
+    /// Estimates the memory of the columns in bytes; memory that batches share counts for each of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let carried = self.carried.iter().map(|(_, array)| array.get_array_memory_size());
@@ -101,7 +101,7 @@ impl Batch {
 }
 
 impl Column {
-    /// About what the values take in memory, in bytes.
+    /// Estimates the memory of the values in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -114,7 +114,7 @@ impl Column {
 }
 
 impl Numeric {
-    /// Number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -123,13 +123,13 @@ impl Numeric {
         }
     }
 
-    /// Whether there are no rows.
+    /// Returns whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The same values in f32, where that loses nothing of any.
+    /// Converts the values to f32 if f32 holds each of them exactly.
     #[must_use]
     pub fn narrowed(self) -> Self {
         let Self::F64(values) = &self else { return self };
@@ -137,7 +137,7 @@ impl Numeric {
         if values.iter().all(is_held) { Self::F32(values.iter().map(|&value| value as f32).collect()) } else { self }
     }
 
-    /// The value of one row; NaN where missing.
+    /// Returns the value of one row, NaN if it is missing.
     #[inline]
     #[must_use]
     pub fn get(&self, row: usize) -> f64 {
@@ -149,7 +149,7 @@ impl Numeric {
 }
 
 impl Categorical {
-    /// Number of values.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -158,7 +158,7 @@ impl Categorical {
         }
     }
 
-    /// Whether there are no values.
+    /// Returns whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -176,7 +176,7 @@ impl Categorical {
         }
     }
 
-    /// The category at one place; none where missing.
+    /// Returns the category of one row, or `None` if it is missing.
     #[must_use]
     pub fn get(&self, row: usize) -> Option<Category<'_>> {
         match self {
@@ -190,8 +190,8 @@ impl Categorical {
         }
     }
 
-    /// Maps every value by a function of its category, called once for each dictionary entry where
-    /// there is a dictionary: `out[row] = map(category or none if missing)`.
+    /// Maps every value by a function of its category, or of `None` if it is missing: `out[row] = map(category)`. With a
+    /// dictionary, calls the function once for each entry.
     pub fn map_into<T: Copy>(&self, out: &mut Vec<T>, mut map: impl FnMut(Option<Category<'_>>) -> T) {
         out.clear();
         match self {
@@ -215,13 +215,13 @@ impl Categorical {
 }
 
 impl Categories {
-    /// Maps every code by a function of its category: none for the first, which is missing.
+    /// Maps every code by a function of its category, or of `None` for the first code, which means missing.
     pub fn map<T>(&self, mut map: impl FnMut(Option<Category<'_>>) -> T) -> Vec<T> {
         let missing = map(None);
         std::iter::once(missing).chain((0..self.len()).map(|index| map(Some(self.get(index))))).collect()
     }
 
-    /// Number of dictionary entries.
+    /// Returns the number of dictionary entries.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -230,13 +230,13 @@ impl Categories {
         }
     }
 
-    /// Whether the dictionary is empty.
+    /// Returns whether the dictionary is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// One dictionary entry.
+    /// Returns a dictionary entry.
     #[must_use]
     pub fn get(&self, index: usize) -> Category<'_> {
         match self {
@@ -247,7 +247,7 @@ impl Categories {
 }
 
 impl Category<'_> {
-    /// The frozen hash; see [`crate::hash`].
+    /// Returns the frozen hash; see [`crate::hash`].
     #[inline]
     #[must_use]
     pub fn hash(self) -> u64 {

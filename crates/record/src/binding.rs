@@ -1,4 +1,4 @@
-//! A file's columns bound to a schema: types are checked once, then batches are views.
+//! Binds a file's columns to a schema: types are checked once, then batches are views.
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
@@ -8,19 +8,19 @@ use crate::expression::{Source, Use};
 use crate::time::{InferredTimeUnit, TimeColumn};
 use crate::{Error, Expression, Feature, Kind, Schema, Time, convert};
 
-/// Which columns beside the features a reader wants.
+/// The columns that a reader wants beside the features.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Need {
-    /// The label, and the weight where the schema names one.
+    /// The label, and the weight if the schema names one.
     pub labels: bool,
-    /// The time, where the schema names one.
+    /// The time, if the schema names one.
     pub times: bool,
     /// Columns carried to the output, such as the schema's ids.
     pub carried: Vec<String>,
 }
 
 impl Need {
-    /// The columns to read, each once, in the schema's order.
+    /// Returns the columns to read, each once, in the schema's order.
     #[must_use]
     pub fn columns(&self, schema: &Schema) -> Vec<String> {
         let labels = [schema.label(), schema.weight()].into_iter().flatten().filter(|_| self.labels);
@@ -64,7 +64,7 @@ enum From {
     Derived(Expression, Vec<SourceColumn>),
 }
 
-/// A column that a derived feature reads, and as what.
+/// A column that a derived feature reads, and how.
 #[derive(Debug, Clone)]
 struct SourceColumn {
     name: String,
@@ -77,7 +77,7 @@ impl Binding {
     /// Finds the columns and checks their types.
     ///
     /// # Errors
-    /// [`Error::MissingColumn`] and [`Error::ColumnType`], by column name; [`Error::Schema`] where
+    /// [`Error::MissingColumn`] and [`Error::ColumnType`], by column name; [`Error::Schema`] if
     /// labels are needed and the schema names none.
     pub fn new(schema: &Schema, need: &Need, file: &arrow_schema::Schema) -> Result<Self, Error> {
         let find = |name: &str, expected: &str, fits: fn(&DataType) -> bool| {
@@ -141,7 +141,7 @@ impl Binding {
         self
     }
 
-    /// Views one record batch of the file, whose first row is the file's `first_row` (from 0).
+    /// Views a record batch of the file; `first_row` is the index of its first row in the file, from 0.
     ///
     /// # Errors
     /// [`Error::Value`] for a label that is not 0 or 1, a weight that is negative or not finite, or a time that is
@@ -192,7 +192,7 @@ impl Bound {
     }
 }
 
-/// Finds what a derived feature reads, and checks that it can be read so.
+/// Finds the columns that a derived feature reads, and checks their types.
 fn sources(feature: &Feature, derive: &Expression, file: &arrow_schema::Schema) -> Result<Vec<SourceColumn>, Error> {
     let refuse =
         |problem: String| Error::Derived { feature: feature.name.clone(), derive: derive.text().to_owned(), problem };
@@ -224,7 +224,7 @@ fn sources(feature: &Feature, derive: &Expression, file: &arrow_schema::Schema) 
     Ok(sources)
 }
 
-/// A type as a person reads it: the values' type of a dictionary.
+/// Returns a type as a person reads it; for a dictionary, the type of its values.
 fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Dictionary(_, values) => type_name(values),

@@ -1,4 +1,4 @@
-//! From Arrow arrays to columns: one pass an array, whatever its type.
+//! Converts Arrow arrays of any type to columns, in one pass over each array.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::batch::{Categorical, Categories, Multi, Numeric};
 /// The text-list separator of files that have no lists.
 const LIST_SEPARATOR: char = '|';
 
-/// Whether [`numeric`] reads this type.
+/// Returns whether [`numeric`] reads this type.
 pub(crate) fn is_numeric(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => is_numeric(values),
@@ -25,7 +25,7 @@ pub(crate) fn is_numeric(data_type: &DataType) -> bool {
     }
 }
 
-/// Whether [`categorical`] reads this type.
+/// Returns whether [`categorical`] reads this type.
 pub(crate) fn is_categorical(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => is_categorical(values),
@@ -34,7 +34,7 @@ pub(crate) fn is_categorical(data_type: &DataType) -> bool {
     }
 }
 
-/// Whether [`multi`] reads this type: a list of categories, or text to be split at `|`.
+/// Returns whether [`multi`] reads this type: a list of categories, or text to be split at `|`.
 pub(crate) fn is_multi(data_type: &DataType) -> bool {
     match data_type {
         DataType::List(item) | DataType::LargeList(item) => is_categorical(item.data_type()),
@@ -43,7 +43,7 @@ pub(crate) fn is_multi(data_type: &DataType) -> bool {
     }
 }
 
-/// Whether the type is text, dictionary-coded or not.
+/// Returns whether the type is text, dictionary-coded or not.
 pub(crate) fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => is_text(values),
@@ -51,7 +51,7 @@ pub(crate) fn is_text(data_type: &DataType) -> bool {
     }
 }
 
-/// Reads quantities; `None` for a type that [`is_numeric`] denies.
+/// Reads quantities. Returns `None` for a type that is not numeric; see [`is_numeric`].
 pub(crate) fn numeric(array: &ArrayRef) -> Option<Numeric> {
     fn narrow<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> f32) -> Numeric {
         let values = array.as_primitive::<T>();
@@ -103,7 +103,7 @@ pub(crate) fn numeric(array: &ArrayRef) -> Option<Numeric> {
     })
 }
 
-/// Reads categories; `None` for a type that [`is_categorical`] denies.
+/// Reads categories. Returns `None` for a type that is not categorical; see [`is_categorical`].
 pub(crate) fn categorical(array: &ArrayRef) -> Option<Categorical> {
     fn integers<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> i64) -> Categorical {
         let values = array.as_primitive::<T>();
@@ -119,7 +119,7 @@ pub(crate) fn categorical(array: &ArrayRef) -> Option<Categorical> {
         DataType::UInt8 => integers::<UInt8Type>(array, i64::from),
         DataType::UInt16 => integers::<UInt16Type>(array, i64::from),
         DataType::UInt32 => integers::<UInt32Type>(array, i64::from),
-        // Reinterpreted: identity is all that matters, and the mapping is one to one.
+        // The bits are reinterpreted: only identity matters, and the mapping is one to one.
         DataType::UInt64 => integers::<UInt64Type>(array, |value| value as i64),
         DataType::Int64 => Categorical::Integers {
             values: array.as_primitive::<Int64Type>().values().clone(),
@@ -142,7 +142,7 @@ pub(crate) fn categorical(array: &ArrayRef) -> Option<Categorical> {
     })
 }
 
-/// Reads lists of categories; `None` for a type that [`is_multi`] denies.
+/// Reads lists of categories. Returns `None` for a type that is not one; see [`is_multi`].
 pub(crate) fn multi(array: &ArrayRef) -> Option<Multi> {
     fn lists<O: arrow_array::OffsetSizeTrait>(array: &ArrayRef) -> Option<Multi> {
         let list = array.as_list::<O>();
@@ -150,7 +150,7 @@ pub(crate) fn multi(array: &ArrayRef) -> Option<Multi> {
             let offsets = list.offsets().iter().map(|offset| offset.as_usize()).collect();
             return Some(Multi { offsets, values: categorical(list.values())? });
         }
-        // A null list may have items behind it: keep the others' only.
+        // A null list may still have items: drop them.
         let items = categorical(list.values())?;
         let mut offsets = vec![0];
         let mut kept = Vec::new();
@@ -171,7 +171,7 @@ pub(crate) fn multi(array: &ArrayRef) -> Option<Multi> {
     }
 }
 
-/// Splits text values at the separator, once per distinct value.
+/// Splits text values at the separator, once for each distinct value.
 fn split(lists: &Categorical) -> Multi {
     let Categorical::Coded { codes, categories: Categories::Text(values) } = lists else {
         return Multi { offsets: vec![0; lists.len() + 1], values: intern(std::iter::empty()) };
@@ -210,7 +210,8 @@ fn take(items: &Categorical, indices: &[usize]) -> Categorical {
     }
 }
 
-/// Whole floats are integers (a nullable integer column that went through a data frame); others are text.
+/// Reads floats as categories: integers if all are whole, as those of a nullable integer column that went through a data
+/// frame; otherwise text.
 fn floats(numbers: &Numeric) -> Categorical {
     let values: Vec<f64> = (0..numbers.len()).map(|row| numbers.get(row)).collect();
     // 2^53: below it every whole f64 is one integer and no two integers share an f64.
@@ -226,7 +227,7 @@ fn floats(numbers: &Numeric) -> Categorical {
     intern(text.iter().map(Option::as_deref))
 }
 
-/// Codes with 0 for missing, and the dictionary's values, of a dictionary array.
+/// Returns a dictionary array's codes, with 0 for missing, and its values.
 fn dictionary(array: &ArrayRef) -> Option<(ScalarBuffer<u32>, ArrayRef)> {
     fn codes<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> (ScalarBuffer<u32>, ArrayRef) {
         let array = array.as_dictionary::<K>();
@@ -257,7 +258,7 @@ fn dictionary(array: &ArrayRef) -> Option<(ScalarBuffer<u32>, ArrayRef)> {
     })
 }
 
-/// A dictionary's codes with its values as categories, where a value may itself be missing (a NaN).
+/// Makes categories of a dictionary, whose values may themselves be missing (NaN).
 fn recode((codes, values): (ScalarBuffer<u32>, ArrayRef)) -> Option<Categorical> {
     if values.data_type() == &DataType::Utf8 {
         return Some(Categorical::Coded { codes, categories: Categories::Text(values.as_string::<i32>().clone()) });
@@ -281,7 +282,7 @@ fn intern<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Categorical {
     interner.finish(codes)
 }
 
-/// Gives each distinct text a code, in order of appearance, from 1.
+/// Gives each distinct text a code, from 1, in order of appearance.
 #[derive(Default)]
 struct Interner<'a> {
     codes: HashMap<&'a str, u32, std::hash::BuildHasherDefault<xxhash_rust::xxh3::Xxh3Default>>,

@@ -1,9 +1,9 @@
-//! Features derived from other columns: a small expression, parsed once and computed batch by batch.
+//! Features derived from other columns: a small expression, parsed once and evaluated batch by batch.
 //!
-//! Numbers are made by `+ - * /`, `min(a, b)`, `max(a, b)`, `abs(a)`, `log1p(a)` and `equal(a, b)`, which is 1 or 0 and
-//! compares texts as well; categories by `join(a, b)`, the text `a|b`. A column is named as it is, or between backticks where
-//! its name is no plain word. What is computed from a missing value is missing; so is a division by zero, and a `log1p` of
-//! what is not above -1.
+//! Numbers come from `+ - * /`, `min(a, b)`, `max(a, b)`, `abs(a)`, `log1p(a)` and `equal(a, b)`, which is 1 or 0 and
+//! compares texts as well. Categories come from `join(a, b)`, the text `a|b`. A column is written by its name, between
+//! backticks if the name is not a plain word. The result is missing if an operand is missing, on division by zero, and if
+//! the operand of `log1p` is not above -1.
 
 mod parse;
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Categorical, Categories, Category, Column, Numeric};
 use crate::{Error, Kind};
 
-/// An expression that is well formed; its text stays as it was written.
+/// A well-formed expression; it keeps its text as it was written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Expression {
@@ -24,7 +24,7 @@ pub struct Expression {
     columns: Vec<String>,
 }
 
-/// What an expression makes. Columns are places in [`Expression::columns`].
+/// The result of an expression. Columns are places in [`Expression::columns`].
 #[derive(Debug, Clone)]
 pub(crate) enum Form {
     /// A quantity.
@@ -40,7 +40,7 @@ pub(crate) enum Node {
     Column(usize),
     One(fn(f64) -> f64, Box<Node>),
     Two(fn(f64, f64) -> f64, Box<[Node; 2]>),
-    /// Whether two columns are the same; by their categories where one is text.
+    /// Whether two columns are equal; compared by their categories if one is text.
     Same(usize, usize),
 }
 
@@ -51,24 +51,24 @@ pub(crate) enum Use {
     Number,
     /// By its categories.
     Category,
-    /// By whichever both columns of an `equal` have: the place of the other one.
+    /// By its quantities or its categories, whichever both columns of an `equal` have; holds the place of the other one.
     Either(usize),
 }
 
 impl Expression {
-    /// The text it was parsed from.
+    /// Returns the text it was parsed from.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The columns it reads, each once.
+    /// Returns the columns it reads, each once.
     #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// Whether a feature of this kind can be made so; else what would have to be.
+    /// Checks that the expression makes features of this kind; otherwise says what to change.
     pub(crate) fn fits(&self, kind: Kind) -> Result<(), &'static str> {
         match (kind, &self.form) {
             (Kind::Numeric, Form::Number(_)) | (Kind::Categorical, Form::Join(..) | Form::Number(Node::Same(..))) => {
@@ -80,7 +80,7 @@ impl Expression {
         }
     }
 
-    /// How each of the columns is read, one entry a use.
+    /// Returns how the columns are read: one entry for each use.
     pub(crate) fn uses(&self) -> Vec<(usize, Use)> {
         fn walk(node: &Node, uses: &mut Vec<(usize, Use)>) {
             match node {
@@ -116,7 +116,7 @@ impl Expression {
     }
 }
 
-/// A source column of a batch, in the forms in which it is read; empty where it isn't.
+/// A source column of a batch, in each form in which it is read; the other forms are empty.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) numbers: Numeric,
@@ -154,7 +154,7 @@ impl PartialEq for Expression {
 
 impl Eq for Expression {}
 
-/// A text as a sentence can hold it.
+/// Returns a text as a sentence can hold it.
 fn shortened(text: &str) -> String {
     const CHARACTERS_MAX: usize = 80;
     let mut short: String = text.chars().take(CHARACTERS_MAX).collect();
@@ -206,7 +206,7 @@ fn same(one: f64, other: f64) -> f64 {
     if one.is_nan() || other.is_nan() { f64::NAN } else { f64::from(u8::from(one == other)) }
 }
 
-/// Joins two columns' categories; each pair of them that occurs is written out once.
+/// Joins two columns' categories; each pair that occurs is written once.
 fn join(one: &Categorical, other: &Categorical) -> Categorical {
     let mut codes_of: HashMap<[u64; 2], u32> = HashMap::new();
     let mut texts: Vec<String> = Vec::new();
@@ -221,7 +221,7 @@ fn join(one: &Categorical, other: &Categorical) -> Categorical {
     Categorical::Coded { codes, categories: Categories::Text(StringArray::from(texts)) }
 }
 
-/// What tells a row's category from the others of its column.
+/// Returns a number that tells a row's category from the others of its column.
 fn place(values: &Categorical, row: usize) -> u64 {
     match values {
         Categorical::Coded { codes, .. } => u64::from(codes[row]),

@@ -1,15 +1,16 @@
 //! The frozen hash of a category: models store slots by it, so it never changes.
 //!
 //! Text is hashed by XXH3-64 (seed 0) of its UTF-8 bytes. Integers, and text that is an integer in
-//! canonical decimal form, are hashed by the finalizer of SplitMix64, so that `7` from a Parquet
+//! canonical decimal form, are hashed by SplitMix64's output function, so that `7` from a Parquet
 //! integer column and `7` from a CSV file are the same category. Unsigned integers beyond those of
 //! `i64` are hashed by their bits, in either form. Test vectors: below.
 //!
 //! # Source
-//! XXH3: the xxHash specification. SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom
-//! number generators", OOPSLA 2014.
+//! XXH3: the xxHash specification. SplitMix64: see [`crate::random`].
 
-/// The hash of a text category.
+use crate::random;
+
+/// Hashes a text category.
 #[must_use]
 pub fn text(value: &str) -> u64 {
     match canonical_integer(value) {
@@ -18,18 +19,15 @@ pub fn text(value: &str) -> u64 {
     }
 }
 
-/// The hash of an integer category; a bijection, so integers never collide.
+/// Hashes an integer category. The hash is a bijection, so integers never collide.
 #[inline]
 #[must_use]
 pub fn integer(value: i64) -> u64 {
-    let mut bits = (value as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ (bits >> 31)
+    random::mix(value.cast_unsigned().wrapping_add(random::INCREMENT))
 }
 
-/// The integer that `value` spells in the one form an integer is printed in (`-3`, `0`, `42`), by its bits where it
-/// needs all 64 unsigned.
+/// Returns the integer that `value` spells, if it is in the form in which integers are printed (`-3`, `0`, `42`). Those
+/// beyond `i64` that fit 64 unsigned bits are returned by their bits.
 fn canonical_integer(value: &str) -> Option<i64> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     let leading_zero = digits.len() > 1 && digits.starts_with('0');

@@ -1,9 +1,9 @@
-//! What a record is: the feature schema, and a batch of records as typed views over Arrow arrays.
+//! Records: the feature schema, and batches of records as typed views over Arrow arrays.
 //!
 //! One [`Schema`] drives training, batch and online scoring. A [`Binding`] checks a file's column
 //! types against it once; [`Binding::batch`] then turns each Arrow record batch into a [`Batch`]
-//! whose columns hold what scorers want: numbers with NaN for missing, and categories as codes into
-//! a dictionary, so that whatever depends on one value alone is done once per distinct value.
+//! of numbers, with NaN for missing, and of categories as codes into a dictionary. So work that depends on one value
+//! alone is done once for each distinct value. Times are normalized here, once; see [`Time`].
 
 mod batch;
 mod binding;
@@ -11,6 +11,7 @@ mod convert;
 mod expression;
 pub mod hash;
 mod precision;
+pub mod random;
 mod schema;
 mod time;
 
@@ -21,48 +22,48 @@ pub use precision::{Precision, UnknownPrecision};
 pub use schema::{Feature, Kind, Roles, Schema, Side};
 pub use time::{InferredTimeUnit, Time, TimeUnit};
 
-/// What is wrong with a schema, a file's columns or a value. Repeating the request won't help.
+/// An error in a schema, a file's columns or a value. Repeating the request does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The schema file itself.
+    /// The schema is not valid.
     #[error("{0}")]
     Schema(String),
-    /// A column that the schema names is absent from the data.
+    /// The data lacks a column that the schema names.
     #[error("column `{column}` is missing; the data has: {present}")]
     MissingColumn {
         /// The column asked for.
         column: String,
-        /// The columns there are, for the reader to compare.
+        /// The columns of the data, for comparison.
         present: String,
     },
-    /// A column's type can't be read as the schema's kind.
+    /// The type of a column does not fit the schema.
     #[error("column `{column}` is {found}, but the schema says {expected}")]
     ColumnType {
         /// The column.
         column: String,
-        /// What the schema says, in words.
+        /// The expected type, in words.
         expected: String,
         /// The Arrow type found.
         found: String,
     },
-    /// A feature can't be computed from its columns.
+    /// A derived feature cannot be computed from its columns.
     #[error("feature `{feature}` (`derive = \"{derive}\"`): {problem}")]
     Derived {
         /// The feature.
         feature: String,
-        /// How it is computed.
+        /// Its expression.
         derive: String,
-        /// Which column is wrong, and how.
+        /// The column at fault, and what is wrong with it.
         problem: String,
     },
-    /// A value that its column can't hold.
+    /// A value that its column cannot hold.
     #[error("column `{column}`, row {row}: {problem}")]
     Value {
         /// The column.
         column: String,
-        /// The row within the file, counted from 1.
+        /// The row in the file, from 1.
         row: u64,
-        /// What is wrong and what to do.
+        /// What is wrong, and what to do.
         problem: String,
     },
 }

@@ -8,19 +8,19 @@ use sha2::{Digest, Sha256};
 use crate::expression::Use;
 use crate::{Error, Expression, TimeUnit};
 
-/// What a column's values are.
+/// The kind of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A quantity: integers, floats, booleans.
     Numeric,
-    /// One of a set of values without order: text, integers, booleans.
+    /// One of a set of values without an order: text, integers, booleans.
     Categorical,
     /// A list of categories; in text files separated by `|`.
     Multi,
 }
 
-/// What a feature describes; cross scoring works once per user and once per ad.
+/// The side that a feature describes; cross scoring does the work of a side once for each user or ad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -41,24 +41,24 @@ pub enum Side {
 pub struct Feature {
     /// Column name in the data.
     pub name: String,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: Kind,
-    /// What it describes.
+    /// The side it describes.
     #[serde(default)]
     pub side: Side,
-    /// How it is computed from other columns, for side `pair` alone; otherwise it is a column of the data.
+    /// How it is computed from other columns, if its side is `pair`; `None` for a column of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub derive: Option<Expression>,
 }
 
 impl Feature {
-    /// A column of the data.
+    /// Creates a feature that is a column of the data.
     #[must_use]
     pub fn new(name: impl Into<String>, kind: Kind, side: Side) -> Self {
         Self { name: name.into(), kind, side, derive: None }
     }
 
-    /// Refuses a derivation that the schema's other parts forbid.
+    /// Refuses a derivation that contradicts the rest of the schema.
     fn check(&self, fields: &Fields) -> Result<(), Error> {
         let Some(derive) = &self.derive else { return Ok(()) };
         let refuse = |problem: &str| {
@@ -121,10 +121,10 @@ struct Fields {
 }
 
 impl Schema {
-    /// A schema of features alone, as an imported model has it.
+    /// Creates a schema of features alone, as an imported model has it.
     ///
     /// # Errors
-    /// [`Error::Schema`] where names repeat or are empty, or there is no feature.
+    /// [`Error::Schema`] if names repeat or are empty, or there is no feature.
     pub fn new(features: Vec<Feature>) -> Result<Self, Error> {
         Self::of(Roles::default(), features)
     }
@@ -132,7 +132,7 @@ impl Schema {
     /// Reads `features.toml`.
     ///
     /// # Errors
-    /// [`Error::Schema`], with the line where the text is not what the format says.
+    /// [`Error::Schema`], with the line, if the text does not follow the format.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let fields: Fields =
             toml::from_str(text).map_err(|error| Error::Schema(error.to_string().trim_end().to_owned()))?;
@@ -159,19 +159,19 @@ impl Schema {
         Roles { label, weight, time, time_unit, id }
     }
 
-    /// Column of the click label.
+    /// Returns the column of the click label.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.0.label.as_deref()
     }
 
-    /// Column of the sample weight.
+    /// Returns the column of the sample weight.
     #[must_use]
     pub fn weight(&self) -> Option<&str> {
         self.0.weight.as_deref()
     }
 
-    /// Column of the time, by which data can be split.
+    /// Returns the column of the time, by which data can be split.
     #[must_use]
     pub fn time(&self) -> Option<&str> {
         self.0.time.as_deref()
@@ -183,20 +183,20 @@ impl Schema {
         self.0.time_unit
     }
 
-    /// Columns carried to the predictions unchanged.
+    /// Returns the columns carried to the predictions unchanged.
     #[must_use]
     pub fn ids(&self) -> &[String] {
         &self.0.id
     }
 
-    /// The features, in the order models see them.
+    /// Returns the features, in the order in which models see them.
     #[must_use]
     pub fn features(&self) -> &[Feature] {
         &self.0.features
     }
 
-    /// What a column of the data is read as: by the feature of that name, else by those derived from it; none where
-    /// no feature reads it.
+    /// Returns the kind as which a column of the data is read: that of the feature of this name, otherwise that of the
+    /// features derived from it. Returns `None` if no feature reads it.
     #[must_use]
     pub fn kind_of(&self, column: &str) -> Option<Kind> {
         let (derived, read): (Vec<_>, Vec<_>) = self.features().iter().partition(|feature| feature.derive.is_some());
@@ -211,7 +211,7 @@ impl Schema {
         (!own.is_empty()).then_some(kind)
     }
 
-    /// SHA-256, in hex, of what a model depends on: each feature's name, kind, side and derivation, in order.
+    /// Returns the SHA-256, in hex, of what a model depends on: each feature's name, kind, side and derivation, in order.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
@@ -237,7 +237,7 @@ impl TryFrom<Fields> for Schema {
         let mut distinct = HashSet::new();
         let mut names = single.iter().copied().chain(fields.features.iter().map(|feature| &feature.name));
         let twice = names.find(|name| name.is_empty() || !distinct.insert(name.as_str()));
-        // The time may be a feature as well (the hour of a timestamp is not, but a counter is).
+        // The time may be a feature as well.
         let time_twice = fields.time.as_ref().filter(|time| time.is_empty() || single.contains(time));
         if let Some(name) = twice.or(time_twice) {
             return Err(Error::Schema(format!("column `{name}` is empty or named twice in the schema; keep one")));

@@ -192,6 +192,20 @@ fn versions_keep_their_order_whatever_the_clocks_of_those_who_register_say() {
 }
 
 #[test]
+fn a_run_of_an_unknown_precision_is_damaged_and_not_taken_for_f32() {
+    run(async {
+        let store = Store::in_memory();
+        let runs = Runs::new(store.clone());
+        runs.begin(run_record("today", 1)).await.unwrap();
+        let key = "runs/today/run.json";
+        let text = String::from_utf8(store.get(key).await.unwrap().to_vec()).unwrap();
+        assert!(text.contains("\"f32\""), "{text}");
+        store.put(key, text.replace("\"f32\"", "\"f16\"").into()).await.unwrap();
+        refused(runs.open(&"today".parse().unwrap()).await, Kind::Damaged, key);
+    });
+}
+
+#[test]
 fn a_run_is_published_only_as_it_was_audited() {
     run(async {
         let runs = Runs::new(Store::in_memory());

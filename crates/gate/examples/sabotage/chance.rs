@@ -1,23 +1,19 @@
 //! Chance that follows from a seed.
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+use clickcast_record::random::SplitMix64;
+
+/// Draws of one seed.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Chance(SplitMix64);
 
 impl Chance {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1))
-    }
-
-    pub(crate) fn bits(&mut self) -> u64 {
-        let bits = clickcast_record::hash::integer(self.0.cast_signed());
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        bits
+        Self(SplitMix64::new(seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1)))
     }
 
     /// A number in 0..1.
     pub(crate) fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+        self.0.unit()
     }
 
     pub(crate) fn below(&mut self, end: usize) -> usize {

@@ -1,11 +1,11 @@
-//! Decision trees, bit-sliced: every predicate is a plane of one bit a row, and trees are routed by AND and AND-NOT.
+//! Bit-sliced decision trees: every predicate is a plane of one bit for each row, and rows are routed by AND and AND-NOT.
 //!
-//! A block is `64 * WORDS` rows; `WORDS` is [`BLOCK_WORDS`] for bulk, less for the rest of a batch.
-//! A few rows, as in online requests, are routed one by one instead: by [`Jump`] where it can, else by [`Walk`].
-//! The cost of a tree does not depend on the depth of its leaves, only on their number.
+//! A block has `64 * WORDS` rows; `WORDS` is [`BLOCK_WORDS`] for bulk, and less for the rest of a batch. A few rows, as in
+//! online requests, are routed one by one instead: by [`Jump`] if the model and the machine allow it, otherwise by [`Walk`].
+//! The cost of a tree depends on the number of its leaves, not on their depth.
 //!
 //! # Source
-//! The bit-vector idea is QuickScorer's (Lucchese et al., SIGIR 2015), turned by 90 degrees: bits are rows, not leaves.
+//! The idea of bit vectors is QuickScorer's (Lucchese et al., SIGIR 2015), transposed: here bits are rows, not leaves.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -34,7 +34,7 @@ pub use walk::Walk;
 /// 64-row words of a full block. At 256 rows the planes of 500 trees x 63 leaves fit a core's L2 cache.
 pub const BLOCK_WORDS: usize = 4;
 
-/// A form of the kernels, by the instructions it needs. All give the same bits.
+/// A form of the kernels, by the instructions it needs. All forms give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Plain integer arithmetic on 64-bit words.
@@ -49,7 +49,7 @@ impl Form {
     /// All forms, slowest first.
     pub const ALL: [Form; 3] = [Form::Portable, Form::Avx2, Form::Avx512];
 
-    /// Whether this machine can run it.
+    /// Returns whether this machine can run it.
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
@@ -76,12 +76,13 @@ impl Form {
         }
     }
 
-    /// The fastest form this machine can run.
+    /// Returns the fastest form that this machine can run.
     pub fn best() -> Form {
         Form::ALL.into_iter().rev().find(|form| form.is_available()).unwrap_or(Form::Portable)
     }
 
-    /// This form if the machine can run it, else the portable one: unsafe code relies on this, not on the caller.
+    /// Returns this form if the machine can run it, otherwise the portable one. Unsafe code relies on this, not on the
+    /// caller.
     fn or_portable(self) -> Form {
         if self.is_available() { self } else { Form::Portable }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use clickcast_record::hash::integer as mix;
+use clickcast_record::random::INCREMENT;
 use clickcast_record::{Batch, Categorical, Column, Feature, Numeric, Time};
 
 use super::sample::Sample;
@@ -54,7 +55,7 @@ impl Hasher for Itself {
     }
 
     fn write_u64(&mut self, hash: u64) {
-        self.0 = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = hash.wrapping_mul(INCREMENT);
     }
 }
 
@@ -142,7 +143,7 @@ impl Collector {
         for column in batch.features.iter().step_by(step) {
             cell_hashes(column, batch.rows, &mut values);
             for (hash, value) in hashes.iter_mut().zip(&values) {
-                *hash = (hash.rotate_left(23) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                *hash = (hash.rotate_left(23) ^ value).wrapping_mul(INCREMENT);
             }
         }
         for (row, hash) in hashes.into_iter().enumerate() {

@@ -235,9 +235,7 @@ fn open(artifact: Artifact) -> OpenedOrDamaged {
 fn unless_damaged(read: Result<Artifact, clickcast_registry::Error>) -> Result<Result<Artifact, String>, Error> {
     match read {
         Ok(artifact) => Ok(Ok(artifact)),
-        Err(error) if error.kind() == clickcast_registry::Kind::Damaged => {
-            Ok(Err(sentence(&error)))
-        }
+        Err(error) if error.kind() == clickcast_registry::Kind::Damaged => Ok(Err(sentence(&error))),
         Err(error) => Err(error.into()),
     }
 }
