@@ -1,6 +1,6 @@
 //! What the gate stops on invented markets, what it lets through, and what it stops for nothing.
 //!
-//! The example `sabotage` of crate `gate` makes the cases, a JSON object each; this runs it and writes them up.
+//! The example `sabotage` of crate `operations` prints the cases, a JSON object each; this runs it and writes the page.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -41,7 +41,7 @@ pub(super) struct Trial {
     window: u64,
     /// How many days before a sabotaged candidate its champion was learned.
     champion_days: u64,
-    /// Of a kind's strengths the strongest, and every so-manieth before it.
+    /// Which of a kind's strengths are tried: every so many, counted from the strongest.
     every: u64,
 }
 
@@ -104,8 +104,8 @@ fn cases_of(trial: Trial) -> Result<Vec<Case>> {
     ];
     let options: Vec<String> =
         options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect();
-    let example = ["run", "--release", "--quiet", "--package", "clickcast-gate", "--example", "sabotage", "--"];
-    // They come over an hour: whoever waits can look at those that are there.
+    let example = ["run", "--release", "--quiet", "--package", "clickcast-operations", "--example", "sabotage", "--"];
+    // The cases take up to an hour, and can be looked at as they come.
     let path = root().join(format!("target/sabotage/cases-{rows_per_day}-{seed_first}.jsonl"));
     fs::create_dir_all(path.parent().context("a folder")?)?;
     let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;

@@ -1,6 +1,6 @@
-//! The proof of the gate: honest retrains and sabotaged ones, and what it says of each.
+//! A benchmark of the gate: honest and sabotaged retrains, and the verdict on each.
 //!
-//! Run by `cargo xtask sabotage`. Prints one JSON object a case; see `docs/gates.md` for what the kinds are.
+//! Run by `cargo xtask sabotage`. Prints one JSON object for each case; `docs/gates.md` explains the kinds.
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, reason = "a program of its own")]
 
@@ -11,23 +11,24 @@ mod scene;
 mod table;
 mod world;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clickcast_learn::FactorFamily;
+use clickcast_operations::models::OpenedModel;
 use clickcast_verdict::{Judgement, Verdict};
+use rayon::prelude::*;
 use serde_json::json;
 
 use chance::Chance;
 use kinds::{KINDS, Place, Sabotage};
-use scene::{Learned, entropy, expected_loss, gate, learn};
+use scene::{entropy, expected_loss, gate, learn};
 use table::Table;
 use world::{Day, WINDOW_MAX, World};
 
-/// A candidate that is judged, beside an honest one.
+/// What the sabotaged candidates of a market are judged with, and the honest one they are compared with.
 struct Stage {
-    champion: Learned,
-    honest: Learned,
+    champion: OpenedModel,
+    honest: OpenedModel,
     training: Table,
     labelled: Table,
     today: Table,
@@ -44,10 +45,10 @@ fn main() {
     };
     let (first, count) = (number("--seed", 1), number("--seeds", 1));
     let rows_per_day = number("--rows-per-day", 20_000);
-    // Of each kind's strengths the strongest, and every so-manieth before it.
+    // Which of a kind's strengths are tried: every so many, counted from the strongest.
     let every = number("--every", 1).max(1) as usize;
     let window = (number("--window", WINDOW_MAX as u64) as usize).clamp(1, WINDOW_MAX);
-    // How many days earlier a sabotaged candidate's champion was learned: from the window's on they have no day in common.
+    // How many days earlier a sabotaged candidate's champion was learned. From `window` on, they share no day.
     let champion_days = (number("--champion-days", 1) as usize).clamp(1, WINDOW_MAX);
     let only =
         arguments.iter().position(|argument| argument == "--only").and_then(|place| arguments.get(place + 1).cloned());
@@ -87,19 +88,10 @@ fn sabotage(world: &World, seed: u64, day: Day, every: usize) {
     }
 }
 
-/// Does numbered work on all cores, each piece on one.
-fn side_by_side(count: usize, work: impl Fn(usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&number| number < count) {
-                    work(number);
-                }
-            });
-        }
-    });
+/// Calls `work` with each number below `count`, on all cores.
+fn side_by_side(count: usize, work: impl Fn(usize) + Send + Sync) {
+    // Cases take unequal times, so each is scheduled by itself.
+    (0..count).into_par_iter().with_max_len(1).for_each(work);
 }
 
 impl Stage {
@@ -120,7 +112,7 @@ impl Stage {
             }
         }
         let learned = match &candidate {
-            // Nothing was learned: there is nothing to deliver.
+            // Nothing was learned, so nothing can be delivered.
             Some(None) => return,
             Some(Some(learned)) => learned,
             None => &self.honest,
@@ -131,8 +123,8 @@ impl Stage {
         print(kind.name, &format!("{:?}", kind.place), strength, seed, self.cost(learned, today), &judgement, start);
     }
 
-    /// What delivering it costs, in normalized entropy, beyond the honest candidate.
-    fn cost(&self, candidate: &Learned, today: &Table) -> f64 {
+    /// Returns what delivering a candidate costs beyond the honest one, in normalized entropy.
+    fn cost(&self, candidate: &OpenedModel, today: &Table) -> f64 {
         (expected_loss(candidate, today, &self.today.truth) - self.loss) / self.entropy
     }
 }
