@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::steps::cargo;
 
-/// Every crate, lowest first, and those of ours it may use: always rows above its own. The binary `clickcast` wires all
-/// the parts together; `xtask` uses none, since it has to build when they do not.
+/// Every crate, lowest first, and the crates of ours that it may use, which are in rows above its own. The binary
+/// `clickcast` may use all. `xtask` uses `testing` alone, which uses none, because it has to build when the others do not.
+/// Dev-dependencies are not counted.
 const LAYERS: &[(&str, &[&str])] = &[
     ("testing", &[]),
     ("record", &[]),
@@ -21,10 +22,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dataset", &["record", "storage"]),
     ("report", &[]),
     ("verdict", &[]),
-    ("gate", &["record", "model", "learn", "dataset", "report", "verdict"]),
+    ("gate", &["record", "model", "report", "verdict"]),
     ("registry", &["record", "model", "storage", "verdict"]),
     ("job", &["record", "model", "dataset", "registry", "storage", "verdict"]),
-    ("operations", &["record", "model", "learn", "storage", "dataset", "report", "verdict", "gate", "registry", "job"]),
+    (
+        "operations",
+        &["record", "model", "learn", "storage", "synth", "dataset", "report", "verdict", "gate", "registry", "job"],
+    ),
     ("leader", &[]),
     ("scaler", &["storage", "leader", "report"]),
     ("server", &["record", "model", "registry", "report"]),
@@ -44,14 +48,17 @@ const WALLS: &[(&str, &[&str])] = &[
     ("aws-*", &["storage"]),
     ("rusqlite", &["storage"]),
     ("maud", &["report"]),
-    ("plotters", &["report"]),
     ("kube", &["leader", "scaler"]),
     ("axum", &["server"]),
     ("clap", &[BINARY, "xtask"]),
 ];
 
-/// The one crate with lints of its own: the rest inherit the workspace's, which forbid `unsafe`.
-const UNSAFE_CRATE: &str = "kernel";
+/// The crates that may contain `unsafe`. All others inherit the workspace's lints, which forbid it. These repeat the
+/// workspace's lints without that one, and add [`UNSAFE_LINT`].
+const UNSAFE_CRATES: &[&str] = &["kernel"];
+
+/// The lint that the crates with `unsafe` have in addition.
+const UNSAFE_LINT: &str = "undocumented_unsafe_blocks";
 
 /// What the check has to know of a crate.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +71,8 @@ struct Crate {
     dependencies: Vec<String>,
     /// Whether its manifest says `[lints] workspace = true`.
     inherits_lints: bool,
+    /// The lints that its own manifest sets, as in `clippy::all`.
+    lints: Vec<String>,
 }
 
 impl Crate {
@@ -78,7 +87,11 @@ impl Crate {
 /// Every dependency, name or lint setting that the tables do not allow.
 pub(crate) fn check_workspace() -> Result<()> {
     let crates = read_workspace()?;
-    let problems = check(&crates);
+    let manifest = fs::read_to_string(crate::root().join("Cargo.toml")).context("cannot read `Cargo.toml`")?;
+    let manifest: toml::Table = manifest.parse().context("`Cargo.toml`")?;
+    let workspace_lints = manifest.get("workspace").and_then(|workspace| workspace.get("lints"));
+    let mut problems = check(&crates);
+    problems.extend(own_lints(&crates, &lint_names(workspace_lints)));
     if !problems.is_empty() {
         bail!("the layers are broken (see `xtask/src/layers.rs`):\n  {}", problems.join("\n  "));
     }
@@ -99,10 +112,33 @@ fn names(this: &Crate) -> Vec<String> {
     if this.folder != expected {
         problems.push(format!("`{}` lies in `{}`; its folder is `{expected}`", this.package, this.folder));
     }
-    if !this.inherits_lints && name != UNSAFE_CRATE {
+    if !this.inherits_lints && !UNSAFE_CRATES.contains(&name) {
         problems.push(format!("`{name}` does not inherit the lints; add `[lints] workspace = true`"));
     }
     problems
+}
+
+/// The lints of the workspace, other than the ban on `unsafe`, that crates with lints of their own lack.
+fn own_lints(crates: &[Crate], workspace_lints: &[String]) -> Vec<String> {
+    let unsafe_lint = format!("clippy::{UNSAFE_LINT}");
+    let mut problems = Vec::new();
+    for this in crates.iter().filter(|this| !this.inherits_lints) {
+        let expected = workspace_lints.iter().filter(|lint| *lint != "rust::unsafe_code").chain([&unsafe_lint]);
+        for lint in expected.filter(|lint| !this.lints.contains(lint)) {
+            problems.push(format!("`{}` lacks the lint `{lint}`; add it to its `[lints]`", this.name()));
+        }
+    }
+    problems
+}
+
+/// The names in a manifest's table of lints, as in `clippy::all`.
+fn lint_names(lints: Option<&toml::Value>) -> Vec<String> {
+    let tools = lints.and_then(toml::Value::as_table).into_iter().flatten();
+    let names = tools.flat_map(|(tool, lints)| {
+        let names = lints.as_table().into_iter().flat_map(toml::Table::keys);
+        names.map(move |name| format!("{tool}::{name}"))
+    });
+    names.collect()
 }
 
 /// A crate's dependencies on ours.
@@ -174,7 +210,8 @@ fn read_crate(package: &Value) -> Result<Crate> {
     let manifest = Path::new(package["manifest_path"].as_str().context("a package without a manifest")?);
     let text = fs::read_to_string(manifest).with_context(|| format!("cannot read `{}`", manifest.display()))?;
     let table: toml::Table = text.parse().with_context(|| format!("`{}`", manifest.display()))?;
-    let lints = table.get("lints").and_then(|lints| lints.get("workspace"));
+    let lints = table.get("lints");
+    let inherits = lints.and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
     let folder = manifest.parent().context("a manifest without a folder")?;
     let dependencies = package["dependencies"].as_array().into_iter().flatten();
     let needed = dependencies.filter(|dependency| dependency["kind"] != "dev");
@@ -182,7 +219,8 @@ fn read_crate(package: &Value) -> Result<Crate> {
         package: package["name"].as_str().unwrap_or_default().to_owned(),
         folder: folder.strip_prefix(crate::root()).unwrap_or(folder).to_string_lossy().into_owned(),
         dependencies: needed.filter_map(|dependency| Some(dependency["name"].as_str()?.to_owned())).collect(),
-        inherits_lints: lints.and_then(toml::Value::as_bool) == Some(true),
+        inherits_lints: inherits == Some(true),
+        lints: lint_names(lints),
     })
 }
 
@@ -198,6 +236,7 @@ mod tests {
             folder: if name == "xtask" { name.to_owned() } else { format!("crates/{name}") },
             dependencies: dependencies.iter().map(|name| (*name).to_owned()).collect(),
             inherits_lints: true,
+            lints: Vec::new(),
         }
     }
 
@@ -256,6 +295,17 @@ mod tests {
         assert_eq!(check(&[lax]), ["`model` does not inherit the lints; add `[lints] workspace = true`"]);
         let kernel = Crate { inherits_lints: false, ..placed("clickcast-kernel", &[]) };
         assert_eq!(check(&[kernel]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_crate_with_unsafe_has_all_other_lints_of_the_workspace() {
+        let workspace = ["rust::unsafe_code", "clippy::all"].map(str::to_owned);
+        let lints = |names: &[&str]| names.iter().map(|name| format!("clippy::{name}")).collect();
+        let kernel = Crate { inherits_lints: false, ..placed("clickcast-kernel", &[]) };
+        let whole = Crate { lints: lints(&["all", UNSAFE_LINT]), ..kernel.clone() };
+        assert_eq!(own_lints(&[whole, placed("clickcast-model", &[])], &workspace), Vec::<String>::new());
+        let lax = Crate { lints: lints(&[UNSAFE_LINT]), ..kernel };
+        assert_eq!(own_lints(&[lax], &workspace), ["`kernel` lacks the lint `clippy::all`; add it to its `[lints]`"]);
     }
 
     #[test]
