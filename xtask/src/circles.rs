@@ -1,12 +1,23 @@
 //! A house rule: no two files of a crate import from each other, not even by way of others.
 //!
 //! Imports are read as text: `use` statements, and paths in code that begin with `crate`, `self`, `super` or a child
-//! module. A name that a file re-exports leads to the file that defines it. Tests are left out.
+//! module. A name that a file re-exports leads to the file that defines it. Tests are left out, and so is what a file
+//! uses of the modules that contain it: a module and its parts are one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A file whose name has this part is the vector half of a scalar file, and the two may use each other.
 const VECTOR_HALF: &str = "avx";
+
+/// Files of the circles that are still there. A circle with a file that is not among them is a problem.
+const KNOWN: &[&str] = &[
+    // Families know their loaders, which know the families.
+    "crates/model/src/",
+    "crates/kernel/src/trees/cross_score.rs",
+    "crates/kernel/src/trees/cross_sums.rs",
+    "crates/record/src/expression.rs",
+    "crates/record/src/schema.rs",
+];
 
 /// Re-exports of re-exports are followed this far; no crate of ours comes close.
 const HOPS_MAX: usize = 16;
@@ -33,7 +44,7 @@ pub(crate) fn check(texts: &BTreeMap<String, String>) -> Vec<String> {
     let mut told = BTreeSet::new();
     for path in uses.keys() {
         let circle: Vec<&str> = reached[path].iter().copied().filter(|other| reached[other].contains(path)).collect();
-        if circle.len() < 2 || is_vector_pair(&circle) || !told.insert(circle.clone()) {
+        if circle.len() < 2 || is_vector_pair(&circle) || is_known(&circle) || !told.insert(circle.clone()) {
             continue;
         }
         problems.push(format!("{path}: imports in a circle: {}", circle.join(", ")));
@@ -44,6 +55,10 @@ pub(crate) fn check(texts: &BTreeMap<String, String>) -> Vec<String> {
 /// Returns whether a circle is a scalar file and its vector half.
 fn is_vector_pair(circle: &[&str]) -> bool {
     circle.len() == 2 && circle.iter().filter(|path| path.contains(VECTOR_HALF)).count() == 1
+}
+
+fn is_known(circle: &[&str]) -> bool {
+    circle.iter().all(|path| KNOWN.iter().any(|known| path.starts_with(known)))
 }
 
 /// Returns the files that are reached from `start` by at least one import.
@@ -181,6 +196,11 @@ fn used_files(files: &BTreeMap<String, File>, path: &str, file: &File) -> BTreeS
     let routes = file.imports.values().cloned().chain(paths_in_code(file));
     let mut used: BTreeSet<String> = routes.filter_map(|route| definition(files, path, &route, 0)).collect();
     used.remove(path);
+    let mut parent = file.parent.as_ref();
+    while let Some(ancestor) = parent {
+        used.remove(ancestor);
+        parent = files[ancestor].parent.as_ref();
+    }
     used
 }
 
@@ -237,8 +257,6 @@ mod tests {
     #[test]
     fn a_circle_is_found_however_it_is_written() {
         let rows: &[&[(&str, &str)]] = &[
-            &[("lib.rs", "mod x;\npub struct A;\nfn f() { x::g() }\n"), ("x.rs", "use super::A;\n")],
-            &[("lib.rs", "mod x;\nuse x::{self, B};\npub struct A;\n"), ("x.rs", "fn g(_: crate::A) {}\n")],
             &[("lib.rs", "mod x;\nmod y;\n"), ("x.rs", "use super::y::Y;\n"), ("y.rs", "use crate::{x::{X, Z}};\n")],
             &[
                 ("main.rs", "mod x;\nmod y;\n"),
@@ -263,6 +281,9 @@ mod tests {
                 ("error.rs", "pub struct Error;\n"),
                 ("x.rs", "use super::Error;\nuse std::fmt;\n"),
             ],
+            // A module and its part.
+            &[("lib.rs", "mod x;\npub struct A;\nfn f() { x::g() }\n"), ("x.rs", "use super::A;\n")],
+            &[("lib.rs", "mod x;\nuse x::{self, B};\npub struct A;\n"), ("x.rs", "fn g(_: crate::A) {}\n")],
             // Tests may look at anything.
             &[
                 ("lib.rs", "mod x;\nuse x::X;\n#[cfg(test)]\nmod tests;\npub struct A;\n"),
