@@ -70,7 +70,7 @@ fn is_reference(model: &str) -> bool {
 ///
 /// # Errors
 /// If it is not there, or is damaged.
-pub fn load_artifact(resources: &Resources, uri: &str) -> Result<Artifact, Error> {
+pub(crate) fn load_artifact(resources: &Resources, uri: &str) -> Result<Artifact, Error> {
     let store = Store::open(uri)?;
     Ok(resources.wait(read_artifact(&store, ""))?)
 }
@@ -79,7 +79,7 @@ pub fn load_artifact(resources: &Resources, uri: &str) -> Result<Artifact, Error
 ///
 /// # Errors
 /// If the store fails.
-pub fn save(resources: &Resources, artifact: &Artifact, uri: &str) -> Result<(), Error> {
+pub(crate) fn save(resources: &Resources, artifact: &Artifact, uri: &str) -> Result<(), Error> {
     let store = Store::open(uri)?;
     Ok(resources.wait(write_artifact(&store, "", artifact))?)
 }
@@ -88,6 +88,6 @@ pub fn save(resources: &Resources, artifact: &Artifact, uri: &str) -> Result<(),
 ///
 /// # Errors
 /// If the URI is no place for objects.
-pub fn open_registry(uri: &str) -> Result<Registry, Error> {
+pub(crate) fn open_registry(uri: &str) -> Result<Registry, Error> {
     Ok(Registry::new(Store::open(uri)?))
 }

@@ -105,15 +105,15 @@ impl Evaluation {
 }
 
 /// What was accumulated over labelled rows.
-pub struct Measured {
+pub(crate) struct Measured {
     /// Over all rows.
-    pub all: Accumulator,
+    pub(crate) all: Accumulator,
     /// By the value of the column; `None` where it is missing.
     slices: Vec<(Option<String>, Accumulator)>,
 }
 
 /// Scores labelled data and accumulates the outcomes, over all rows and by the values of a column.
-pub fn measure(
+pub(crate) fn measure(
     model: &Model,
     data: &Data,
     label: Option<&str>,

@@ -34,7 +34,7 @@ mod guess;
 pub mod import;
 pub mod models;
 mod observer;
-pub mod outputs;
+mod outputs;
 pub mod predict;
 pub mod queue;
 mod resources;

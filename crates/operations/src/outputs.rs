@@ -11,7 +11,7 @@ use crate::{Error, Observer, Resources};
 
 /// Returns what a file's footer says of how it came to be, by which a second run knows it.
 #[must_use]
-pub fn metadata(model: &Model, own: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn metadata(model: &Model, own: &[(&str, &str)]) -> BTreeMap<String, String> {
     let pairs = std::iter::once((footer::MODEL, model.artifact().id())).chain(own.iter().copied());
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
@@ -20,7 +20,7 @@ pub fn metadata(model: &Model, own: &[(&str, &str)]) -> BTreeMap<String, String>
 ///
 /// # Errors
 /// If the store fails.
-pub fn is_done(
+pub(crate) fn is_done(
     resources: &Resources,
     out: &Store,
     key: &str,
@@ -30,7 +30,7 @@ pub fn is_done(
 }
 
 /// Notes how many files are left alone.
-pub fn note_skipped(observer: &dyn Observer, skipped: usize, files: usize) {
+pub(crate) fn note_skipped(observer: &dyn Observer, skipped: usize, files: usize) {
     if skipped > 0 {
         observer.note(&format!("{skipped} of {files} files are already done"));
     }
@@ -40,7 +40,7 @@ pub fn note_skipped(observer: &dyn Observer, skipped: usize, files: usize) {
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::Kind::Invalid) with the folder or file in question.
-pub fn refuse_to_write_into_the_input(data: &Data, out_uri: &str, out: &Store) -> Result<(), Error> {
+pub(crate) fn refuse_to_write_into_the_input(data: &Data, out_uri: &str, out: &Store) -> Result<(), Error> {
     let mut taken: HashMap<String, String> = HashMap::new();
     for input in &data.inputs {
         if input.store.uri(&input.object.key) == out.uri(&input.output_key()) {
@@ -58,7 +58,7 @@ pub fn refuse_to_write_into_the_input(data: &Data, out_uri: &str, out: &Store) -
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::Kind::Invalid) with the folder.
-pub fn refuse_folder_of_the_input(data: &Data, out_uri: &str) -> Result<(), Error> {
+pub(crate) fn refuse_folder_of_the_input(data: &Data, out_uri: &str) -> Result<(), Error> {
     // Of a single file, the store is the folder that it is in.
     let Some(first) = data.inputs.first() else { return Ok(()) };
     let is_the_folder = key_below(&first.store.uri(""), out_uri)?.is_some_and(|key| key.is_empty());

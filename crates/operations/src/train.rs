@@ -124,7 +124,7 @@ pub fn train(resources: &Resources, request: &TrainRequest, observer: &dyn Obser
 }
 
 /// Learns a model from some data; `valid` tells when to stop.
-pub fn learn(
+pub(crate) fn learn(
     data: &Data,
     valid: Option<&Data>,
     schema: Schema,

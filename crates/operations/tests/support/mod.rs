@@ -11,22 +11,22 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// A folder of its own, and the threads to work in it.
-pub struct World {
+pub(crate) struct World {
     folder: TempDir,
     _runtime: Runtime,
-    pub resources: Resources,
+    pub(crate) resources: Resources,
 }
 
 impl World {
     /// An empty folder.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let resources = Resources::new(runtime.handle().clone(), 2.try_into().unwrap()).unwrap();
         Self { folder: TempDir::new().unwrap(), _runtime: runtime, resources }
     }
 
     /// Two days of impressions in `days/dt=.../`, and `features.toml`.
-    pub fn with_market() -> Self {
+    pub(crate) fn with_market() -> Self {
         let world = Self::new();
         for day in ["2026-01-05", "2026-01-06"] {
             world.write(&format!("days/dt={day}/part-0.csv"), &impressions(2_000));
@@ -35,11 +35,11 @@ impl World {
         world
     }
 
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = PathBuf::from(self.path(name));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -74,7 +74,7 @@ fn impressions(rows: u64) -> String {
 }
 
 /// A report's keys in order, each with the type of its value: what scripts rely on.
-pub fn shape(report: &impl Serialize) -> String {
+pub(crate) fn shape(report: &impl Serialize) -> String {
     let mut text = String::new();
     describe(&serde_json::to_value(report).unwrap(), "", &mut text);
     text.trim_end().to_owned()
