@@ -15,7 +15,12 @@ use insta::assert_snapshot;
 use support::{World, shape};
 
 fn train_request(world: &World) -> TrainRequest {
-    TrainRequest::new(world.path("days/dt=2026-01-05"), world.path("features.toml"), FactorFamily::Lr, world.path("model"))
+    TrainRequest::new(
+        world.path("days/dt=2026-01-05"),
+        world.path("features.toml"),
+        FactorFamily::Lr,
+        world.path("model"),
+    )
 }
 
 fn predict_request(world: &World) -> PredictRequest {
