@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "operations",
         &["record", "model", "learn", "storage", "synth", "dataset", "report", "verdict", "gate", "registry", "job"],
     ),
+    ("telemetry", &[]),
     ("leader", &[]),
     ("scaler", &["storage", "leader", "report"]),
     ("server", &["record", "model", "registry", "report"]),
@@ -49,7 +50,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("rusqlite", &["storage"]),
     ("maud", &["report"]),
     ("kube", &["leader", "scaler"]),
-    ("axum", &["server"]),
+    ("axum", &["telemetry", "server"]),
+    ("prometheus-client", &["telemetry"]),
     ("clap", &[BINARY, "xtask"]),
 ];
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clickcast_job::worker::{Drain, Listener, Note, Trace};
 use clickcast_operations::work::{WorkRequest, prepare};
+use clickcast_telemetry::serve;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -38,7 +39,8 @@ pub(super) fn run(context: &Context, arguments: &WorkerArguments) -> Result<(), 
     }
     if let Some(address) = arguments.listen {
         let watched = watch::Watched { counters: ready.counters(), drain, queue, model: model.clone() };
-        let address = watch::serve(context, address, watched)?;
+        let served = context.runtime.block_on(serve(address, watched));
+        let address = served.map_err(|error| Failure::input(format!("`{address}` can't be listened at: {error}")))?;
         log(&Note::new(format!("watch at http://{address}/metrics")));
     }
     log(&Note::new(format!("scoring by `{model}` what `{}` asks for", arguments.queue)));
