@@ -1,4 +1,4 @@
-//! A whole day by library calls alone, from invented impressions to a published run:
+//! A whole day by library calls alone, from synthetic impressions to a published run:
 //! `cargo run --release -p clickcast-operations --example day -- FOLDER`
 
 use std::error::Error;
@@ -28,7 +28,7 @@ fn day(folder: &Path) -> Result<Verdict, Box<dyn Error>> {
     let path = |name: &str| folder.join(name).display().to_string();
     let (name, registry, by): (Name, _, _) = ("ctr".parse()?, path("registry"), "example".to_owned());
 
-    // The first day is learned from, the second judges the model, and the third is scored.
+    // Train on the first day, judge the model on the second, and score the third.
     let settings = Settings { days: 3, ..Settings::for_rows(60_000) };
     let market =
         SynthesizeRequest { schema: Some(path("features.toml")), ..SynthesizeRequest::new(settings, path("days")) };
@@ -41,7 +41,7 @@ fn day(folder: &Path) -> Result<Verdict, Box<dyn Error>> {
     let version = register(&resources, &model)?.version;
     let candidate = GateRequest::new(registry.clone(), name.clone(), format!("{name}@{version}"), judged);
     let gated = gate(&resources, &GateRequest { today: Some(booked.clone()), ..candidate }, &())?;
-    // Without a champion to compare with, the gate may hold a model; who promotes it all the same gives a reason.
+    // Without a champion to compare with, the gate may hold a model; to promote it anyway, give a reason.
     let promotion = PromoteRequest {
         registry: registry.clone(),
         name,
