@@ -299,7 +299,7 @@ fn rows_without_labels_or_of_one_class_hold_and_say_what_is_needed() {
         (HONEST.batch(8..9, false), "no labels"),
         (none.batch(8..9, true), "None of the 6 000 labelled rows was clicked"),
         (all.batch(8..9, true), "All 6 000 labelled rows were clicked"),
-        (few.batch(8..9, true), "more clicked ones are needed"),
+        (few.batch(8..9, true), "at least 30 are needed"),
         (HONEST.batch(8..8, true), "no labels"),
     ] {
         let judgement = gate(&candidate, Some(&champion), labelled, None);

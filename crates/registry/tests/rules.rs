@@ -26,7 +26,8 @@ async fn registry() -> (Store, Registry) {
 #[track_caller]
 fn refused<T: std::fmt::Debug>(done: Result<T, Error>, kind: Kind, part: &str) {
     let error = done.unwrap_err();
-    assert!(error.kind() == kind && error.to_string().contains(part), "{error:?}");
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert!(error.kind() == kind && format!("{error}: {source}").contains(part), "{error:?}");
     assert_eq!(error.is_transient(), kind == Kind::Conflict);
 }
 
