@@ -2,14 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::Artifact;
-use crate::factor_model::FactorModel;
-use crate::family_model::FamilyModel;
-use crate::{Error, lightgbm};
-
-/// Reads a model of one family from its artifact.
-pub(crate) type Loader = fn(&Artifact) -> Result<Box<dyn FamilyModel>, Error>;
-
 /// What kind of model an artifact holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
@@ -41,14 +33,6 @@ impl Family {
             Self::Fm => "fm",
             Self::Ffm => "ffm",
             Self::Lightgbm => "lightgbm",
-        }
-    }
-
-    /// Returns what reads the family's artifacts.
-    pub(crate) fn loader(self) -> Loader {
-        match self {
-            Self::Lr | Self::Fm | Self::Ffm => FactorModel::load,
-            Self::Lightgbm => lightgbm::load,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod metrics;
 mod model;
 pub mod profile;
 pub mod scores;
+mod scratch;
 pub mod tensor;
 pub mod trees;
 mod values;
@@ -24,4 +25,5 @@ mod weights;
 
 pub use error::{Error, Kind};
 pub use family::{Family, UnknownFamily};
-pub use model::{Model, Scratch};
+pub use model::Model;
+pub use scratch::Scratch;

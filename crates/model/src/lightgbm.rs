@@ -2,36 +2,36 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use clickcast_record::{Feature, Kind, Schema, Side};
 use serde_json::json;
 
+use crate::Error;
 use crate::artifact::Artifact;
-use crate::calibration::Calibration;
 use crate::family_model::FamilyModel;
 use crate::forest::Forest;
-use crate::model::manifest;
 use crate::trees::{self, Ensemble, FeatureKind, lightgbm};
-use crate::{Error, Family, Model};
 
 /// The payload: the file as it was.
 const LIGHTGBM: &str = "lightgbm.txt";
 
-impl Model {
-    /// Imports a model from LightGBM's text format. `schema` gives the label, ids and sides; its features must be the model's
-    /// own, in any order.
-    ///
-    /// # Errors
-    /// [`Kind::Unsupported`](crate::Kind), with the line, if the file is not a model of a click probability, and
-    /// [`Kind::Invalid`](crate::Kind), with the feature, if the schema differs.
-    pub fn from_lightgbm(text: Vec<u8>, schema: Option<&Schema>) -> Result<Self, Error> {
-        let ensemble = lightgbm::parse(&text).map_err(|error| Error::unsupported(error.to_string()))?;
-        let own = lightgbm_schema(&ensemble)?;
-        let schema = schema.map_or(Ok(own.clone()), |given| adopt(&own, given, &ensemble))?;
-        let parameters = json!({"trees": ensemble.trees().len()});
-        let manifest = manifest(Family::Lightgbm, schema, None, Calibration::Identity, parameters);
-        let payloads = BTreeMap::from([(LIGHTGBM.to_owned(), text.into())]);
-        Ok(Self::new(manifest, payloads, Forest::new(ensemble)))
-    }
+/// A model that was imported, before it is an artifact.
+pub(crate) struct Imported {
+    pub(crate) schema: Schema,
+    /// The manifest's parameters.
+    pub(crate) parameters: serde_json::Value,
+    pub(crate) payloads: BTreeMap<String, Bytes>,
+    pub(crate) forest: Forest,
+}
+
+/// Reads a model file; see [`Model::from_lightgbm`](crate::Model::from_lightgbm).
+pub(crate) fn import(text: Vec<u8>, schema: Option<&Schema>) -> Result<Imported, Error> {
+    let ensemble = lightgbm::parse(&text).map_err(|error| Error::unsupported(error.to_string()))?;
+    let own = lightgbm_schema(&ensemble)?;
+    let schema = schema.map_or(Ok(own.clone()), |given| adopt(&own, given, &ensemble))?;
+    let parameters = json!({"trees": ensemble.trees().len()});
+    let payloads = BTreeMap::from([(LIGHTGBM.to_owned(), text.into())]);
+    Ok(Imported { schema, parameters, payloads, forest: Forest::new(ensemble) })
 }
 
 /// Reads an imported model from its artifact.

@@ -7,27 +7,20 @@ use clickcast_record::{Batch, Schema};
 
 use crate::artifact::{Artifact, ModelManifest, Training};
 use crate::calibration::Calibration;
-use crate::encode::{Encoded, Encoder};
+use crate::encode::Encoder;
 use crate::factor_model::FactorModel;
 use crate::factors::Factors;
 use crate::family_model::FamilyModel;
 use crate::golden::{self, GOLDEN, Golden};
+use crate::lightgbm::Imported;
 use crate::profile::{PROFILE, Profile};
-use crate::{Error, Family, trees};
+use crate::{Error, Family, Scratch, lightgbm};
 
 /// A model ready to score, and the artifact it came from. Threads share it.
 #[derive(Debug)]
 pub struct Model {
     artifact: Artifact,
     family: Box<dyn FamilyModel>,
-}
-
-/// What scoring keeps between batches, so that its large buffers are allocated once. Each thread has its own; a family uses
-/// the part that it needs.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    pub(crate) encoded: Encoded,
-    pub(crate) trees: trees::Scratch,
 }
 
 impl Model {
@@ -57,12 +50,27 @@ impl Model {
         Ok(Self::new(manifest(family, schema, Some(training), calibration, parameters), payloads, model))
     }
 
+    /// Imports a model from LightGBM's text format. `schema` gives the label, ids and sides; its features must be the model's
+    /// own, in any order.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::Kind), with the line, if the file is not a model of a click probability, and
+    /// [`Kind::Invalid`](crate::Kind), with the feature, if the schema differs.
+    pub fn from_lightgbm(text: Vec<u8>, schema: Option<&Schema>) -> Result<Self, Error> {
+        let Imported { schema, parameters, payloads, forest } = lightgbm::import(text, schema)?;
+        let manifest = manifest(Family::Lightgbm, schema, None, Calibration::Identity, parameters);
+        Ok(Self::new(manifest, payloads, forest))
+    }
+
     /// Reads a model from its verified artifact.
     ///
     /// # Errors
     /// [`Kind::Damaged`](crate::Kind).
     pub fn from_artifact(artifact: Artifact) -> Result<Self, Error> {
-        let family = artifact.manifest().family.loader()(&artifact)?;
+        let family = match artifact.manifest().family {
+            Family::Lr | Family::Fm | Family::Ffm => FactorModel::load(&artifact)?,
+            Family::Lightgbm => lightgbm::load(&artifact)?,
+        };
         Ok(Self { artifact, family })
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Form;
 use super::cross::{BLOCK_ROWS, Choice, CrossForest, CrossLeft, CrossRight, Head, Set, TREES_AT_ONCE, Tree, UNIT_ROWS};
-use super::cross_sums::Sums;
+use super::cross_sums::{Sums, UnitSums};
 
 /// Left entities of a tile; it divides a block. With [`UNITS_AT_ONCE`] and [`TREES_AT_ONCE`] it bounds what a core's L2
 /// cache should hold: sums (512 KB), and for a group of trees the choices (130 KB) and sets (280 KB).
@@ -12,11 +12,6 @@ const LEFT_AT_ONCE: usize = 64;
 
 /// Units of right entities of a tile.
 const UNITS_AT_ONCE: usize = 8;
-
-/// Sums of a left entity with a unit of right ones. Aligned, so that no vector store crosses cache lines.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct UnitSums(pub(super) [f64; UNIT_ROWS]);
 
 /// Working memory of [`CrossForest::score`].
 #[derive(Debug, Default)]

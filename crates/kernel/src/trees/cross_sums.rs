@@ -1,7 +1,11 @@
 //! The inner operation of products, by form: a left entity's choice of a tree added for 128 right entities.
 
-use super::cross::{CHOICES, Choice, Set};
-use super::cross_score::UnitSums;
+use super::cross::{CHOICES, Choice, Set, UNIT_ROWS};
+
+/// Sums of a left entity with a unit of right ones. Aligned, so that no vector store crosses cache lines.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct UnitSums(pub(super) [f64; UNIT_ROWS]);
 
 /// Sums of a left entity with 128 right ones: those that a form keeps in registers. Others stay in memory.
 pub(super) trait Sums {
@@ -98,8 +102,7 @@ mod vectors {
     use std::arch::x86_64::*;
 
     use super::super::cross::{CHOICES, Choice, Set};
-    use super::super::cross_score::UnitSums;
-    use super::{EACH, Sums, add_one};
+    use super::{EACH, Sums, UnitSums, add_one};
 
     /// With 256-bit vectors. Its functions are only inlined into functions compiled for AVX2, which
     /// `Tile::score` calls after asking the machine for it.

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::unprepared;
 use crate::Error;
 use crate::encode::Slots;
 use crate::values::Values;
@@ -118,4 +117,8 @@ impl Columns {
     fn into_values(self) -> Vec<Values> {
         if let Self::Values(columns) = self { columns } else { Vec::new() }
     }
+}
+
+pub(crate) fn unprepared() -> Error {
+    Error::invalid("users or ads were prepared for another model")
 }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Ads, Columns, Origin, Pairs, Prepared, Scratch, Users, unprepared};
+use super::columns::{Columns, unprepared};
+use super::pairs::{Ads, Origin, Pairs, Prepared, Scratch, Users};
 use crate::Error;
 use crate::calibration::Calibration;
 use crate::family_model::FamilyModel;

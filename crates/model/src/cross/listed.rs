@@ -1,7 +1,9 @@
 //! Pairs that a table lists: written out as rows, and scored as rows are.
 
+use super::columns::{Columns, unprepared};
 use super::expanded::ROWS_MAX;
-use super::{Ads, Columns, Cross, Origin, Scratch, Side, unprepared};
+use super::pairs::{Ads, Origin, Scratch};
+use super::{Cross, Side};
 use crate::Error;
 
 /// A pair, by the rows of its user, its ad, and what the table says of both.

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use clickcast_kernel::cross::{GROUP, LANES, logistic, pair_logits};
 
-use super::{Ads, Columns, Origin, Pairs, Prepared, Scratch, Users, unprepared};
+use super::columns::{Columns, unprepared};
+use super::pairs::{Ads, Origin, Pairs, Prepared, Scratch, Users};
 use crate::Error;
 use crate::calibration::{Calibration, Staircase};
 use crate::encode::Slots;

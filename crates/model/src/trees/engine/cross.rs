@@ -4,8 +4,9 @@ use clickcast_kernel::trees as kernel;
 use clickcast_kernel::trees::{BLOCK_WORDS, CrossForest, CrossReach, CrossSums, Form, Side, Words};
 
 use super::super::ir::Ensemble;
+use super::columns::{TreeColumn, fill_entries, fill_planes};
 use super::compile::{Column, Predicates, base_leaf, fits, splits};
-use super::plan::{PlanError, TreeColumn, check, fill_entries, fill_planes};
+use super::plan::{PlanError, check};
 
 /// An ensemble compiled for products of two sides. Threads share it.
 ///

@@ -6,10 +6,11 @@
 use std::ops::Range;
 use std::slice::IterMut;
 
-use clickcast_kernel::trees::{AtMost, BLOCK_WORDS, Bins, Form, Jump, ROW_BYTES, Walk, row_codes, threshold_planes};
+use clickcast_kernel::trees::{AtMost, BLOCK_WORDS, Bins, Form, Jump, Walk, row_codes, threshold_planes};
 
+use super::columns::{TreeColumn, fill_codes};
 use super::compile::{Column, ColumnKind, Compiled, PredicateGroup};
-use super::plan::{Scratch, TreeColumn, fill_codes};
+use super::scratch::{Row, Scratch};
 
 /// Predicates of a group that one byte of a row tells apart; a byte of this value passes none.
 const BYTE_PLANES: usize = 255;
@@ -21,30 +22,6 @@ pub(super) enum RowPlan {
     Jump(Jump),
     /// By a bit for each predicate.
     Walk(Walk),
-}
-
-/// A row as the trees see it; as much of it is used as the plan needs.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// For every [`BYTE_PLANES`] predicates of a group, column after column: the bin, less the predicates before them.
-    bytes: Box<[u8; ROW_BYTES]>,
-    /// Of a block the most, where `bytes` are the least.
-    bytes_high: Box<[u8; ROW_BYTES]>,
-    /// One bit for each predicate: whether the row passes.
-    bits: Vec<u64>,
-    /// One code for each numeric column.
-    codes: Vec<u32>,
-}
-
-impl Default for Row {
-    fn default() -> Self {
-        Self {
-            bytes: Box::new([0; ROW_BYTES]),
-            bytes_high: Box::new([0; ROW_BYTES]),
-            bits: Vec::new(),
-            codes: Vec::new(),
-        }
-    }
 }
 
 impl RowPlan {
