@@ -116,7 +116,7 @@ fn declared_modules(code: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut for_tests = false;
     for line in code.lines() {
-        let mut words = line.trim().split_whitespace().skip_while(|word| word.starts_with("pub"));
+        let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
         if words.next() == Some("mod") && !for_tests {
             names.extend(words.next().and_then(|name| name.strip_suffix(';')).map(str::to_owned));
         }
