@@ -220,7 +220,7 @@ fn an_unknown_category_of_the_context_is_said() {
         let files = "cross --model lr --users users.csv --ads ads.csv";
         world.run(&format!("{files} --context {context} {IDS} --top-k 1 --out {}", context.len()))
     };
-    let known = run(CONTEXT);
+    let known = run(&CONTEXT.replace("pub_1", "pub-0001"));
     assert!(known.code == 0 && !known.stderr.contains("not learned"), "{}", known.stderr);
     let unknown = run(&CONTEXT.replace("pub_1", "pub_unheard_of"));
     let said = "the model has not learned the category `pub_unheard_of` of column `publisher`";

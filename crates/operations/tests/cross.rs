@@ -137,7 +137,7 @@ fn an_observer_is_told_of_pairs_and_of_unknown_categories_and_may_cancel() {
     world.cross(&request, &listener).unwrap();
     let told = listener.told.into_inner().unwrap();
     assert!(told[0].contains("has not learned the category `elsewhere` of column `site`"), "{told:?}");
-    assert_eq!(told[1..], ["Some(200) pairs", "200 done"]);
+    assert_eq!(told[1..], ["None pairs", "200 done"]);
 
     let listener = Listener { cancels: true, ..Listener::default() };
     let error = world.cross(&world.request("cancelled"), &listener).unwrap_err();
