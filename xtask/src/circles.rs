@@ -201,6 +201,8 @@ fn used_files(files: &BTreeMap<String, File>, path: &str, file: &File) -> BTreeS
 fn paths_in_code(file: &File) -> Vec<Vec<String>> {
     let is_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
     let words = file.code.split(|letter| !is_path(letter)).filter(|word| word.contains("::"));
+    // A group's path, `a::b::` before a brace, names no item: the items of the group are imports.
+    let words = words.filter(|word| !word.ends_with("::"));
     let routes = words.map(|word| segments(word).collect::<Vec<_>>());
     let is_ours =
         |first: &String| ["crate", "self", "super"].contains(&first.as_str()) || file.children.contains_key(first);
