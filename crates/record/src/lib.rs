@@ -10,6 +10,7 @@ mod binding;
 mod convert;
 mod expression;
 pub mod hash;
+mod kind;
 mod precision;
 pub mod random;
 mod schema;
@@ -18,8 +19,9 @@ mod time;
 pub use batch::{Batch, Categorical, Categories, Category, Column, Multi, Numeric};
 pub use binding::{Binding, Need};
 pub use expression::Expression;
+pub use kind::Kind;
 pub use precision::{Precision, UnknownPrecision};
-pub use schema::{Feature, Kind, Roles, Schema, Side};
+pub use schema::{Feature, Roles, Schema, Side};
 pub use time::{InferredTimeUnit, Time, TimeUnit};
 
 /// An error in a schema, a file's columns or a value. Repeating the request does not help.

@@ -6,19 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::expression::Use;
-use crate::{Error, Expression, TimeUnit};
-
-/// The kind of a column's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A quantity: integers, floats, booleans.
-    Numeric,
-    /// One of a set of values without an order: text, integers, booleans.
-    Categorical,
-    /// A list of categories; in text files separated by `|`.
-    Multi,
-}
+use crate::{Error, Expression, Kind, TimeUnit};
 
 /// The side that a feature describes; cross scoring does the work of a side once for each user or ad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
