@@ -1,6 +1,8 @@
 //! A whole day by library calls alone, from synthetic impressions to a published run:
 //! `cargo run --release -p clickcast-operations --example day -- FOLDER`
 
+#![allow(clippy::print_stdout)]
+
 use std::error::Error;
 use std::path::Path;
 
