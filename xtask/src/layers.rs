@@ -52,6 +52,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("kube", &["leader", "scaler"]),
     ("axum", &["telemetry", "server"]),
     ("prometheus-client", &["telemetry"]),
+    ("opentelemetry*", &["telemetry"]),
     ("clap", &[BINARY, "xtask"]),
 ];
 

@@ -88,6 +88,7 @@ pub struct TrainReport {
 /// # Errors
 /// [`Kind::Invalid`](crate::Kind::Invalid) if the schema or the data is wrong, or nothing can be learned from it.
 pub fn train(resources: &Resources, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
+    let _span = tracing::info_span!("learn", model = %request.out).entered();
     let start = Instant::now();
     let schema = read_schema(&request.schema)?;
     let data = Data::open(resources, &request.data)?;

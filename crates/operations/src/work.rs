@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clickcast_job::worker::{Counters, Drain, Listener, Setup, Worker, WorkerConfig};
+use clickcast_job::worker::{Counters, Drain, Setup, Worker, WorkerConfig};
 use clickcast_record::Precision;
 use clickcast_registry::{ModelCache, Reference, RunName, RunSettings};
 use clickcast_storage::Store;
@@ -42,8 +42,8 @@ pub struct WorkRequest {
 }
 
 /// A worker that has its queue and its model, and can begin.
-pub struct Ready<'a> {
-    worker: Worker<'a>,
+pub struct Ready {
+    worker: Worker,
     queue: Queue,
     model: String,
     start: Instant,
@@ -88,12 +88,7 @@ pub struct WorkReport {
 ///
 /// # Errors
 /// If the queue or the registry cannot be used, or there is no such model.
-pub fn prepare<'a>(
-    resources: &Resources,
-    request: &WorkRequest,
-    drain: Arc<Drain>,
-    listener: Listener<'a>,
-) -> Result<Ready<'a>, Error> {
+pub fn prepare(resources: &Resources, request: &WorkRequest, drain: Arc<Drain>) -> Result<Ready, Error> {
     let start = Instant::now();
     let mut queue = resources.wait(Queue::open(&request.queue))?;
     if let Some(visibility) = request.visibility {
@@ -114,12 +109,19 @@ pub fn prepare<'a>(
         handle: resources.handle().clone(),
         drain,
     };
-    let worker = Worker::new(config, listener);
+    let worker = Worker::new(config);
     let model = worker.check_model()?;
+    if !queue.has_dead_letters() {
+        tracing::warn!(
+            "`{}` has no queue for dead letters: what can't be scored comes back until it expires; set its attribute \
+             RedrivePolicy, with a deadLetterTargetArn and a maxReceiveCount of 5",
+            request.queue
+        );
+    }
     Ok(Ready { worker, queue, model, start })
 }
 
-impl Ready<'_> {
+impl Ready {
     /// The name and version of the model of runs that begin now.
     #[must_use]
     pub fn model(&self) -> &str {

@@ -23,6 +23,7 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command, Common};
 use crate::failure::Failure;
+use crate::log::Log;
 use crate::progress::Console;
 
 /// What every command needs.
@@ -37,6 +38,11 @@ pub(crate) struct Context {
 
 /// Runs one command.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let otlp = match &arguments.command {
+        Command::Worker(arguments) => arguments.otlp.as_deref(),
+        _ => None,
+    };
+    let _log = Log::start(arguments.common.quiet, otlp)?;
     let context = Context::new(&arguments.common)?;
     match arguments.command {
         Command::Demo(arguments) => demo::run(&context, &arguments),

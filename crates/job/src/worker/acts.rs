@@ -1,19 +1,19 @@
 //! What a worker does with one message: each action of the protocol, and what came of it.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use clickcast_dataset::{Error as DatasetError, Input, Looked, Replaces, Written, discover_in, row_groups};
 use clickcast_registry::{Kind as RegistryKind, Rejected, has_output};
 use clickcast_storage::queue::{Message, Receipt};
 use clickcast_storage::{Error as StorageError, Kind as StorageKind};
 use jiff::Timestamp;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::Worker;
 use super::book::{OpenRun, gone};
 use super::counters::Counters;
-use super::note::Note;
-use super::trace::{Step, Trace};
 use crate::closing::{contents, unfinished};
 use crate::message::{Range, Task, parse};
 use crate::protocol::{self, Action, Event, Wait};
@@ -33,44 +33,76 @@ pub(super) struct InFlight {
     pub(super) open: Option<Arc<OpenRun>>,
     pub(super) piece: Option<Piece>,
     received: Instant,
-    /// What was done with it so far.
-    pub(super) steps: Vec<Step>,
+    /// Lasts from the message's reception until it is settled. The steps are spans in it.
+    span: Span,
+    last_step: &'static str,
 }
 
 impl InFlight {
     pub(super) fn new(message: Message) -> Self {
         let bodies = vec![message.body.clone()];
-        let (event, received) = (Event::Received, Instant::now());
-        Self { message, event, bodies, end: None, open: None, piece: None, received, steps: Vec::new() }
+        let span = tracing::info_span!(
+            "message",
+            receive_count = i64::from(message.receive_count),
+            run = Empty,
+            partition = Empty,
+            model = Empty,
+            outcome = Empty
+        );
+        Self {
+            message,
+            event: Event::Received,
+            bodies,
+            end: None,
+            open: None,
+            piece: None,
+            received: Instant::now(),
+            span,
+            last_step: "",
+        }
     }
 
-    /// A sentence about it.
-    pub(super) fn note(&self, message: String) -> Note {
-        let record = self.open.as_ref().map(|open| open.run.record());
-        Note {
-            message,
-            run: record.map(|record| record.run.to_string()),
-            partition: self.piece.as_ref().map(|piece| piece.output.clone()),
-            model: record.map(|record| match (&record.model.name, record.model.version) {
-                (Some(name), Some(version)) => format!("{name}@{version}"),
-                _ => record.model.artifact.clone(),
-            }),
+    /// Logs a sentence about the message, with its run, its partition and its model.
+    pub(super) fn warn(&self, message: &str) {
+        let (run, model) = self.run_and_model().unzip();
+        tracing::warn!(run, partition = self.partition(), model, "{message}");
+    }
+
+    fn partition(&self) -> Option<&str> {
+        self.piece.as_ref().map(|piece| piece.output.as_str())
+    }
+
+    /// The run, and the model that it is pinned to: its name and version, or its hash.
+    fn run_and_model(&self) -> Option<(&str, String)> {
+        let record = self.open.as_ref()?.run.record();
+        let model = match (&record.model.name, record.model.version) {
+            (Some(name), Some(version)) => format!("{name}@{version}"),
+            _ => record.model.artifact.clone(),
+        };
+        Some((record.run.as_str(), model))
+    }
+
+    /// Begins a step: a span that lasts until it is dropped.
+    pub(super) fn step(&mut self, name: &'static str) -> Span {
+        self.last_step = name;
+        tracing::info_span!(parent: &self.span, "step", otel.name = name)
+    }
+
+    /// Ends the message's span with what came of it.
+    fn end_span(&self) {
+        let outcome = if self.event == Event::LeaseLost { "lost" } else { self.last_step };
+        self.span.record("outcome", outcome);
+        if let Some((run, model)) = self.run_and_model() {
+            self.span.record("run", run).record("model", model);
+        }
+        if let Some(partition) = self.partition() {
+            self.span.record("partition", partition);
         }
     }
 
     /// The event of a run's end that comes too early.
     fn unready(&self) -> Event {
         Event::Unready(self.message.receive_count, self.end.as_ref().map_or(0, |end| end.rounds))
-    }
-
-    fn trace(&self) -> Trace {
-        let last = self.steps.last().map_or("", |step| step.name);
-        Trace {
-            note: self.note(last.to_owned()),
-            receive_count: self.message.receive_count,
-            is_lost: self.event == Event::LeaseLost,
-            steps: self.steps.clone(),
-        }
     }
 
     /// What is worked on, for messages to people.
@@ -87,7 +119,7 @@ pub(super) enum Stop {
     Settled,
 }
 
-impl Worker<'_> {
+impl Worker {
     /// Acts on a message up to the next stop.
     pub(super) fn advance(&self, held: &mut InFlight) -> Stop {
         loop {
@@ -103,7 +135,7 @@ impl Worker<'_> {
                 Action::Acknowledge => return Stop::Acknowledge,
                 Action::Forget => {
                     self.leases.drop(&held.message.receipt);
-                    (self.trace)(&held.trace());
+                    held.end_span();
                     return Stop::Settled;
                 }
                 action => {
@@ -111,9 +143,9 @@ impl Worker<'_> {
                         // From here on the queue's own time runs; to extend it would undo this.
                         self.leases.drop(&held.message.receipt);
                     }
-                    let began = SystemTime::now();
+                    let step = held.step(action.name());
                     let event = self.act(held, &action);
-                    held.steps.push(Step::since(action.name(), began));
+                    drop(step);
                     held.event = event.unwrap_or_else(|error| self.failed(held, &action, &error));
                 }
             }
@@ -125,7 +157,7 @@ impl Worker<'_> {
         match action {
             Action::Bury(reason) if !self.queue.has_dead_letters() => {
                 let name = held.name();
-                (self.note)(&held.note(format!("{name} comes back, for the queue has no dead letters: {reason}")));
+                held.warn(&format!("{name} comes back, for the queue has no dead letters: {reason}"));
                 Action::Leave(protocol::backoff(u32::MAX, self.jitter()))
             }
             action => action,
@@ -138,7 +170,7 @@ impl Worker<'_> {
         if error.kind() == Kind::Refused {
             return Event::Refused(sentence);
         }
-        (self.note)(&held.note(format!("{}: {sentence}", held.name())));
+        held.warn(&format!("{}: {sentence}", held.name()));
         let is_work = matches!(action, Action::Look | Action::Close | Action::Verify | Action::Reject(_));
         if is_work && !error.is_transient() && held.message.receive_count >= protocol::LASTING_RECEIVES_MAX {
             return Event::Refused(sentence);
@@ -156,10 +188,9 @@ impl Worker<'_> {
     /// Acknowledges messages in one go; each then has the event that follows.
     pub(super) fn acknowledge(&self, done: &mut [InFlight]) {
         let receipts: Vec<Receipt> = done.iter().map(|held| held.message.receipt.clone()).collect();
-        let began = SystemTime::now();
+        let steps: Vec<Span> = done.iter_mut().map(|held| held.step(Action::Acknowledge.name())).collect();
         let acknowledged = self.handle.block_on(self.queue.acknowledge(&receipts)).map_err(Error::from);
-        let step = Step::since(Action::Acknowledge.name(), began);
-        done.iter_mut().for_each(|held| held.steps.push(step.clone()));
+        drop(steps);
         match acknowledged {
             Ok(were_held) => {
                 for (held, was_held) in done.iter_mut().zip(were_held) {
@@ -188,7 +219,7 @@ impl Worker<'_> {
             Action::Verify => self.verify(held),
             Action::Reject(reason) => self.reject(held, reason),
             Action::Bury(reason) => {
-                (self.note)(&held.note(format!("{} goes to the dead letters: {reason}", held.name())));
+                held.warn(&format!("{} goes to the dead letters: {reason}", held.name()));
                 let buried = settled(self.handle.block_on(queue.bury(&held.message, reason)))?;
                 Counters::count(&counters.buried);
                 Ok(buried)
@@ -396,7 +427,7 @@ impl Worker<'_> {
     fn wait_for(&self, held: &mut InFlight, open: &OpenRun, task: &Task, missing: &[&str]) -> Result<Event, Error> {
         let run = &open.run.record().run;
         let first = missing.first().map(|key| open.inputs.uri(key)).unwrap_or_default();
-        (self.note)(&held.note(format!("run `{run}` waits for `{first}`")));
+        held.warn(&format!("run `{run}` waits for `{first}`"));
         let depth = self.handle.block_on(self.queue.depth())?;
         let held_by_others = depth.in_flight + depth.delayed;
         let asked: &[&str] = match protocol::wait(

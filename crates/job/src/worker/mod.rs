@@ -8,14 +8,12 @@ mod book;
 mod counters;
 mod drain;
 mod leases;
-mod note;
 mod speed;
-mod trace;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use clickcast_registry::{PinnedModel, RunName};
 use clickcast_storage::queue::{Message, Queue};
@@ -28,9 +26,7 @@ pub use book::Setup;
 pub use counters::Counters;
 pub use drain::Drain;
 use leases::Leases;
-pub use note::Note;
 pub use speed::Speed;
-pub use trace::{Step, Trace};
 
 use crate::protocol::{self, Action, Event, messages_to_take};
 use crate::{Error, Piece, Progress, Scorer, sentence};
@@ -55,7 +51,7 @@ pub struct WorkerConfig {
 }
 
 /// A worker; [`Worker::work`] is its life.
-pub struct Worker<'a> {
+pub struct Worker {
     queue: Queue,
     setup: Setup,
     run: Option<RunName>,
@@ -67,30 +63,17 @@ pub struct Worker<'a> {
     book: Book,
     /// Seconds that a message took of late.
     seconds_each: Mutex<Option<f64>>,
-    /// Says something to a person.
-    note: &'a (dyn Fn(&Note) + Sync),
-    /// Is told what became of each message.
-    trace: &'a (dyn Fn(&Trace) + Sync),
 }
 
-/// Who is told what a worker does.
-#[derive(Clone, Copy)]
-pub struct Listener<'a> {
-    /// Says something to a person.
-    pub note: &'a (dyn Fn(&Note) + Sync),
-    /// Is told what became of each message.
-    pub trace: &'a (dyn Fn(&Trace) + Sync),
-}
-
-impl<'a> Worker<'a> {
+impl Worker {
     /// A worker for a queue.
     #[must_use]
-    pub fn new(config: WorkerConfig, listener: Listener<'a>) -> Self {
+    pub fn new(config: WorkerConfig) -> Self {
         let WorkerConfig { queue, setup, run, threads, handle, drain } = config;
         let counters = Arc::<Counters>::default();
         let leases = Leases::new(queue.clone(), counters.clone());
-        let (book, seconds_each, Listener { note, trace }) = (Book::default(), Mutex::default(), listener);
-        Self { queue, setup, run, threads, handle, drain, counters, leases, book, seconds_each, note, trace }
+        let (book, seconds_each) = (Book::default(), Mutex::default());
+        Self { queue, setup, run, threads, handle, drain, counters, leases, book, seconds_each }
     }
 
     /// What it has done so far.
@@ -144,7 +127,7 @@ impl<'a> Worker<'a> {
                 Ok(messages) => messages,
                 Err(error) if error.is_transient() => {
                     failures += 1;
-                    (self.note)(&Note::new(sentence(&error)));
+                    tracing::warn!("{}", sentence(&error));
                     let end = Instant::now() + protocol::backoff(failures, self.jitter());
                     while Instant::now() < end && !self.drain.is_asked() {
                         std::thread::sleep(Duration::from_millis(100));
@@ -266,8 +249,9 @@ impl<'a> Worker<'a> {
     /// Scores messages until one of them can't be; how many now have an event.
     fn score_some(&self, scorer: &Scorer<'_>, batch: &mut [InFlight]) -> usize {
         let pieces: Vec<Piece> = batch.iter().filter_map(|held| held.piece.clone()).collect();
-        let (mut now, mut began) = (0, SystemTime::now());
-        let mut scored = Vec::with_capacity(batch.len());
+        let score = Action::Score.name();
+        let mut now = 0;
+        let mut step = batch.first_mut().map(|held| held.step(score));
         let outcome = scorer.score(&pieces, |progress| match progress {
             Progress::Rows(rows) => {
                 self.counters.beat(rows);
@@ -275,19 +259,18 @@ impl<'a> Worker<'a> {
             }
             Progress::Ended(piece) => {
                 now = piece + 1;
-                scored.push(Step::since(Action::Score.name(), began));
-                began = SystemTime::now();
+                drop(step.take());
+                step = batch.get_mut(now).map(|held| held.step(score));
                 !self.drain.is_asked()
             }
         });
+        drop(step);
         let (ended, error) = match outcome {
             Ok(_) => (batch.len(), None),
             Err(error) => (error.piece, Some(error)),
         };
         batch[..ended].iter_mut().for_each(|held| held.event = Event::Scored);
-        batch.iter_mut().zip(scored).for_each(|(held, step)| held.steps.push(step));
         let Some((held, error)) = batch.get_mut(ended).zip(error) else { return ended };
-        held.steps.push(Step::since(Action::Score.name(), began));
         let receives = held.message.receive_count;
         held.event = if error.is_stopped() && self.leases.is_lost(&held.message.receipt) {
             Event::LeaseLost
@@ -296,7 +279,7 @@ impl<'a> Worker<'a> {
         } else if error.is_of_input() {
             Event::Bad(sentence(&error))
         } else {
-            (self.note)(&held.note(sentence(&error)));
+            held.warn(&sentence(&error));
             Event::Failed(receives)
         };
         ended + 1

@@ -92,6 +92,7 @@ pub struct GateReport {
 /// [`Kind::Invalid`](crate::Kind::Invalid) if there is no such candidate, the champion is damaged, or the data has no files. A
 /// damaged candidate, and rows that can't be scored, are no errors: the judgement says so.
 pub fn gate(resources: &Resources, request: &GateRequest, observer: &dyn Observer) -> Result<GateReport, Error> {
+    let _span = tracing::info_span!("gate", model = %request.candidate).entered();
     let start = Instant::now();
     let registry = open_registry(&request.registry)?;
     let champion_version = champion_version(resources, request, &registry)?;
