@@ -220,7 +220,7 @@ fn a_sinks_error_ends_the_scan_at_once() {
             }
         },
     );
-    assert_eq!((outcome.unwrap_err().to_string().as_str(), calls), ("`out`: full", 2));
+    assert_eq!((said(&outcome.unwrap_err()).as_str(), calls), ("`out`: full", 2));
 }
 
 #[test]

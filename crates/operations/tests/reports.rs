@@ -147,7 +147,7 @@ fn schema_reports_a_draft_and_its_warnings() {
     rows: integer
     schema: null
     text: string
-    warnings: empty list
+    warnings[]: string
     ");
 }
 

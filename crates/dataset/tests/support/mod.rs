@@ -16,7 +16,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use tokio::runtime::Runtime;
 
-pub const SCHEMA: &str = "label = \"click\"\ntime = \"ts\"\nid = [\"id\"]\n\
+pub const SCHEMA: &str = "label = \"click\"\ntime = \"ts\"\ntime_unit = \"ms\"\nid = [\"id\"]\n\
     [[feature]]\nname = \"age\"\nkind = \"numeric\"\n[[feature]]\nname = \"os\"\nkind = \"categorical\"\n\
     [[feature]]\nname = \"tags\"\nkind = \"multi\"\n";
 
