@@ -88,7 +88,7 @@ impl Run {
     /// Inputs that can never be scored, by key.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or if the store can't be read.
+    /// [`Kind::Damaged`](crate::Kind::Damaged), or if the store can't be read.
     pub async fn rejected(&self) -> Result<Vec<Rejected>, Error> {
         let mut rejected = Vec::new();
         for object in self.store.list_below(self.key(ERRORS).trim_end_matches('/')).await? {
@@ -100,7 +100,7 @@ impl Run {
     /// Fixes what the run consists of; a run is closed once.
     ///
     /// # Errors
-    /// [`Kind::Refused`] if it is closed with other contents; or if the store fails.
+    /// [`Kind::Refused`](crate::Kind::Refused) if it is closed with other contents; or if the store fails.
     pub async fn close(&self, manifest: &RunManifest) -> Result<(), Error> {
         let same = |found: &RunManifest| *found == RunManifest { closed: found.closed, ..manifest.clone() };
         if create(&self.store, &self.key("manifest.json"), manifest, same).await? {
@@ -112,7 +112,7 @@ impl Run {
     /// Returns what the run consists of; `None` while it is open.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or if the store can't be read.
+    /// [`Kind::Damaged`](crate::Kind::Damaged), or if the store can't be read.
     pub async fn manifest(&self) -> Result<Option<RunManifest>, Error> {
         Ok(self.closed().await?.map(|closed| closed.manifest))
     }
@@ -132,7 +132,7 @@ impl Run {
     /// Writes what an audit of the manifest, as it is, says.
     ///
     /// # Errors
-    /// [`Kind::Refused`] while the run is open; or if the store fails.
+    /// [`Kind::Refused`](crate::Kind::Refused) while the run is open; or if the store fails.
     pub async fn record_audit(
         &self,
         at: Timestamp,
@@ -151,7 +151,7 @@ impl Run {
     /// Returns the last audit; `None` if the run was never audited.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or if the store can't be read.
+    /// [`Kind::Damaged`](crate::Kind::Damaged), or if the store can't be read.
     pub async fn audited(&self) -> Result<Option<Audited>, Error> {
         Ok(read(&self.store, &self.key("audit.json")).await?.map(|read| read.value))
     }
@@ -159,7 +159,7 @@ impl Run {
     /// Returns how far the run has come.
     ///
     /// # Errors
-    /// [`Kind::Damaged`], or if the store can't be read.
+    /// [`Kind::Damaged`](crate::Kind::Damaged), or if the store can't be read.
     pub async fn state(&self) -> Result<State, Error> {
         let Some(closed) = self.closed().await? else { return Ok(State::Open) };
         let published = Pointer::new(&self.store, PUBLISHED.to_owned()).read::<Published>().await?;
