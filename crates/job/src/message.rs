@@ -1,7 +1,7 @@
 //! What messages say: events as the clouds send them, and our own work items.
 //!
 //! Formats: Amazon S3's "Event message structure" (2.x), its copy in the envelope of an SNS notification, and EventBridge's
-//! "Object Created". A message that is none of these is refused with a reason, and never panics.
+//! "Object Created". Any other message is refused with a reason.
 
 use clickcast_dataset::Input;
 use clickcast_registry::RunName;
@@ -163,7 +163,7 @@ fn check_version(version: Option<&str>) -> Result<(), String> {
     }
 }
 
-/// The task that an object is; none where no name of its kind is scored.
+/// Returns the task for an object, or `None` if files with such a name are not scored.
 fn task(bucket: &Value, object: &Value, decode: impl Fn(&str) -> String) -> Result<Option<Task>, String> {
     let (Some(bucket), Some(key)) = (bucket["name"].as_str(), object["key"].as_str()) else {
         return Err("the event names no bucket or no key".to_owned());

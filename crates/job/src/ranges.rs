@@ -1,9 +1,9 @@
-//! How a large input is split: at row groups, by their rows alone, so that whoever splits it finds the same ranges.
+//! How a large input is split: at row groups, by their rows alone, so that every worker finds the same ranges.
 
 /// Rows of a range: some seconds of one core, and a file of some 20 MB.
 pub const RANGE_ROWS: u64 = 4 << 20;
 
-/// The ranges of row groups, first and last, that an input is scored in; none where it is scored whole.
+/// Returns the ranges of row groups, first and last, that an input is scored in, or `None` if it is scored whole.
 ///
 /// A range ends with the row group that brings it to [`RANGE_ROWS`]; what is left at the end stands alone.
 #[must_use]

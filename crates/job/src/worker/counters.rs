@@ -1,4 +1,4 @@
-//! What a worker has done, for whoever watches it.
+//! What a worker has done so far, for its metrics and its report.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

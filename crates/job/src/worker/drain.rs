@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How long a piece may still be finished after the wish; then it is left to another worker.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Asked for once, by a signal or by whoever started the worker.
+/// Asked for once, by a signal or by the program that started the worker.
 #[derive(Debug, Default)]
 pub struct Drain(OnceLock<Instant>);
 
